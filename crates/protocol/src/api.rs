@@ -1,0 +1,199 @@
+//! What the aggregator's HTTP service says and takes, under `/v1`.
+//!
+//! Bodies are CBOR ([`crate::codec`], `application/cbor`) unless noted; errors are problem details (RFC 9457).
+//!
+//! | request | body | answer |
+//! | --- | --- | --- |
+//! | `POST enrol` | [`Enrol`] | 204; the operator then puts the key into the roster |
+//! | `GET study` | | `study.toml` as it is (`application/toml`) |
+//! | `GET round?seen=V&wait=S` | | [`RoundView`], at once where its version is above `V`, else after at most `S` seconds |
+//! | `GET states/{digest}` | | the encoded [`crate::door::State`] with this digest |
+//! | `POST rounds/{number}/{stage}` | [`crate::message::Signed`] | 204; the same message again: 204; another: 409 |
+//! | `GET rounds/{number}/adverts` | | [`crate::door::Messages`], from stage share on |
+//! | `GET rounds/{number}/shares/{site}` | | [`crate::door::Inbox`], from stage mask on |
+//! | `GET rounds/{number}/survivors` | | [`crate::door::Survivors`], from stage agree on |
+//! | `GET rounds/{number}/statements` | | [`crate::door::Messages`], from stage unmask on |
+//! | `GET progress` | | [`Progress`] as JSON: every round so far |
+//! | `GET health` | | 204 |
+
+use std::fmt;
+use std::str::FromStr;
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Digest, Header, IdentityKey, Purpose, SiteId};
+
+/// The stages in which sites send something, in order.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Sites train, then send public keys.
+    #[n(0)]
+    Advertise,
+    /// Sites send encrypted shares of their secrets.
+    #[n(1)]
+    Share,
+    /// Sites send masked, sealed vectors.
+    #[n(2)]
+    Mask,
+    /// Sites sign the list of survivors.
+    #[n(3)]
+    Agree,
+    /// Sites send the shares that open the sum's masks.
+    #[n(4)]
+    Unmask,
+}
+
+impl Stage {
+    /// All stages in order.
+    pub const ALL: [Self; 5] = [Self::Advertise, Self::Share, Self::Mask, Self::Agree, Self::Unmask];
+
+    /// Its name in paths and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Advertise => "advertise",
+            Self::Share => "share",
+            Self::Mask => "mask",
+            Self::Agree => "agree",
+            Self::Unmask => "unmask",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = UnknownStage;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStage> {
+        Self::ALL.into_iter().find(|stage| stage.name() == text).ok_or(UnknownStage)
+    }
+}
+
+/// The text names no stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such stage; want advertise, share, mask, agree or unmask")]
+pub struct UnknownStage;
+
+/// A site's request to be put into the roster.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Enrol {
+    /// The one-time token that the operator gave.
+    #[n(0)]
+    pub token: String,
+    /// The site's name.
+    #[n(1)]
+    pub name: String,
+    /// The site's identity key.
+    #[n(2)]
+    pub key: IdentityKey,
+    /// Ed25519 signature by that key over `"wardround/1 enrol" ‖ SHA-256(token) ‖ name`: the sender holds the key.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub signature: [u8; 64],
+}
+
+impl Enrol {
+    /// The bytes that [`Enrol::signature`] signs.
+    #[must_use]
+    pub fn signed_bytes(token: &str, name: &str) -> Vec<u8> {
+        let token = Digest::of(token.as_bytes());
+        [b"wardround/1 enrol".as_slice(), &token.0, name.as_bytes()].concat()
+    }
+}
+
+/// Where the study is, as a site needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RoundView {
+    /// Rises with every change.
+    #[n(0)]
+    pub version: u64,
+    /// What is going on.
+    #[n(1)]
+    pub status: Status,
+}
+
+/// What is going on in a study.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Status {
+    /// A round is open at `stage`.
+    #[n(0)]
+    Open {
+        /// The round.
+        #[n(0)]
+        header: Header,
+        /// What sites may send now.
+        #[n(1)]
+        stage: Stage,
+        /// The sites that this stage waits for: those that took part in the one before.
+        #[n(2)]
+        waiting: Vec<SiteId>,
+    },
+    /// The last round is over; the model is the state with this digest.
+    #[n(1)]
+    Finished {
+        /// The digest of the published state.
+        #[n(0)]
+        state: Digest,
+    },
+}
+
+/// Every round so far, for people and dashboards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Progress {
+    /// The study's digest.
+    pub study: Digest,
+    /// Its title.
+    pub title: String,
+    /// Rounds that the plan has, if none is abandoned.
+    pub planned: u32,
+    /// The open round's stage, if a round is open.
+    pub stage: Option<Stage>,
+    /// The rounds that are over, in order.
+    pub rounds: Vec<RoundRecord>,
+    /// Digest of the published model, once the study is finished.
+    pub model: Option<Digest>,
+}
+
+/// A round that is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RoundRecord {
+    /// Its number.
+    pub number: u32,
+    /// What it computed.
+    pub purpose: Purpose,
+    /// Names of the sites in the sum; empty where the round was abandoned.
+    pub survivors: Vec<String>,
+    /// Why it was abandoned, if it was.
+    pub abandoned: Option<String>,
+    /// Training patients in the sum, with its noise; of training rounds.
+    pub patients: Option<f64>,
+    /// L2 norm of the mean update, with its noise; of training rounds.
+    pub update_norm: Option<f64>,
+    /// Of evaluations.
+    pub metrics: Option<Metrics>,
+}
+
+/// Figures on held-out patients from a sum of counts, with its noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Metrics {
+    /// Share of patients whose most probable class is the true one.
+    pub accuracy: f64,
+    /// Mean over the classes of the area under the ROC curve of one class against the rest.
+    pub macro_auc: f64,
+    /// Mean over the classes of the harmonic mean of precision and recall.
+    pub macro_f1: f64,
+    /// Rows: true class; columns: predicted class; counts.
+    pub confusion: Vec<Vec<f64>>,
+}

@@ -1,0 +1,421 @@
+//! The module's door: one request in, one response out, both in CBOR ([`crate::codec`]).
+//!
+//! ```text
+//! Prepare ──▶ cohort bytes (kept by the host, never sent)
+//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Unmask      one instance, one round
+//! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
+//! Import, Predict, Describe                                            need no session
+//! ```
+//!
+//! Byte for byte in `docs/MODULE.md`. All randomness comes from the 32-byte seed of [`Open`].
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+use crate::id::{Digest, Header, SiteId};
+
+/// What the host asks of the module.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Request {
+    /// Checks a study against the module's own model.
+    #[n(0)]
+    Describe(#[n(0)] Describe),
+    /// Parses a hospital's files into the model's inputs.
+    #[n(1)]
+    Prepare(#[n(0)] Prepare),
+    /// Starts a round.
+    #[n(2)]
+    Open(#[n(0)] Open),
+    /// Does a piece of the work that was begun; repeated until it is done.
+    #[n(3)]
+    Work(#[n(0)] Work),
+    /// Asks for the round's public keys.
+    #[n(4)]
+    Advertise,
+    /// Gives all adverts; asks for the encrypted shares.
+    #[n(5)]
+    Share(#[n(0)] Messages),
+    /// Gives the shares that were sent to this site; asks for the masked, sealed vector.
+    #[n(6)]
+    Mask(#[n(0)] Inbox),
+    /// Gives the survivors; asks for the statement to sign.
+    #[n(7)]
+    Agree(#[n(0)] Survivors),
+    /// Gives the signed statements; asks for the shares that open the sum's masks.
+    #[n(8)]
+    Unmask(#[n(0)] Messages),
+    /// Starts training on this site's patients alone, without noise: for the site's own comparison.
+    #[n(9)]
+    Baseline(#[n(0)] Baseline),
+    /// Asks for the state that a finished baseline ends in.
+    #[n(10)]
+    Finish,
+    /// Asks for the class probabilities of patients.
+    #[n(11)]
+    Predict(#[n(0)] Predict),
+    /// Asks for the MEDS files that hold what CSV files hold.
+    #[n(12)]
+    Import(#[n(0)] Import),
+}
+
+/// What the module answers.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub enum Response {
+    /// The request was refused; the session is as before, or gone where [`Refusal::fatal`] says so.
+    #[n(0)]
+    Refused(#[n(0)] Refusal),
+    /// To [`Request::Describe`].
+    #[n(1)]
+    Described(#[n(0)] Described),
+    /// To [`Request::Prepare`].
+    #[n(2)]
+    Prepared(#[n(0)] Prepared),
+    /// To [`Request::Open`], [`Request::Work`] and [`Request::Baseline`].
+    #[n(3)]
+    Progress(#[n(0)] Progress),
+    /// To [`Request::Advertise`], [`Request::Share`], [`Request::Mask`], [`Request::Agree`] and
+    /// [`Request::Unmask`]: the body of the message to sign and send.
+    #[n(4)]
+    Send(#[n(0)] ByteVec),
+    /// To [`Request::Finish`].
+    #[n(5)]
+    Finished(#[n(0)] State),
+    /// To [`Request::Predict`].
+    #[n(6)]
+    Predicted(#[n(0)] Predicted),
+    /// To [`Request::Import`].
+    #[n(7)]
+    Imported(#[n(0)] Imported),
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Refusal {
+    /// The reason, for a person: lower case, no full stop.
+    #[n(0)]
+    pub reason: String,
+    /// Whether the session is gone.
+    #[n(1)]
+    pub fatal: bool,
+}
+
+/// Of [`Request::Describe`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Describe {
+    /// The bytes of `study.toml`.
+    #[n(0)]
+    pub study: ByteVec,
+}
+
+/// Of [`Response::Described`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Described {
+    /// The digest of the study's bytes.
+    #[n(0)]
+    pub study: Digest,
+    /// Trained weights of the study's model; [`Request::Open`] wants the study to say the same number.
+    #[n(1)]
+    pub parameters: u32,
+    /// The module's name and version.
+    #[n(2)]
+    pub module: String,
+}
+
+/// Of [`Request::Prepare`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Prepare {
+    /// The bytes of `study.toml`.
+    #[n(0)]
+    pub study: ByteVec,
+    /// The hospital's files, in any order.
+    #[n(1)]
+    pub files: Vec<File>,
+    /// What to do with rows that cannot be used.
+    #[n(2)]
+    pub bad_rows: BadRows,
+}
+
+/// A file of a hospital.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct File {
+    /// Its name, for messages.
+    #[n(0)]
+    pub name: String,
+    /// What it holds.
+    #[n(1)]
+    pub role: Role,
+    /// Its bytes: Parquet.
+    #[n(2)]
+    pub bytes: ByteVec,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Role {
+    /// MEDS events: `subject_id, time, code, numeric_value`.
+    #[n(0)]
+    Events,
+    /// MEDS labels: `subject_id, prediction_time, …_value`.
+    #[n(1)]
+    Labels,
+    /// MEDS splits: `subject_id, split` (`train`, `tuning`, `held_out`).
+    #[n(2)]
+    Splits,
+}
+
+/// What to do with rows that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum BadRows {
+    /// Stop with an error that names file, row and column.
+    #[n(0)]
+    Stop,
+    /// Leave them out and count them.
+    #[n(1)]
+    Drop,
+}
+
+/// Of [`Response::Prepared`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Prepared {
+    /// The model's inputs of every patient: patient data, for the host to keep at the site.
+    #[n(0)]
+    pub cohort: ByteVec,
+    /// What was read, for a person at the site.
+    #[n(1)]
+    pub report: Report,
+}
+
+/// What was read from a hospital's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Report {
+    /// Patients to train on.
+    #[n(0)]
+    pub train: u32,
+    /// Patients to choose by.
+    #[n(1)]
+    pub tuning: u32,
+    /// Patients held out.
+    #[n(2)]
+    pub held_out: u32,
+    /// Patients of each class, in the study's order.
+    #[n(3)]
+    pub classes: Vec<u32>,
+    /// Events read.
+    #[n(4)]
+    pub events: u64,
+    /// Events used: of a feature of the study, in the history, before the prediction time.
+    #[n(5)]
+    pub used: u64,
+    /// Rows left out, with the first reasons.
+    #[n(6)]
+    pub dropped: u64,
+    /// The first few reasons, each naming file, row and column.
+    #[n(7)]
+    pub reasons: Vec<String>,
+    /// Values that were outside their plausible range and were set to its end.
+    #[n(8)]
+    pub clipped: u64,
+    /// Labelled patients without any usable event: they count, with every value missing.
+    #[n(9)]
+    pub empty: u32,
+}
+
+/// Where training stands: what the aggregator publishes after each round, and all sites start the next from.
+#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+pub struct State {
+    /// What has been added to the initial weights so far; all 0 at the start. Length: the study's parameters.
+    #[n(0)]
+    pub offset: Vec<f32>,
+    /// Mean and standard deviation of each feature where the study shares them; empty before that.
+    #[n(1)]
+    pub normalisation: Vec<Moments>,
+}
+
+/// Mean and standard deviation of one feature.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+pub struct Moments {
+    /// The mean, in the feature's unit.
+    #[n(0)]
+    pub mean: f64,
+    /// The standard deviation, in the feature's unit, above 0.
+    #[n(1)]
+    pub sd: f64,
+}
+
+/// Of [`Request::Open`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Open {
+    /// The bytes of `study.toml`.
+    #[n(0)]
+    pub study: ByteVec,
+    /// What [`Prepared`] gave.
+    #[n(1)]
+    pub cohort: ByteVec,
+    /// The round.
+    #[n(2)]
+    pub header: Header,
+    /// The encoded [`State`], whose digest the header names.
+    #[n(3)]
+    pub state: ByteVec,
+    /// This site.
+    #[n(4)]
+    pub site: SiteId,
+    /// All of the session's randomness.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub seed: [u8; 32],
+}
+
+/// Of [`Request::Work`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Work {
+    /// Patients to do before answering; the answer does not depend on how the work is cut.
+    #[n(0)]
+    pub patients: u32,
+}
+
+/// How far the session's work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Progress {
+    /// Patients done, over all steps.
+    #[n(0)]
+    pub done: u64,
+    /// Patients to do.
+    #[n(1)]
+    pub total: u64,
+}
+
+/// Signed messages of sites ([`crate::message::Signed`]), encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Messages {
+    /// One a site.
+    #[n(0)]
+    pub messages: Vec<ByteVec>,
+}
+
+/// Encrypted shares that were sent to this site.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Inbox {
+    /// One a sender.
+    #[n(0)]
+    pub shares: Vec<Sealed>,
+}
+
+/// Shares from one site to another, encrypted between the two.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Sealed {
+    /// The other site: the recipient in a message that is sent, the sender in an inbox.
+    #[n(0)]
+    pub site: SiteId,
+    /// The ciphertext.
+    #[n(1)]
+    pub bytes: ByteVec,
+}
+
+/// The sites whose masked inputs the aggregator holds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Survivors {
+    /// In ascending order, each once.
+    #[n(0)]
+    pub sites: Vec<SiteId>,
+}
+
+/// Of [`Request::Baseline`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Baseline {
+    /// The bytes of `study.toml`.
+    #[n(0)]
+    pub study: ByteVec,
+    /// What [`Prepared`] gave, of one or more sites: their patients are pooled.
+    #[n(1)]
+    pub cohorts: Vec<ByteVec>,
+}
+
+/// Of [`Request::Predict`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Predict {
+    /// The bytes of `study.toml`.
+    #[n(0)]
+    pub study: ByteVec,
+    /// What [`Prepared`] gave.
+    #[n(1)]
+    pub cohort: ByteVec,
+    /// The encoded [`State`].
+    #[n(2)]
+    pub state: ByteVec,
+}
+
+/// Of [`Response::Predicted`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Predicted {
+    /// One a patient.
+    #[n(0)]
+    pub patients: Vec<Prediction>,
+}
+
+/// The model's word on one patient.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Prediction {
+    /// The hospital's own number of the patient.
+    #[n(0)]
+    pub subject: i64,
+    /// Which part of the cohort the patient is in.
+    #[n(1)]
+    pub split: Split,
+    /// Index of the true class.
+    #[n(2)]
+    pub label: u32,
+    /// Probability of each class, adding to 1.
+    #[n(3)]
+    pub probabilities: Vec<f32>,
+}
+
+/// Of [`Request::Import`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Import {
+    /// The bytes of the map, in TOML: which column is what.
+    #[n(0)]
+    pub map: ByteVec,
+    /// The name of the CSV file, for messages.
+    #[n(1)]
+    pub name: String,
+    /// The bytes of the CSV file.
+    #[n(2)]
+    pub csv: ByteVec,
+    /// What to do with rows that cannot be used.
+    #[n(3)]
+    pub bad_rows: BadRows,
+}
+
+/// Of [`Response::Imported`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Imported {
+    /// Events, labels and, where the map says so, splits: patient data, for the host to keep at the site.
+    #[n(0)]
+    pub files: Vec<File>,
+    /// Rows read.
+    #[n(1)]
+    pub rows: u64,
+    /// Rows left out.
+    #[n(2)]
+    pub dropped: u64,
+    /// The first few reasons, each naming file, row and column.
+    #[n(3)]
+    pub reasons: Vec<String>,
+}
+
+/// Which part of the cohort a patient is in (MEDS names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Split {
+    /// Trained on.
+    #[n(0)]
+    Train,
+    /// Chosen by.
+    #[n(1)]
+    Tuning,
+    /// Held out.
+    #[n(2)]
+    HeldOut,
+}

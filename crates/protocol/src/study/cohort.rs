@@ -1,0 +1,110 @@
+//! Which patients and which of their measurements a study looks at.
+
+use serde::{Deserialize, Serialize};
+
+/// The `[cohort]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Cohort {
+    /// Days before the prediction time that are looked at; events outside are not used.
+    pub history_days: u32,
+    /// The classes of the label, from the lowest to the highest risk; a label is an index or a name of these.
+    pub classes: Vec<String>,
+    /// Where the mean and standard deviation of each feature come from.
+    pub normalisation: Normalisation,
+    /// How patients are split where a site has no file of splits.
+    pub split: Split,
+    /// The modalities, in the order of the model's inputs.
+    #[serde(rename = "modality")]
+    pub modalities: Vec<Modality>,
+}
+
+impl Cohort {
+    /// The features of all modalities in order.
+    pub fn features(&self) -> impl Iterator<Item = &Feature> {
+        self.modalities.iter().flat_map(|modality| &modality.features)
+    }
+}
+
+/// Where the mean and standard deviation of each feature come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalisation {
+    /// The public reference values of the study's file.
+    Reference,
+    /// A first round of securely added (and noised) moments.
+    Shared,
+}
+
+/// Shares of patients by a hash of the subject; the rest, up to 1, is held out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// Share of the patients to train on, above 0 and at most 1.
+    pub train: f64,
+    /// Share of the patients to choose by (MEDS: `tuning`).
+    pub tuning: f64,
+}
+
+/// A group of features that reach the model together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Modality {
+    /// Its name, unique in the study.
+    pub name: String,
+    /// Whether its features are followed over time.
+    pub shape: Shape,
+    /// Its features, in the order of the model's inputs.
+    #[serde(rename = "feature")]
+    pub features: Vec<Feature>,
+}
+
+/// Whether a modality is followed over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// One value a feature: the last one before the prediction time.
+    Static,
+    /// Mean values in bins of `bin_days`, counted back from the prediction time: the last bin ends there.
+    #[serde(rename_all = "kebab-case")]
+    Series {
+        /// Days a bin, which divide the history exactly.
+        bin_days: u32,
+        /// Bins that make one token of the Transformer, which divide the number of bins exactly.
+        bins_per_token: u32,
+    },
+}
+
+/// One input of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Feature {
+    /// The MEDS code of its events, for example `LOINC//8867-4`.
+    pub code: String,
+    /// What a person calls it.
+    pub name: String,
+    /// The unit of its values, in UCUM.
+    pub unit: String,
+    /// How an event becomes a number.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// The least plausible value; lower ones are set to it.
+    pub low: f64,
+    /// The greatest plausible value; higher ones are set to it.
+    pub high: f64,
+    /// The mean of a reference population.
+    pub mean: f64,
+    /// The standard deviation of a reference population, above 0.
+    pub sd: f64,
+}
+
+/// How an event becomes a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// The event's numeric value.
+    #[default]
+    Value,
+    /// 1 where an event with the code exists, else 0; never missing.
+    Presence,
+}

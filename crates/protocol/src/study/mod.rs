@@ -1,0 +1,150 @@
+//! The study: one TOML file that every hospital approves, named by the SHA-256 of its bytes.
+//!
+//! The bytes themselves are what is approved, so `sha256sum study.toml` prints the study's name, and nothing that
+//! people read, a comment included, can change under it.
+//!
+//! ```text
+//! bytes ──Study::parse──▶ Study ──plan──▶ purposes of its rounds
+//!                           └────layout(purpose)──▶ Layout: sections, noise, modulus
+//! ```
+
+mod cohort;
+mod layout;
+mod model;
+mod privacy;
+mod refusal;
+
+pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
+pub use layout::{HISTOGRAM_BINS, Layout, Section, SectionName};
+pub use model::{Algorithm, Architecture, Head, Missingness, Model, Optimizer, Summary, Training};
+pub use privacy::{Aggregation, Member, Privacy};
+pub use refusal::StudyError;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Digest, IdentityKey, Purpose, SiteId};
+
+/// What the file says, not yet checked: [`Study`] is a manifest that can be run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Manifest {
+    /// What a person calls the study.
+    pub title: String,
+    /// What the model is for.
+    pub purpose: String,
+    /// The digest of the module that all sites run.
+    pub module: Digest,
+    /// Which patients and measurements.
+    pub cohort: Cohort,
+    /// The model.
+    pub model: Model,
+    /// How it is trained.
+    pub training: Training,
+    /// How vectors are added.
+    pub aggregation: Aggregation,
+    /// What patients are promised.
+    pub privacy: Privacy,
+    /// The sites; a site's number is its place here.
+    pub roster: Vec<Member>,
+}
+
+/// A study that can be run: every limit that the module or the aggregator enforces comes from here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Study {
+    digest: Digest,
+    manifest: Manifest,
+}
+
+impl Study {
+    /// Parses and checks the bytes of a `study.toml`.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are no manifest, and a manifest that cannot be run as it says: numbers that could overflow the
+    /// modulus, noise that cannot reach its ε, a threshold not above half of the roster, and the like.
+    pub fn parse(bytes: &[u8]) -> Result<Self, StudyError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| StudyError::NotText)?;
+        let manifest: Manifest =
+            toml::from_str(text).map_err(|error| StudyError::Malformed(error.to_string()))?;
+        refusal::check(&manifest)?;
+        let study = Self { digest: Digest::of(bytes), manifest };
+        for purpose in [Purpose::Moments, Purpose::Train, Purpose::Evaluate] {
+            Layout::of(&study.manifest, purpose)?;
+        }
+        Ok(study)
+    }
+
+    /// The study's name: the SHA-256 of its bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What the file says.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The sections of the vector that a round with this purpose adds.
+    #[must_use]
+    pub fn layout(&self, purpose: Purpose) -> Layout {
+        Layout::of(&self.manifest, purpose).expect("every layout was made once when the study was parsed")
+    }
+
+    /// The purposes of the study's rounds in order, if none is abandoned.
+    #[must_use]
+    pub fn plan(&self) -> Vec<Purpose> {
+        self.manifest.plan()
+    }
+
+    /// The site with this key, if it is in the roster.
+    #[must_use]
+    pub fn site(&self, key: &IdentityKey) -> Option<SiteId> {
+        let place = self.manifest.roster.iter().position(|member| member.key == *key)?;
+        u16::try_from(place).ok().map(SiteId)
+    }
+
+    /// The member with this number, if there is one.
+    #[must_use]
+    pub fn member(&self, site: SiteId) -> Option<&Member> {
+        self.manifest.roster.get(usize::from(site.0))
+    }
+
+    /// All sites in order.
+    pub fn sites(&self) -> impl Iterator<Item = SiteId> {
+        (0..self.manifest.roster.len()).filter_map(|place| u16::try_from(place).ok().map(SiteId))
+    }
+
+    /// Sites that must agree before masks are opened.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        usize::from(self.manifest.aggregation.threshold)
+    }
+}
+
+impl Manifest {
+    /// The purposes of the study's rounds in order, if none is abandoned.
+    #[must_use]
+    pub fn plan(&self) -> Vec<Purpose> {
+        let training = &self.training;
+        let mut plan = Vec::new();
+        if self.cohort.normalisation == Normalisation::Shared {
+            plan.push(Purpose::Moments);
+        }
+        for step in 1..=training.rounds {
+            plan.push(Purpose::Train);
+            let due = training.evaluate_every > 0 && step % training.evaluate_every == 0;
+            if due || step == training.rounds {
+                plan.push(Purpose::Evaluate);
+            }
+        }
+        plan
+    }
+
+    /// Rounds of `plan` with this purpose.
+    pub(crate) fn planned(&self, purpose: Purpose) -> u32 {
+        let count = self.plan().iter().filter(|planned| **planned == purpose).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}

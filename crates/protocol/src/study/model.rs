@@ -1,0 +1,127 @@
+//! The model of a study and how it is trained.
+
+use serde::{Deserialize, Serialize};
+
+/// The `[model]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Model {
+    /// The layers between inputs and head.
+    pub architecture: Architecture,
+    /// The last layer.
+    pub head: Head,
+    /// Seeds the initial weights, which each site's module makes for itself.
+    pub initial_seed: u32,
+    /// The number of trained weights: the length of the update. Stated, so that the aggregator needs to know
+    /// nothing else of the model; the module refuses a study where it is not the model's own number.
+    pub parameters: u32,
+}
+
+/// The layers between inputs and head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Each series is summed up by its mean (and trend), then a linear layer: logistic regression.
+    #[serde(rename_all = "kebab-case")]
+    Linear {
+        /// What is kept of a series.
+        summary: Summary,
+    },
+    /// The multimodal Transformer: time bins and static groups are tokens, pre-norm encoder layers, class token.
+    #[serde(rename_all = "kebab-case")]
+    Transformer {
+        /// Length of a token.
+        width: u32,
+        /// Attention heads, which divide the width exactly.
+        heads: u32,
+        /// Encoder layers.
+        layers: u32,
+        /// Width of the hidden layer of each feed-forward part.
+        feed_forward: u32,
+        /// Whether the model is told which values are missing.
+        missingness: Missingness,
+    },
+}
+
+/// What a linear model keeps of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Summary {
+    /// The mean of the bins that hold a value.
+    Mean,
+    /// The mean, and the slope of a least-squares line over the bins that hold a value.
+    MeanAndTrend,
+}
+
+/// Whether the model is told which values are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missingness {
+    /// Each value is followed by an indicator: 1 where it is missing.
+    Include,
+    /// Values alone; a missing one is 0, the mean.
+    Omit,
+}
+
+/// The last layer of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// One score a class.
+    Softmax,
+    /// One score and a threshold between each two classes: cumulative logits (McCullagh 1980).
+    Ordinal,
+}
+
+/// The `[training]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Training {
+    /// Steps of training, one round each.
+    pub rounds: u32,
+    /// What a site computes in a step.
+    pub algorithm: Algorithm,
+    /// How the aggregator moves the weights by the sum.
+    pub optimizer: Optimizer,
+    /// L2 penalty on the weights, applied by the aggregator: it needs no data.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Share of the last steps whose weights are averaged into the published model; 0 keeps the last.
+    #[serde(default)]
+    pub average_tail: f64,
+    /// Steps between evaluations on held-out patients; 0 evaluates at the end alone.
+    #[serde(default)]
+    pub evaluate_every: u32,
+}
+
+/// What a site computes in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// The sum of clipped per-patient gradients over all its training patients: a step of the pooled training.
+    Gradient,
+}
+
+/// How the aggregator moves the weights by the mean gradient `g` (Reddi et al. 2021, algorithm 2).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// `m = momentum·m + g; w = w − rate·m`.
+    Momentum {
+        /// Learning rate, above 0.
+        rate: f64,
+        /// Share of the former direction that is kept, from 0 to below 1.
+        momentum: f64,
+    },
+    /// Adam with bias correction (Kingma & Ba 2015).
+    Adam {
+        /// Learning rate, above 0.
+        rate: f64,
+        /// Decay of the mean.
+        beta1: f64,
+        /// Decay of the mean of squares.
+        beta2: f64,
+        /// Added to the root of the mean of squares, above 0.
+        tau: f64,
+    },
+}

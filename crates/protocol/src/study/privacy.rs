@@ -1,0 +1,50 @@
+//! Aggregation and privacy settings of a study.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgreementKey, IdentityKey};
+
+/// A site that takes part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Member {
+    /// The site's name, unique in the study.
+    pub name: String,
+    /// The key that the site signs with.
+    pub key: IdentityKey,
+}
+
+/// The `[aggregation]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Aggregation {
+    /// The aggregator's key, to which masked inputs are sealed.
+    pub key: AgreementKey,
+    /// Sites that must agree before masks are opened: above half of the roster.
+    pub threshold: u16,
+    /// The most patients that one site may bring; a site with more is refused by its own module.
+    pub patients_per_site: u32,
+    /// Bits after the binary point of a value whose clip norm is 1.
+    pub fraction_bits: u8,
+}
+
+/// The `[privacy]` table; the unit is the patient (add or remove one patient at one site).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Privacy {
+    /// ε of all that the study releases together; `inf` says in words that nothing is noised.
+    pub epsilon: f64,
+    /// δ, below one in the number of patients.
+    pub delta: f64,
+    /// L2 norm to which each patient's gradient is clipped; `inf` only where ε is `inf`.
+    pub clip_norm: f64,
+    /// Sites that are promised to survive each round honestly: each site adds the noise that makes these enough.
+    pub honest_survivors: u16,
+    /// Share of the budget for a first round of moments; 0 where normalisation is by reference.
+    #[serde(default)]
+    pub moments_share: f64,
+    /// Share of the budget for evaluations on held-out patients.
+    pub metrics_share: f64,
+    /// Share of each training step's budget for the number of patients.
+    pub weight_share: f64,
+}
