@@ -1,0 +1,379 @@
+//! What a site wrote down that it released about its patients.
+//!
+//! One ledger holds the releases of all studies that a hospital takes part in: the same patients
+//! are in all of them, so their losses compose. An entry is written before the release leaves, and
+//! never removed. The host stores entries as JSON lines; this file only adds and refuses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Delta, Epsilon, Mu};
+
+/// One released vector: the contribution of a site to one round of one study.
+///
+/// As JSON: `{"study":"<64 hex digits>","round":0,"purpose":"training","loss":{"gaussian":0.05}}`,
+/// where `loss` can be `"unprotected"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// SHA-256 of the study's manifest.
+    #[serde(with = "hex")]
+    pub study: [u8; 32],
+    /// The round within the study, from 0.
+    pub round: u32,
+    /// What the round was for.
+    pub purpose: Purpose,
+    /// What the round's whole vector, all its sections together, can tell of one patient.
+    pub loss: Loss,
+}
+
+/// What a round's vector was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Moments of the features, to agree on how inputs are scaled.
+    Normalisation,
+    /// A model update, with the metrics that travel beside it.
+    Training,
+    /// Metrics alone.
+    Evaluation,
+}
+
+/// What a release can tell of one patient.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Gaussian noise was added.
+    Gaussian(Mu),
+    /// No noise was added: nothing is proved, ε is infinite.
+    Unprotected,
+}
+
+impl Loss {
+    /// The loss of all of them together; one without noise makes the whole unprotected.
+    #[must_use]
+    pub fn compose(losses: impl IntoIterator<Item = Self>) -> Self {
+        let noised = |loss| match loss {
+            Self::Gaussian(mu) => Some(mu),
+            Self::Unprotected => None,
+        };
+        let losses: Option<Vec<Mu>> = losses.into_iter().map(noised).collect();
+        losses.map_or(Self::Unprotected, |losses| {
+            Self::Gaussian(Mu::compose(losses))
+        })
+    }
+
+    /// The least ε proved at this δ, rounded up; infinite without noise.
+    #[must_use]
+    pub fn epsilon(self, delta: Delta) -> f64 {
+        match self {
+            Self::Gaussian(mu) => mu.epsilon(delta),
+            Self::Unprotected => f64::INFINITY,
+        }
+    }
+
+    /// The least δ proved at this ε, rounded up; 1 without noise.
+    #[must_use]
+    pub fn delta(self, epsilon: Epsilon) -> f64 {
+        match self {
+            Self::Gaussian(mu) => mu.delta(epsilon),
+            Self::Unprotected => 1.0,
+        }
+    }
+}
+
+/// The most that a hospital lets be learned of one of its patients, over all studies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// The limit of ε at `delta`.
+    pub epsilon: Epsilon,
+    /// The δ at which ε is counted.
+    pub delta: Delta,
+}
+
+impl Budget {
+    /// Whether the loss is within the budget.
+    #[must_use]
+    pub fn covers(&self, loss: Loss) -> bool {
+        loss.delta(self.epsilon) <= self.delta.get()
+    }
+}
+
+/// All releases of a site, in the order in which they were charged; no (study, round) twice.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    releases: Vec<Release>,
+}
+
+impl Ledger {
+    /// The ledger of the releases read back from a journal. They have happened, so no budget is
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyCharged`] when a (study, round) is in it twice: the journal is not one that a
+    /// ledger wrote.
+    pub fn restore(releases: impl IntoIterator<Item = Release>) -> Result<Self, AlreadyCharged> {
+        let mut ledger = Self::default();
+        for release in releases {
+            ledger.refuse_charged(&release)?;
+            ledger.releases.push(release);
+        }
+        Ok(ledger)
+    }
+
+    /// Appends a release that is about to leave. With a budget, only if all releases together stay
+    /// within it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChargeError`], and the ledger is as it was.
+    pub fn charge(&mut self, release: Release, budget: Option<Budget>) -> Result<(), ChargeError> {
+        self.refuse_charged(&release)?;
+        if let Some(budget) = budget {
+            let total = Loss::compose([self.total(), release.loss]);
+            if !budget.covers(total) {
+                return Err(BudgetSpent {
+                    would_spend: total.epsilon(budget.delta),
+                    spent: self.spent(budget.delta),
+                    budget,
+                }
+                .into());
+            }
+        }
+        self.releases.push(release);
+        Ok(())
+    }
+
+    /// The release charged for this round of this study, if any: after a restart, whether to charge
+    /// again.
+    #[must_use]
+    pub fn find(&self, study: &[u8; 32], round: u32) -> Option<&Release> {
+        self.releases
+            .iter()
+            .find(|release| release.study == *study && release.round == round)
+    }
+
+    /// What all releases together can tell of one patient.
+    #[must_use]
+    pub fn total(&self) -> Loss {
+        Loss::compose(self.releases.iter().map(|release| release.loss))
+    }
+
+    /// The least ε proved for all releases together at this δ, rounded up; infinite if one had no
+    /// noise.
+    #[must_use]
+    pub fn spent(&self, delta: Delta) -> f64 {
+        self.total().epsilon(delta)
+    }
+
+    /// The releases, oldest first.
+    #[must_use]
+    pub fn releases(&self) -> &[Release] {
+        &self.releases
+    }
+
+    fn refuse_charged(&self, release: &Release) -> Result<(), AlreadyCharged> {
+        match self.find(&release.study, release.round) {
+            Some(_) => Err(AlreadyCharged {
+                study: release.study,
+                round: release.round,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a release was not charged, and so must not leave.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChargeError {
+    /// The hospital's budget does not cover it.
+    #[error(transparent)]
+    BudgetSpent(#[from] BudgetSpent),
+    /// The round was charged before.
+    #[error(transparent)]
+    AlreadyCharged(#[from] AlreadyCharged),
+}
+
+/// The release would take the site over its budget.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "ε would go from {spent} to {would_spend} at δ = {}, above the budget of {}",
+    budget.delta, budget.epsilon
+)]
+pub struct BudgetSpent {
+    /// ε with this release, at the budget's δ; infinite for one without noise.
+    pub would_spend: f64,
+    /// ε without it.
+    pub spent: f64,
+    /// The limit.
+    pub budget: Budget,
+}
+
+/// A round is charged once.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("round {round} of study {} is already charged", hex::encode(study))]
+pub struct AlreadyCharged {
+    /// SHA-256 of the study's manifest.
+    pub study: [u8; 32],
+    /// The round.
+    pub round: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+    use crate::allocation::per_step;
+
+    fn release(study: u8, round: u32, loss: Loss) -> Release {
+        Release {
+            study: [study; 32],
+            round,
+            purpose: Purpose::Training,
+            loss,
+        }
+    }
+
+    fn gaussian(mu: f64) -> Loss {
+        Loss::Gaussian(Mu::try_from(mu).unwrap())
+    }
+
+    fn budget(epsilon: f64, delta: f64) -> Budget {
+        Budget {
+            epsilon: epsilon.try_into().unwrap(),
+            delta: delta.try_into().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_budget_pays_for_exactly_the_rounds_it_was_split_into() {
+        let budget = budget(1.0, 1e-6);
+        let steps = NonZeroU32::new(100).unwrap();
+        let step = per_step(Mu::calibrate(budget.epsilon, budget.delta), steps);
+        let mut ledger = Ledger::default();
+        for round in 0..100 {
+            ledger
+                .charge(release(1, round, Loss::Gaussian(step)), Some(budget))
+                .unwrap();
+        }
+        assert!((0.999_999..=1.0).contains(&ledger.spent(budget.delta)));
+
+        let refused = ledger
+            .charge(release(2, 0, Loss::Gaussian(step)), Some(budget))
+            .unwrap_err();
+        let ChargeError::BudgetSpent(refused) = refused else {
+            panic!("{refused}")
+        };
+        assert!(refused.would_spend > 1.0 && refused.spent <= 1.0);
+        assert_eq!(ledger.releases().len(), 100);
+        // Nothing of a patient is in it, so it costs nothing.
+        ledger
+            .charge(release(2, 0, gaussian(0.0)), Some(budget))
+            .unwrap();
+    }
+
+    #[test]
+    fn a_round_is_charged_once() {
+        let mut ledger = Ledger::default();
+        ledger.charge(release(1, 7, gaussian(0.1)), None).unwrap();
+        let refused = ledger
+            .charge(release(1, 7, gaussian(0.1)), None)
+            .unwrap_err();
+        assert_eq!(
+            refused,
+            AlreadyCharged {
+                study: [1; 32],
+                round: 7
+            }
+            .into()
+        );
+        assert!(
+            refused.to_string().starts_with("round 7 of study 0101"),
+            "{refused}"
+        );
+        ledger.charge(release(1, 8, gaussian(0.1)), None).unwrap();
+        ledger.charge(release(2, 7, gaussian(0.1)), None).unwrap();
+        assert!(ledger.find(&[2; 32], 7).is_some() && ledger.find(&[2; 32], 8).is_none());
+
+        let twice = [ledger.releases(), ledger.releases()].concat();
+        assert!(Ledger::restore(twice).is_err());
+    }
+
+    #[test]
+    fn a_release_without_noise_makes_epsilon_infinite() {
+        let budget = budget(1e300, 0.999);
+        let mut ledger = Ledger::default();
+        ledger
+            .charge(release(1, 0, gaussian(0.1)), Some(budget))
+            .unwrap();
+        let refused = ledger
+            .charge(release(1, 1, Loss::Unprotected), Some(budget))
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains("to inf at δ = 0.999"),
+            "{refused}"
+        );
+        assert_eq!(ledger.releases().len(), 1);
+
+        ledger
+            .charge(release(1, 1, Loss::Unprotected), None)
+            .unwrap();
+        assert!(ledger.spent(budget.delta).is_infinite());
+        assert!(
+            ledger
+                .charge(release(1, 2, gaussian(0.0)), Some(budget))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_release_is_one_readable_line_of_json() {
+        let line = serde_json::to_string(&release(0xab, 3, gaussian(0.25))).unwrap();
+        let study = "ab".repeat(32);
+        assert_eq!(
+            line,
+            format!(
+                r#"{{"study":"{study}","round":3,"purpose":"training","loss":{{"gaussian":0.25}}}}"#
+            )
+        );
+        let unprotected = line.replace(r#"{"gaussian":0.25}"#, r#""unprotected""#);
+        assert_eq!(
+            serde_json::from_str::<Release>(&unprotected).unwrap().loss,
+            Loss::Unprotected
+        );
+        for bad in [
+            line.replace("0.25", "-0.25"),
+            line.replace("ab", ""),
+            line.replace("training", "marketing"),
+            line.replace(r#""round":3"#, r#""round":3,"note":"""#),
+        ] {
+            assert!(serde_json::from_str::<Release>(&bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_ledger_never_exceeds_its_budget(
+            losses in proptest::collection::vec((0.0..0.5_f64, any::<bool>()), 0..30),
+            epsilon in 0.1..10.0_f64,
+        ) {
+            let budget = budget(epsilon, 1e-6);
+            let mut ledger = Ledger::default();
+            for (round, (mu, noised)) in (0..).zip(losses) {
+                let loss = if noised { gaussian(mu) } else { Loss::Unprotected };
+                let before = ledger.releases().len();
+                let charged = ledger.charge(release(0, round, loss), Some(budget)).is_ok();
+                prop_assert_eq!(ledger.releases().len(), before + usize::from(charged));
+                prop_assert!(budget.covers(ledger.total()));
+                prop_assert!(ledger.spent(budget.delta) <= epsilon * (1.0 + 1e-9));
+            }
+            let restored = Ledger::restore(ledger.releases().to_vec()).unwrap();
+            prop_assert_eq!(restored.total(), ledger.total());
+        }
+    }
+}
