@@ -1,0 +1,62 @@
+//! Why the module refuses a request.
+
+use protocol::codec::DecodeError;
+use protocol::study::StudyError;
+
+use crate::vector::VectorError;
+
+/// Why the module refuses a request; each message says what the hospital can do, or who is at fault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    #[error("no session is open: ask to open a round or a baseline first")]
+    NoSession,
+    #[error("no baseline is open")]
+    NoBaseline,
+    #[error("work is not done: {done} of {total}")]
+    NotDone { done: usize, total: usize },
+    #[error("the round is at another stage: {0} is not what comes next")]
+    OutOfOrder(&'static str),
+    #[error("the round is of another study than the one given")]
+    OtherStudy,
+    #[error("the state given is not the one that the round's header names")]
+    OtherState,
+    #[error("the study says {stated} parameters and its model has {actual}: set model.parameters = {actual}")]
+    Parameters { stated: u32, actual: usize },
+    #[error("the state has {got} weights and the study {want}")]
+    StateLength { got: usize, want: usize },
+    #[error("the state holds a number that is not finite")]
+    StateNotFinite,
+    #[error("the study shares its normalisation, and the state has none yet")]
+    NoNormalisation,
+    #[error(
+        "this site has {found} patients in this round and the study allows {most}: the sum could overflow; ask the \
+         study's author to raise aggregation.patients-per-site"
+    )]
+    TooManyPatients { found: usize, most: u32 },
+    #[error("the round's layout has other sections than its work")]
+    Sections,
+    #[error(transparent)]
+    Study(#[from] StudyError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Cohort(#[from] cohort::CohortError),
+    #[error(transparent)]
+    Patients(#[from] cohort::DecodeError),
+    #[error(transparent)]
+    Pool(#[from] cohort::PoolError),
+    #[error(transparent)]
+    Normalise(#[from] cohort::NormaliseError),
+    #[error(transparent)]
+    Import(#[from] cohort::import::ImportError),
+    #[error(transparent)]
+    Network(#[from] learning::NetworkError),
+    #[error(transparent)]
+    Gradient(#[from] learning::GradientError),
+    #[error(transparent)]
+    Optimizer(#[from] learning::OptimizerError),
+    #[error(transparent)]
+    Vector(#[from] VectorError),
+    #[error(transparent)]
+    Site(#[from] protocol::site::SiteError),
+}

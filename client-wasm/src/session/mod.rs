@@ -1,0 +1,133 @@
+//! What the module is doing between two requests.
+//!
+//! ```text
+//! Open ─▶ Round: work, then the protocol's stages          Baseline ─▶ training on this site alone
+//! ```
+//!
+//! A session is gone after a refusal in the middle of a protocol's stage: each stage is used once.
+
+mod baseline;
+mod error;
+mod inputs;
+mod predict;
+mod round;
+mod work;
+
+use minicbor::bytes::ByteVec;
+use protocol::door::{
+    Describe, Described, Import, Imported, Prepare, Prepared, Progress, Refusal, Request, Response, State,
+};
+use protocol::study::Study;
+
+use crate::session::baseline::Baseline;
+use crate::session::error::SessionError;
+use crate::session::inputs::network;
+use crate::session::round::Round;
+
+/// The module: at most one session at a time.
+#[derive(Default)]
+pub(crate) struct Module {
+    session: Session,
+}
+
+#[derive(Default)]
+enum Session {
+    #[default]
+    None,
+    Round(Box<Round>),
+    Baseline(Box<Baseline>),
+}
+
+impl Module {
+    /// The response to `request`.
+    pub(crate) fn answer(&mut self, request: Request) -> Response {
+        let had_session = !matches!(self.session, Session::None);
+        self.try_answer(request).unwrap_or_else(|error| {
+            let fatal = had_session && matches!(self.session, Session::None);
+            Response::Refused(Refusal { reason: error.to_string(), fatal })
+        })
+    }
+
+    fn try_answer(&mut self, request: Request) -> Result<Response, SessionError> {
+        match request {
+            Request::Describe(Describe { study }) => describe(&study).map(Response::Described),
+            Request::Prepare(request) => prepare(&request).map(Response::Prepared),
+            Request::Import(request) => import(&request).map(Response::Imported),
+            Request::Predict(request) => predict::predict(&request).map(Response::Predicted),
+            Request::Open(request) => {
+                self.session = Session::None;
+                let round = Round::open(request)?;
+                let progress = round.progress()?;
+                self.session = Session::Round(Box::new(round));
+                Ok(Response::Progress(progress))
+            }
+            Request::Baseline(request) => {
+                self.session = Session::None;
+                let baseline = Baseline::begin(request)?;
+                let progress = baseline.progress();
+                self.session = Session::Baseline(Box::new(baseline));
+                Ok(Response::Progress(progress))
+            }
+            Request::Work(work) => self.work(work.patients).map(Response::Progress),
+            Request::Finish => self.finish().map(Response::Finished),
+            Request::Advertise => self.stage(Round::advertise),
+            Request::Share(request) => self.stage(|round| round.share(&request)),
+            Request::Mask(request) => self.stage(|round| round.mask(&request)),
+            Request::Agree(request) => self.stage(|round| round.agree(&request)),
+            Request::Unmask(request) => self.stage(|round| round.unmask(&request)),
+        }
+    }
+
+    fn work(&mut self, patients: u32) -> Result<Progress, SessionError> {
+        match &mut self.session {
+            Session::None => Err(SessionError::NoSession),
+            Session::Round(round) => round.work(patients),
+            Session::Baseline(baseline) => baseline.work(patients),
+        }
+    }
+
+    fn finish(&mut self) -> Result<State, SessionError> {
+        match std::mem::take(&mut self.session) {
+            Session::Baseline(baseline) => baseline.finish(),
+            other => {
+                self.session = other;
+                Err(SessionError::NoBaseline)
+            }
+        }
+    }
+
+    /// Takes the round through a stage; a round that refuses is gone.
+    fn stage(
+        &mut self,
+        step: impl FnOnce(Round) -> Result<(Vec<u8>, Round), SessionError>,
+    ) -> Result<Response, SessionError> {
+        let Session::Round(round) = std::mem::take(&mut self.session) else {
+            return Err(SessionError::NoSession);
+        };
+        let (message, round) = step(*round)?;
+        self.session = Session::Round(Box::new(round));
+        Ok(Response::Send(ByteVec::from(message)))
+    }
+}
+
+fn describe(study: &[u8]) -> Result<Described, SessionError> {
+    let study = Study::parse(study)?;
+    let network = learning::Network::new(&study.manifest().cohort, &study.manifest().model)?;
+    Ok(Described {
+        study: study.digest(),
+        parameters: u32::try_from(network.parameters()).unwrap_or(u32::MAX),
+        module: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
+    })
+}
+
+fn prepare(request: &Prepare) -> Result<Prepared, SessionError> {
+    let study = Study::parse(&request.study)?;
+    network(&study)?;
+    let (patients, report) =
+        cohort::prepare(&study.manifest().cohort, &study.digest(), &request.files, request.bad_rows)?;
+    Ok(Prepared { cohort: ByteVec::from(patients.encode()), report })
+}
+
+fn import(request: &Import) -> Result<Imported, SessionError> {
+    Ok(cohort::import::import(request)?)
+}

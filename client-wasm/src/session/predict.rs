@@ -1,0 +1,37 @@
+//! What a trained model says of each patient; it stays at the site.
+
+use cohort::{Normaliser, Patients};
+use protocol::codec;
+use protocol::door::{Predict, Predicted, Prediction, State};
+use protocol::study::Study;
+
+use super::error::SessionError;
+use super::inputs::{Inputs, moments, network, weights};
+
+/// The class probabilities of every patient of the cohort.
+pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
+    let study = Study::parse(&request.study)?;
+    let state: State = codec::decode(&request.state)?;
+    let patients = Patients::decode(&request.cohort, &study.manifest().cohort)?;
+    let network = network(&study)?;
+    let weights = weights(&network, &study, &state)?;
+    let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state)?)?;
+    let classes = study.manifest().cohort.classes.len();
+    let inputs = Inputs::new(patients, normaliser, None);
+    let mut predictions = Vec::with_capacity(inputs.len());
+    while predictions.len() < inputs.len() {
+        let places = inputs.places(predictions.len());
+        let (batch, labels) = inputs.batch(places);
+        let probabilities = network.probabilities(&weights, &batch)?;
+        let rows = probabilities.chunks_exact(classes);
+        for ((&place, label), row) in places.iter().zip(labels).zip(rows) {
+            predictions.push(Prediction {
+                subject: inputs.patients().subjects()[place],
+                split: inputs.patients().splits()[place],
+                label,
+                probabilities: row.to_vec(),
+            });
+        }
+    }
+    Ok(Predicted { patients: predictions })
+}

@@ -1,0 +1,138 @@
+//! A round at this site: the work on its patients, then the stages of secure aggregation.
+
+use cohort::Patients;
+use protocol::codec;
+use protocol::door::{Inbox, Messages, Open, Progress, State, Survivors};
+use protocol::id::{Digest, Header, SiteId};
+use protocol::message::Signed;
+use protocol::seed::Seed;
+use protocol::site;
+use protocol::study::{Layout, Study};
+
+use super::error::SessionError;
+use super::work::Work;
+use crate::{entropy, vector};
+
+/// A round at this site.
+pub(crate) struct Round {
+    study: Study,
+    stage: Stage,
+}
+
+/// Where the round is; the protocol's own stages are types of their own.
+enum Stage {
+    Working(Box<Working>),
+    Sharing(site::Sharing, Vec<i64>),
+    Masking(site::Masking, Vec<i64>),
+    Agreeing(site::Agreeing),
+    Unmasking(site::Unmasking),
+    Over,
+}
+
+/// Before the first message.
+struct Working {
+    header: Header,
+    site: SiteId,
+    seed: Seed,
+    layout: Layout,
+    work: Work,
+}
+
+impl Round {
+    /// Starts a round, after checking that everything that was given belongs together.
+    pub(crate) fn open(request: Open) -> Result<Self, SessionError> {
+        let Open { study, cohort, header, state, site, seed } = request;
+        let study = Study::parse(&study)?;
+        if study.digest() != header.study {
+            return Err(SessionError::OtherStudy);
+        }
+        if Digest::of(&state) != header.state {
+            return Err(SessionError::OtherState);
+        }
+        let state: State = codec::decode(&state)?;
+        let patients = Patients::decode(&cohort, &study.manifest().cohort)?;
+        let seed = Seed::new(seed);
+        entropy::start(&seed);
+        let layout = study.layout(header.purpose);
+        let work = Work::new(&study, &state, patients, header.purpose, &layout)?;
+        let working = Working { header, site, seed, layout, work };
+        Ok(Self { study, stage: Stage::Working(Box::new(working)) })
+    }
+
+    /// How far the work is.
+    pub(crate) fn progress(&self) -> Result<Progress, SessionError> {
+        let Stage::Working(working) = &self.stage else {
+            return Err(SessionError::OutOfOrder("work"));
+        };
+        Ok(Progress { done: working.work.done() as u64, total: working.work.total() as u64 })
+    }
+
+    /// Works on at least `patients` more patients, in whole batches.
+    pub(crate) fn work(&mut self, patients: u32) -> Result<Progress, SessionError> {
+        let Stage::Working(working) = &mut self.stage else {
+            return Err(SessionError::OutOfOrder("work"));
+        };
+        let work = &mut working.work;
+        let more = usize::try_from(patients.max(1)).unwrap_or(usize::MAX);
+        let goal = work.done().saturating_add(more).min(work.total());
+        while work.done() < goal {
+            work.step(&self.study)?;
+        }
+        self.progress()
+    }
+
+    /// Ends the work, rounds its sums and adds the noise; gives the round's public keys.
+    pub(crate) fn advertise(self) -> Result<(Vec<u8>, Self), SessionError> {
+        let Self { study, stage: Stage::Working(working) } = self else {
+            return Err(SessionError::OutOfOrder("advertise"));
+        };
+        let Working { header, site, seed, layout, work } = *working;
+        let (done, total) = (work.done(), work.total());
+        if done < total {
+            return Err(SessionError::NotDone { done, total });
+        }
+        let vector = vector::noised(&layout, &work.into_sums(), &seed)?;
+        let (message, stage) = site::Advertising::begin(&study, header, site, &seed)?;
+        Ok((message, Self { study, stage: Stage::Sharing(stage, vector) }))
+    }
+
+    /// Gives the encrypted shares of this round's secrets.
+    pub(crate) fn share(self, request: &Messages) -> Result<(Vec<u8>, Self), SessionError> {
+        let Self { study, stage: Stage::Sharing(stage, vector) } = self else {
+            return Err(SessionError::OutOfOrder("share"));
+        };
+        let (message, stage) = stage.share(&signed(request)?)?;
+        Ok((message, Self { study, stage: Stage::Masking(stage, vector) }))
+    }
+
+    /// Gives the masked, sealed vector.
+    pub(crate) fn mask(self, request: &Inbox) -> Result<(Vec<u8>, Self), SessionError> {
+        let Self { study, stage: Stage::Masking(stage, vector) } = self else {
+            return Err(SessionError::OutOfOrder("mask"));
+        };
+        let (message, stage) = stage.mask(request, &vector)?;
+        Ok((message, Self { study, stage: Stage::Agreeing(stage) }))
+    }
+
+    /// Gives the statement that the survivors are these.
+    pub(crate) fn agree(self, request: &Survivors) -> Result<(Vec<u8>, Self), SessionError> {
+        let Self { study, stage: Stage::Agreeing(stage) } = self else {
+            return Err(SessionError::OutOfOrder("agree"));
+        };
+        let (message, stage) = stage.agree(&request.sites)?;
+        Ok((message, Self { study, stage: Stage::Unmasking(stage) }))
+    }
+
+    /// Gives the shares that open the masks of the sum; the round is over for this site.
+    pub(crate) fn unmask(self, request: &Messages) -> Result<(Vec<u8>, Self), SessionError> {
+        let Self { study, stage: Stage::Unmasking(stage) } = self else {
+            return Err(SessionError::OutOfOrder("unmask"));
+        };
+        let message = stage.open(&signed(request)?)?;
+        Ok((message, Self { study, stage: Stage::Over }))
+    }
+}
+
+fn signed(messages: &Messages) -> Result<Vec<Signed>, SessionError> {
+    messages.messages.iter().map(|bytes| Ok(codec::decode(bytes)?)).collect()
+}
