@@ -5,6 +5,7 @@
 mod module;
 mod setup;
 mod shell;
+mod test;
 
 use std::process::ExitCode;
 
@@ -22,11 +23,14 @@ struct Cli {
 enum Command {
     /// Builds the module that runs at hospitals, seals it and prints its digest
     Module(module::Arguments),
+    /// Runs every check that must hold before a change lands
+    Test,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Module(arguments) => module::run_command(&arguments),
+        Command::Test => test::run_command(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,86 @@
+//! `cargo xtask test`: everything that must hold, cheapest first. The same on a laptop and in CI.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::module::{self, Sealed};
+use crate::shell::{cargo, output, root, run, say, show, target};
+
+/// Runs every check.
+pub(crate) fn run_command() -> Result<()> {
+    let start = Instant::now();
+    step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
+    step("lints", lints)?;
+    step("documentation", documentation)?;
+    step("licences", licences)?;
+    let sealed = step("module", || module::build(&target().join("module-out")))?;
+    step("programs", || run(cargo().args(["build", "--locked", "--package", "aggregator", "--package", "host"])))?;
+    step("tests", || run(cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])))?;
+    step("same module from another folder", || same_elsewhere(&sealed))?;
+    show(&format!("all checks passed in {:.1} minutes", start.elapsed().as_secs_f64() / 60.0));
+    Ok(())
+}
+
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    say(&format!("── {name}"));
+    let start = Instant::now();
+    let result = work().with_context(|| name.to_owned())?;
+    say(&format!("── {name}: {:.0} s", start.elapsed().as_secs_f64()));
+    Ok(result)
+}
+
+fn lints() -> Result<()> {
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    run(&mut clippy)
+}
+
+fn documentation() -> Result<()> {
+    let mut doc = cargo();
+    doc.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
+    run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// cargo-deny takes minutes to build, so it is run where it is and not installed.
+fn licences() -> Result<()> {
+    if output(cargo().args(["deny", "--version"])).is_err() {
+        say("cargo-deny is not installed: licences and sources of dependencies are not checked here");
+        return Ok(());
+    }
+    run(cargo().args(["deny", "check", "bans", "licenses", "sources"]))
+}
+
+/// Builds the module from a copy of the sources in another folder; the bytes must be the same.
+fn same_elsewhere(sealed: &Sealed) -> Result<()> {
+    let copy = target().join("elsewhere").join("a checkout with another path");
+    copy_sources(&copy)?;
+    let mut xtask = cargo();
+    xtask.current_dir(&copy).env("CARGO_TARGET_DIR", target().join("elsewhere/target"));
+    xtask.args(["xtask", "module"]);
+    run(&mut xtask)?;
+    let path = target().join("elsewhere/target/module-out/client.wasm");
+    let wasm = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let digest = protocol::id::Digest::of(&wasm).to_string();
+    ensure!(digest == sealed.digest, "the module is {} here and {digest} from {}", sealed.digest, copy.display());
+    show(&format!("the module is {digest} from both folders"));
+    Ok(())
+}
+
+/// Copies what git tracks, as it stands in the working tree.
+fn copy_sources(to: &Path) -> Result<()> {
+    if to.exists() {
+        std::fs::remove_dir_all(to).with_context(|| format!("removing {}", to.display()))?;
+    }
+    let mut list = std::process::Command::new("git");
+    let files = output(list.args(["ls-files", "-z"]).current_dir(root()))?;
+    for file in files.split('\0').filter(|file| !file.is_empty()) {
+        let (from, to) = (root().join(file), to.join(file));
+        if let Some(folder) = to.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        }
+        std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+    }
+    Ok(())
+}
