@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod demo;
+mod figures;
 mod module;
 mod setup;
 mod shell;
@@ -21,6 +23,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Trains on synthetic (or given) hospitals with all parts real, and prints how well
+    Demo(demo::Arguments),
     /// Builds the module that runs at hospitals, seals it and prints its digest
     Module(module::Arguments),
     /// Runs every check that must hold before a change lands
@@ -29,6 +33,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Demo(arguments) => demo::run_command(&arguments),
         Command::Module(arguments) => module::run_command(&arguments),
         Command::Test => test::run_command(),
     };

@@ -1,0 +1,110 @@
+//! `cargo xtask demo`: the main job, from a fresh clone to a trained model.
+//!
+//! ```text
+//! module + programs ─▶ hospitals' files ─▶ baselines ─▶ federation without noise ─▶ federation at ε ─▶ table
+//! ```
+//!
+//! Every process is a real one: one aggregator and one host per hospital, on loopback.
+
+mod evaluation;
+mod hospitals;
+mod table;
+mod training;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use e2e::Programs;
+
+use crate::figures::Figures;
+use crate::module;
+use crate::shell::{cargo, root, run, say, show, target};
+
+/// Of `cargo xtask demo`
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Arguments {
+    /// Folder of UCI Heart Disease with `flamby_split.csv`: its four hospitals instead of synthetic ones
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Synthetic hospitals
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(3..=100))]
+    pub(crate) hospitals: u16,
+    /// Patients of each synthetic hospital
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) patients: u32,
+    /// Seed of the synthetic hospitals
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The model to train
+    #[arg(long, value_enum, default_value_t = Model::Linear)]
+    pub(crate) model: Model,
+    /// ε of the private federation
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) epsilon: f64,
+    /// Kills the last hospital in the middle of this round of the private federation, for good
+    #[arg(long)]
+    pub(crate) kill_at: Option<u32>,
+    /// Folder that everything is written to [default: target/demo]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// File that every printed figure is written to
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// A model of the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Model {
+    /// Ordinal regression on each feature's mean and trend
+    Linear,
+    /// The multimodal Transformer
+    Transformer,
+}
+
+/// Runs the demo.
+pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
+    let start = Instant::now();
+    let mut figures = Figures::new("demo");
+    let module = module::build(&target().join("module-out"))?;
+    run(cargo().args(["build", "--quiet", "--locked", "--package", "aggregator", "--package", "host"]))?;
+    figures.record("module bytes", module.bytes);
+    figures.record("module digest", &module.digest);
+    figures.record("build seconds", start.elapsed().as_secs_f64());
+    let programs = Programs::built(&target())?;
+    let folder = arguments.out.clone().unwrap_or_else(|| target().join("demo"));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
+    }
+    let hospitals = hospitals::make(&programs, arguments, &folder.join("data"))?;
+    if let Some(best) = hospitals.best_accuracy {
+        figures.record("best possible accuracy", best);
+    }
+    let rows = training::compare(&programs, arguments, &hospitals, &folder)?;
+    show("");
+    for line in table::lines(&rows) {
+        show(&line);
+    }
+    if let Some(best) = hospitals.best_accuracy {
+        show(&format!("best possible accuracy on these hospitals, known to their generator: {best:.3}"));
+    }
+    for line in hospitals.published {
+        show(line);
+    }
+    figures.record("rows", &rows.rows);
+    show(&format!("module   {} bytes, imports none, sha-256 {}", module.bytes, module.digest));
+    show(&format!("model    {}", rows.model.display()));
+    show(&format!("in all   {:.1} minutes, building included", start.elapsed().as_secs_f64() / 60.0));
+    figures.record("total seconds", start.elapsed().as_secs_f64());
+    if let Some(path) = &arguments.json {
+        figures.write(path)?;
+        say(&format!("figures  {}", path.display()));
+    }
+    Ok(())
+}
+
+/// The draft of a study in the project's folder of drafts.
+fn draft(name: &str) -> PathBuf {
+    root().join("studies").join(name)
+}
