@@ -5,7 +5,8 @@
 
 use std::cell::RefCell;
 
-use protocol::seed::{ChaCha20Rng, Seed};
+use chacha20::ChaCha20Rng;
+use protocol::seed::Seed;
 use rand_core::Rng;
 
 thread_local! {
@@ -18,7 +19,7 @@ pub(crate) fn start(seed: &Seed) {
     STREAM.with_borrow_mut(|stream| *stream = Some(seed.derive("entropy of dependencies").rng()));
 }
 
-/// Fills `bytes` from the stream; gives `false` where no session has started it.
+/// Fills `bytes` from the stream; gives nothing where no session has started it.
 #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "other targets have a system to ask"))]
 fn fill(bytes: &mut [u8]) -> Option<()> {
     STREAM.with_borrow_mut(|stream| {

@@ -1,6 +1,8 @@
 //! From a site's real sums to the integers that are masked: rounding, noise, range.
 
-use privacy::{DiscreteGaussian, RoundingError, VarianceTooLarge};
+use privacy::rounding::{self, RoundingError};
+use privacy::sampler::VarianceTooLarge;
+use privacy::DiscreteGaussian;
 use protocol::seed::Seed;
 use protocol::study::{Layout, Section};
 
@@ -37,7 +39,7 @@ fn section_into(
     let gaussian = section.variance.map(DiscreteGaussian::new).transpose()?;
     let bound = i64::try_from(section.bound).unwrap_or(i64::MAX);
     for &value in values {
-        let rounded = privacy::round(value / section.grid, &mut rounding)
+        let rounded = rounding::round(value / section.grid, &mut rounding)
             .map_err(|error| VectorError::Rounding { section: name, error })?;
         let share = gaussian.as_ref().map_or(0, |gaussian| gaussian.sample(&mut noise));
         vector.push(rounded.saturating_add(share).clamp(-bound, bound));

@@ -28,10 +28,8 @@ pub struct Federation {
     sites: Vec<Site>,
     aggregator: Option<Process>,
     hosts: Vec<Option<Process>>,
+    stage_seconds: u32,
 }
-
-/// How long a stage of the protocol may take before those who are there go on without the rest.
-const STAGE_SECONDS: u32 = 5;
 
 impl Federation {
     /// Does what people do before a study can run: keys, enrolment, the study file, approval at every hospital.
@@ -52,13 +50,20 @@ impl Federation {
         let hosts = sites.iter().map(|_| None).collect();
         let address = format!("127.0.0.1:{}", free_port()?);
         let mut federation =
-            Self { programs, folder: folder.to_path_buf(), address, sites, aggregator: None, hosts };
+            Self { programs, folder: folder.to_path_buf(), address, sites, aggregator: None, hosts, stage_seconds: 5 };
         let roster = federation.enrol()?;
         federation.compose(draft, settings, &roster)?;
         for place in 0..federation.sites.len() {
             federation.approve(place)?;
         }
         Ok(federation)
+    }
+
+    /// How long a stage may take, from the aggregator's next start on, before those who are there go on without the
+    /// rest; 5 seconds unless said otherwise.
+    #[must_use]
+    pub fn with_stage_seconds(self, stage_seconds: u32) -> Self {
+        Self { stage_seconds, ..self }
     }
 
     /// The study file.
@@ -173,6 +178,24 @@ impl Federation {
         }
     }
 
+    /// The aggregator's address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Makes a site reach the aggregator at another address.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that cannot be read or written.
+    pub fn reroute(&self, place: usize, address: &str) -> Result<()> {
+        let path = self.config(place);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = text.replace(&self.address, address);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
     /// The configuration file of a site.
     #[must_use]
     pub fn config(&self, place: usize) -> PathBuf {
@@ -249,7 +272,7 @@ impl Federation {
     fn serve(&mut self, study: Option<&Path>) -> Result<()> {
         let mut command = self.programs.aggregator();
         command.arg("serve").arg("--store").arg(self.store()).args(["--listen", &self.address]);
-        command.args(["--stage-seconds", &STAGE_SECONDS.to_string()]);
+        command.args(["--stage-seconds", &self.stage_seconds.to_string()]);
         if let Some(study) = study {
             command.arg("--study").arg(study);
         }

@@ -7,7 +7,9 @@
 mod federation;
 mod process;
 mod programs;
+mod tap;
 
 pub use federation::{Federation, Site};
 pub use process::Process;
 pub use programs::{Programs, finish};
+pub use tap::{Cut, Tap};

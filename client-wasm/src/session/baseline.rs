@@ -4,12 +4,13 @@
 //! is sent: no stage of the protocol takes a baseline.
 
 use cohort::{Normaliser, Patients};
-use learning::{Network, ServerOptimizer};
+use learning::model::Network;
+use learning::optimizer::ServerOptimizer;
 use protocol::door::{self, Progress, Split, State};
 use protocol::study::{Normalisation, Study};
 
 use super::error::SessionError;
-use super::inputs::{Inputs, network};
+use super::inputs::{Inputs, network, rows};
 
 /// Training on the patients at hand.
 pub(crate) struct Baseline {
@@ -41,16 +42,20 @@ impl Baseline {
             Normalisation::Reference => (reference, Vec::new()),
             Normalisation::Shared => {
                 let sums = cohort::moment_vector(&patients, &manifest.cohort);
-                let moments = learning::moments_from_sum(&manifest.cohort, &sums);
+                let moments = cohort::moments_from_sum(&manifest.cohort, &sums);
                 (moments.clone(), moments)
             }
         };
         let normaliser = Normaliser::new(&manifest.cohort, &constants)?;
+        let inputs = Inputs::new(patients, normaliser, Some(Split::Train));
+        if inputs.len() == 0 {
+            return Err(SessionError::NoPatients);
+        }
         Ok(Self {
             initial: network.initial(manifest.model.initial_seed),
             optimizer: ServerOptimizer::new(&manifest.training, network.parameters()),
             sum: vec![0.0; network.parameters()],
-            inputs: Inputs::new(patients, normaliser, Some(Split::Train)),
+            inputs,
             rounds: usize::try_from(manifest.training.rounds).unwrap_or(usize::MAX),
             network,
             normalisation,
@@ -91,7 +96,7 @@ impl Baseline {
         let (batch, labels) = self.inputs.batch(places);
         let weights: Vec<f32> =
             self.initial.iter().zip(self.optimizer.offset()).map(|(initial, offset)| initial + offset).collect();
-        self.network.clipped_sum(&weights, &batch, &labels, f64::INFINITY, &mut self.sum)?;
+        self.network.clipped_sum(&weights, rows(&batch), &labels, f64::INFINITY, &mut self.sum)?;
         self.done += places.len();
         if self.done == self.inputs.len() {
             let patients = self.inputs.len() as f64;

@@ -1,6 +1,7 @@
 //! Why the module refuses a request.
 
 use protocol::codec::DecodeError;
+use protocol::id::Purpose;
 use protocol::study::StudyError;
 
 use crate::vector::VectorError;
@@ -33,6 +34,10 @@ pub(crate) enum SessionError {
          study's author to raise aggregation.patients-per-site"
     )]
     TooManyPatients { found: usize, most: u32 },
+    #[error("the study plans no round of {0}")]
+    NotPlanned(Purpose),
+    #[error("this site has no patient to train on")]
+    NoPatients,
     #[error("the round's layout has other sections than its work")]
     Sections,
     #[error(transparent)]
@@ -50,11 +55,11 @@ pub(crate) enum SessionError {
     #[error(transparent)]
     Import(#[from] cohort::import::ImportError),
     #[error(transparent)]
-    Network(#[from] learning::NetworkError),
+    Metrics(#[from] learning::metrics::MetricsError),
     #[error(transparent)]
-    Gradient(#[from] learning::GradientError),
+    Model(#[from] learning::model::ModelError),
     #[error(transparent)]
-    Optimizer(#[from] learning::OptimizerError),
+    Optimizer(#[from] learning::optimizer::StepError),
     #[error(transparent)]
     Vector(#[from] VectorError),
     #[error(transparent)]

@@ -1,14 +1,11 @@
 //! Study, state and patients, ready for the model.
 
-use cohort::{Normaliser, Patients};
-use learning::{Batch, Network};
+use cohort::{Batch, Normaliser, Patients};
+use learning::model::{self, CHUNK, Network};
 use protocol::door::{Moments, Split, State};
 use protocol::study::{Normalisation, Study};
 
 use super::error::SessionError;
-
-/// Patients that are brought to the model at once. Fixed, so that results do not depend on how work is cut.
-pub(crate) const BATCH: usize = 64;
 
 /// The study's network, if it has as many parameters as the study says.
 pub(crate) fn network(study: &Study) -> Result<Network, SessionError> {
@@ -47,6 +44,11 @@ pub(crate) fn weights(network: &Network, study: &Study, state: &State) -> Result
     Ok(weights)
 }
 
+/// A batch as the model takes it.
+pub(crate) fn rows(batch: &Batch) -> model::Batch<'_> {
+    model::Batch { values: &batch.values, missing: &batch.missing }
+}
+
 /// Some patients of a cohort, normalised batch by batch.
 pub(crate) struct Inputs {
     patients: Patients,
@@ -69,17 +71,17 @@ impl Inputs {
         self.places.len()
     }
 
-    /// Where the patients from `start` of the next batch stand in the cohort.
+    /// Where the patients of the batch from `start` on stand in the cohort. A batch has the model's own size, so that
+    /// results do not depend on how work is cut.
     pub(crate) fn places(&self, start: usize) -> &[usize] {
-        let end = self.places.len().min(start + BATCH);
+        let end = self.places.len().min(start + CHUNK);
         &self.places[start.min(end)..end]
     }
 
     /// The batch of `places` and its labels.
     pub(crate) fn batch(&self, places: &[usize]) -> (Batch, Vec<u32>) {
-        let batch = self.normaliser.apply(&self.patients, places);
         let labels = places.iter().map(|place| self.patients.labels()[*place]).collect();
-        (Batch { patients: places.len(), values: batch.values, missing: batch.missing }, labels)
+        (self.normaliser.apply(&self.patients, places), labels)
     }
 
     /// The cohort that they are of.

@@ -112,7 +112,7 @@ impl Module {
 
 fn describe(study: &[u8]) -> Result<Described, SessionError> {
     let study = Study::parse(study)?;
-    let network = learning::Network::new(&study.manifest().cohort, &study.manifest().model)?;
+    let network = learning::model::Network::new(&study.manifest().cohort, &study.manifest().model)?;
     Ok(Described {
         study: study.digest(),
         parameters: u32::try_from(network.parameters()).unwrap_or(u32::MAX),

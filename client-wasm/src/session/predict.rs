@@ -6,7 +6,7 @@ use protocol::door::{Predict, Predicted, Prediction, State};
 use protocol::study::Study;
 
 use super::error::SessionError;
-use super::inputs::{Inputs, moments, network, weights};
+use super::inputs::{Inputs, moments, network, rows, weights};
 
 /// The class probabilities of every patient of the cohort.
 pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
@@ -22,9 +22,8 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     while predictions.len() < inputs.len() {
         let places = inputs.places(predictions.len());
         let (batch, labels) = inputs.batch(places);
-        let probabilities = network.probabilities(&weights, &batch)?;
-        let rows = probabilities.chunks_exact(classes);
-        for ((&place, label), row) in places.iter().zip(labels).zip(rows) {
+        let probabilities = network.probabilities(&weights, rows(&batch))?;
+        for ((&place, label), row) in places.iter().zip(labels).zip(probabilities.chunks_exact(classes)) {
             predictions.push(Prediction {
                 subject: inputs.patients().subjects()[place],
                 split: inputs.patients().splits()[place],

@@ -1,13 +1,14 @@
 //! What a site computes on its patients in a round, cut into steps.
 
 use cohort::{Normaliser, Patients};
-use learning::{Network, metrics};
+use learning::metrics;
+use learning::model::Network;
 use protocol::door::{Split, State};
 use protocol::id::Purpose;
 use protocol::study::{Layout, Study};
 
 use super::error::SessionError;
-use super::inputs::{Inputs, moments, network, weights};
+use super::inputs::{Inputs, moments, network, rows, weights};
 
 /// A round's work and its result so far.
 pub(crate) struct Work {
@@ -45,6 +46,9 @@ impl Work {
         purpose: Purpose,
         layout: &Layout,
     ) -> Result<Self, SessionError> {
+        if layout.sections.is_empty() {
+            return Err(SessionError::NotPlanned(purpose));
+        }
         let (total, task) = match purpose {
             Purpose::Moments => {
                 (patients.of_split(Split::Train).len(), Task::Moments(Box::new(patients)))
@@ -89,17 +93,21 @@ impl Work {
                 let [update, weight] = self.sums.as_mut_slice() else {
                     return Err(SessionError::Sections);
                 };
-                learner.network.clipped_sum(&learner.weights, &batch, &labels, self.clip_norm, update)?;
+                learner.network.clipped_sum(&learner.weights, rows(&batch), &labels, self.clip_norm, update)?;
                 weight[0] += labels.len() as f64;
                 self.done += places.len();
             }
             Task::Evaluate(learner) => {
                 let places = learner.inputs.places(self.done);
                 let (batch, labels) = learner.inputs.batch(places);
-                let probabilities = learner.network.probabilities(&learner.weights, &batch)?;
+                let probabilities = learner.network.probabilities(&learner.weights, rows(&batch))?;
+                let mut counts = vec![0; self.sums[0].len()];
                 let classes = study.manifest().cohort.classes.len();
                 for (row, label) in probabilities.chunks_exact(classes).zip(&labels) {
-                    metrics::count(row, *label, &mut self.sums[0])?;
+                    metrics::count(row, *label, &mut counts)?;
+                }
+                for (sum, count) in self.sums[0].iter_mut().zip(counts) {
+                    *sum += count as f64;
                 }
                 self.done += places.len();
             }

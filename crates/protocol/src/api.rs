@@ -50,7 +50,13 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in order.
-    pub const ALL: [Self; 5] = [Self::Advertise, Self::Share, Self::Mask, Self::Agree, Self::Unmask];
+    pub const ALL: [Self; 5] = [
+        Self::Advertise,
+        Self::Share,
+        Self::Mask,
+        Self::Agree,
+        Self::Unmask,
+    ];
 
     /// Its name in paths and messages.
     #[must_use]
@@ -75,7 +81,10 @@ impl FromStr for Stage {
     type Err = UnknownStage;
 
     fn from_str(text: &str) -> Result<Self, UnknownStage> {
-        Self::ALL.into_iter().find(|stage| stage.name() == text).ok_or(UnknownStage)
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.name() == text)
+            .ok_or(UnknownStage)
     }
 }
 

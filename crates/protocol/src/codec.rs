@@ -21,7 +21,8 @@ pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
 ///
 /// Bytes that are no CBOR, of another type, longer than the value, or not in the one form that [`encode`] writes.
 pub fn decode<'b, T: Encode<()> + Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, DecodeError> {
-    let value: T = minicbor::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let value: T =
+        minicbor::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
     if encode(&value) == bytes {
         Ok(value)
     } else {

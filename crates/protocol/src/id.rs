@@ -79,6 +79,10 @@ bytes32! {
 
 impl Digest {
     /// The SHA-256 digest of `bytes`.
+    ///
+    /// # Panics
+    ///
+    /// Never: SHA-256 gives 32 bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, bytes);

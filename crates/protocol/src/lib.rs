@@ -13,8 +13,22 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agreement;
 pub mod api;
+mod cipher;
 pub mod codec;
 pub mod door;
+pub mod hpke;
 pub mod id;
+pub mod identity;
+pub mod mask;
+pub mod message;
+pub mod pack;
+mod roll;
+pub mod round;
+pub mod seed;
+pub mod shamir;
+pub mod site;
 pub mod study;
+
+pub use roll::KeyFault;

@@ -22,7 +22,9 @@ pub struct Cohort {
 impl Cohort {
     /// The features of all modalities in order.
     pub fn features(&self) -> impl Iterator<Item = &Feature> {
-        self.modalities.iter().flat_map(|modality| &modality.features)
+        self.modalities
+            .iter()
+            .flat_map(|modality| &modality.features)
     }
 }
 

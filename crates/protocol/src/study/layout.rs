@@ -1,6 +1,9 @@
 //! The vector that a round adds: its sections, their noise, and the modulus that none of them can overflow.
 
-use privacy::{Delta, Epsilon, Mu};
+use std::num::{NonZeroU16, NonZeroU32};
+
+use privacy::allocation::{self, Share};
+use privacy::{Delta, Epsilon, Mu, discreteness, rounding};
 
 use super::{Manifest, StudyError};
 use crate::id::Purpose;
@@ -11,7 +14,7 @@ pub const HISTOGRAM_BINS: usize = 20;
 /// The vector that a round adds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
-    /// Its sections, in order.
+    /// Its sections, in order; none for a purpose that no round of the study's plan has.
     pub sections: Vec<Section>,
     /// Entries are added modulo 2 to this power: at most 32.
     pub modulus_bits: u32,
@@ -80,7 +83,26 @@ impl Layout {
         parts.map(Mu::compose)
     }
 
+    /// By how much ε has to be raised for `rounds` such vectors, since their noise is discrete; 0 without noise.
+    pub(super) fn excess_epsilon(&self, rounds: u32, honest_survivors: u16) -> f64 {
+        let of_section = |section: &Section| {
+            let coordinates = (section.length as u64).saturating_mul(u64::from(rounds));
+            section.variance.map_or(0.0, |variance| {
+                let of_sum = variance.saturating_mul(u128::from(honest_survivors));
+                discreteness::excess_epsilon(coordinates, of_sum)
+            })
+        };
+        self.sections.iter().map(of_section).sum()
+    }
+
     pub(super) fn of(manifest: &Manifest, purpose: Purpose) -> Result<Self, StudyError> {
+        if !manifest.plan().contains(&purpose) {
+            // No budget is set aside for it, so there must be nothing that it could release.
+            return Ok(Self {
+                sections: Vec::new(),
+                modulus_bits: 1,
+            });
+        }
         let budget = Budget::of(manifest)?;
         let sections = match purpose {
             Purpose::Moments => vec![moments(manifest, budget)?],
@@ -91,7 +113,10 @@ impl Layout {
         for section in &sections {
             modulus_bits = modulus_bits.max(section.modulus_bits(manifest.roster.len())?);
         }
-        Ok(Self { sections, modulus_bits })
+        Ok(Self {
+            sections,
+            modulus_bits,
+        })
     }
 }
 
@@ -101,7 +126,14 @@ impl Section {
         let most = u128::from(self.bound) * u128::try_from(sites).unwrap_or(u128::MAX);
         // 2·most + 1 values: from -most to most.
         let bits = u128::BITS - (2 * most).leading_zeros();
-        if bits <= 32 { Ok(bits) } else { Err(StudyError::Overflow { section: self.name.name(), bits }) }
+        if bits <= 32 {
+            Ok(bits)
+        } else {
+            Err(StudyError::Overflow {
+                section: self.name.name(),
+                bits,
+            })
+        }
     }
 }
 
@@ -116,16 +148,27 @@ impl Budget {
             return Ok(Self(None));
         }
         let setting = |setting, problem: String| StudyError::Setting { setting, problem };
-        let epsilon = Epsilon::try_from(privacy.epsilon)
+        let epsilon = Epsilon::try_from(privacy.epsilon * (1.0 - DISCRETENESS))
             .map_err(|error| setting("privacy.epsilon", error.to_string()))?;
-        let delta =
-            Delta::try_from(privacy.delta).map_err(|error| setting("privacy.delta", error.to_string()))?;
-        Ok(Self(Some(privacy::calibrate(epsilon, delta))))
+        let delta = Delta::try_from(privacy.delta)
+            .map_err(|error| setting("privacy.delta", error.to_string()))?;
+        Ok(Self(Some(Mu::calibrate(epsilon, delta))))
     }
 
-    /// A share of it, over a number of rounds.
-    fn share(self, share: f64, rounds: u32) -> Option<Mu> {
-        self.0.map(|total| total.share(share).per_step(rounds.max(1)))
+    /// A share of it.
+    fn share(self, share: f64) -> Result<Self, StudyError> {
+        let Some(total) = self.0 else { return Ok(self) };
+        let share = Share::try_from(share).map_err(|error| StudyError::Setting {
+            setting: "privacy",
+            problem: error.to_string(),
+        })?;
+        Ok(Self(Some(allocation::share(total, share))))
+    }
+
+    /// What each of the planned rounds with this purpose may cost.
+    fn per_round(self, manifest: &Manifest, purpose: Purpose) -> Self {
+        let rounds = NonZeroU32::new(manifest.planned(purpose)).unwrap_or(NonZeroU32::MIN);
+        Self(self.0.map(|total| allocation::per_step(total, rounds)))
     }
 }
 
@@ -138,19 +181,45 @@ struct Plain {
     sensitivity: f64,
     /// The most that the sum over a site's patients can be, in real values.
     most: f64,
+    kind: Kind,
 }
 
+/// What the entries of a section are.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Whole numbers of patients: multiples of the grid, which rounding leaves as they are.
+    Counts,
+    /// Sums of floating-point numbers, rounded to the grid at random.
+    Reals,
+}
+
+/// What one patient changes is at most this many times the clip norm: floating-point sums depend on their order and on
+/// who shares a batch, by less than one part in 2^23 for each of at most 2^13 patients in it.
+const FLOAT_MARGIN: f64 = 1.0 + 1.0 / 1_024.0;
+
+/// The grid of counts: fine enough for noise of less than one patient.
+const COUNT_GRID: f64 = 1.0 / 64.0;
+
+/// What part of ε and δ is kept back for the difference between discrete noise and the continuous noise that the
+/// accountant counts ([`privacy::discreteness`]).
+pub(super) const DISCRETENESS: f64 = 1e-3;
+
 impl Plain {
-    fn noised(self, manifest: &Manifest, mu: Option<Mu>) -> Result<Section, StudyError> {
-        let refused = |problem: String| StudyError::Noise { section: self.name.name(), problem };
-        let integer = (self.grid - 1.0).abs() < f64::EPSILON;
-        let sensitivity = if integer {
-            self.sensitivity
-        } else {
-            privacy::rounded_sensitivity(self.sensitivity, self.grid, self.length)
+    fn noised(self, manifest: &Manifest, Budget(mu): Budget) -> Result<Section, StudyError> {
+        let refused = |problem: String| StudyError::Noise {
+            section: self.name.name(),
+            problem,
         };
+        let sensitivity = match self.kind {
+            Kind::Counts => self.sensitivity,
+            Kind::Reals => {
+                rounding::rounded_sensitivity(self.sensitivity * FLOAT_MARGIN, self.grid, self.length)
+            }
+        };
+        let honest = NonZeroU16::new(manifest.privacy.honest_survivors)
+            .ok_or_else(|| refused("no site is promised to survive".to_owned()))?;
         let variance = mu
-            .map(|mu| privacy::site_variance(sensitivity, mu, self.grid, manifest.privacy.honest_survivors))
+            .map(|mu| allocation::site_variance(sensitivity, mu, self.grid, honest))
             .transpose()
             .map_err(|error| refused(error.to_string()))?;
         let bound = steps(self.most / self.grid) + 1 + variance.map_or(0, tail);
@@ -171,25 +240,52 @@ fn moments(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let most = f64::from(manifest.aggregation.patients_per_site);
     let grid = fraction(manifest);
     // Count, mapped mean and its square are each at most 1.
-    let plain = Plain { name: SectionName::Moments, length, grid, sensitivity: root(length), most };
-    plain.noised(manifest, budget.share(manifest.privacy.moments_share, 1))
+    let plain = Plain {
+        name: SectionName::Moments,
+        length,
+        grid,
+        sensitivity: root(length),
+        most,
+        kind: Kind::Reals,
+    };
+    let budget = budget.share(manifest.privacy.moments_share)?;
+    plain.noised(manifest, budget.per_round(manifest, Purpose::Moments))
 }
 
 fn update(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let clip = manifest.privacy.clip_norm;
     let length = usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX);
     let most = clip * f64::from(manifest.aggregation.patients_per_site);
-    let grid = clip * fraction(manifest);
-    let plain = Plain { name: SectionName::Update, length, grid, sensitivity: clip, most };
-    let step = budget.share(training_share(manifest), manifest.planned(Purpose::Train));
-    plain.noised(manifest, step.map(|mu| mu.share(1.0 - manifest.privacy.weight_share)))
+    // A power of two: a value over the grid is then exact, as the bound of its rounding wants.
+    let grid = power_of_two(clip) * fraction(manifest);
+    let plain = Plain {
+        name: SectionName::Update,
+        length,
+        grid,
+        sensitivity: clip,
+        most,
+        kind: Kind::Reals,
+    };
+    let budget = budget
+        .share(training_share(manifest))?
+        .share(1.0 - manifest.privacy.weight_share)?;
+    plain.noised(manifest, budget.per_round(manifest, Purpose::Train))
 }
 
 fn weight(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let most = f64::from(manifest.aggregation.patients_per_site);
-    let plain = Plain { name: SectionName::Weight, length: 1, grid: 1.0, sensitivity: 1.0, most };
-    let step = budget.share(training_share(manifest), manifest.planned(Purpose::Train));
-    plain.noised(manifest, step.map(|mu| mu.share(manifest.privacy.weight_share)))
+    let plain = Plain {
+        name: SectionName::Weight,
+        length: 1,
+        grid: COUNT_GRID,
+        sensitivity: 1.0,
+        most,
+        kind: Kind::Counts,
+    };
+    let budget = budget
+        .share(training_share(manifest))?
+        .share(manifest.privacy.weight_share)?;
+    plain.noised(manifest, budget.per_round(manifest, Purpose::Train))
 }
 
 fn metrics(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
@@ -198,11 +294,16 @@ fn metrics(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let most = f64::from(manifest.aggregation.patients_per_site);
     // A patient is counted in one cell of the matrix and in one bin for each class.
     let sensitivity = root(1 + classes);
-    let plain = Plain { name: SectionName::Metrics, length, grid: 1.0, sensitivity, most };
-    plain.noised(
-        manifest,
-        budget.share(manifest.privacy.metrics_share, manifest.planned(Purpose::Evaluate)),
-    )
+    let plain = Plain {
+        name: SectionName::Metrics,
+        length,
+        grid: COUNT_GRID,
+        sensitivity,
+        most,
+        kind: Kind::Counts,
+    };
+    let budget = budget.share(manifest.privacy.metrics_share)?;
+    plain.noised(manifest, budget.per_round(manifest, Purpose::Evaluate))
 }
 
 /// Share of the budget that training steps have together.
@@ -215,13 +316,22 @@ fn fraction(manifest: &Manifest) -> f64 {
     (-f64::from(manifest.aggregation.fraction_bits)).exp2()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
+/// The greatest power of two at or below `value`, which is above 0 and no subnormal number.
+fn power_of_two(value: f64) -> f64 {
+    // Sign and exponent of the number alone (IEEE 754).
+    f64::from_bits(value.to_bits() & (0xfff << 52))
+}
+
 fn root(count: usize) -> f64 {
     (count as f64).sqrt()
 }
 
 /// The least whole number of steps at or above `value`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and is then refused")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and is then refused"
+)]
 fn steps(value: f64) -> u64 {
     // Half of the range, so that adding the noise's tail cannot wrap.
     (value.ceil() as u64).min(u64::MAX / 4)
@@ -229,5 +339,8 @@ fn steps(value: f64) -> u64 {
 
 /// Noise beyond this many steps has a probability below 2^-100: 12 standard deviations (CKS20, proposition 25).
 fn tail(variance: u128) -> u64 {
-    u64::try_from(variance.isqrt() + 1).unwrap_or(u64::MAX / 64).min(u64::MAX / 64) * 12
+    u64::try_from(variance.isqrt() + 1)
+        .unwrap_or(u64::MAX / 64)
+        .min(u64::MAX / 64)
+        * 12
 }

@@ -67,11 +67,29 @@ impl Study {
         let manifest: Manifest =
             toml::from_str(text).map_err(|error| StudyError::Malformed(error.to_string()))?;
         refusal::check(&manifest)?;
-        let study = Self { digest: Digest::of(bytes), manifest };
-        for purpose in [Purpose::Moments, Purpose::Train, Purpose::Evaluate] {
-            Layout::of(&study.manifest, purpose)?;
-        }
+        let study = Self {
+            digest: Digest::of(bytes),
+            manifest,
+        };
+        study.check_layouts()?;
         Ok(study)
+    }
+
+    /// Refuses a study of which a planned round has no layout, or whose noise is too coarse for its ε.
+    fn check_layouts(&self) -> Result<(), StudyError> {
+        let privacy = &self.manifest.privacy;
+        let mut excess = 0.0;
+        for purpose in [Purpose::Moments, Purpose::Train, Purpose::Evaluate] {
+            let rounds = self.manifest.planned(purpose);
+            if rounds > 0 {
+                let layout = Layout::of(&self.manifest, purpose)?;
+                excess += layout.excess_epsilon(rounds, privacy.honest_survivors);
+            }
+        }
+        if excess > privacy.epsilon * layout::DISCRETENESS {
+            return Err(StudyError::Coarse { excess });
+        }
+        Ok(())
     }
 
     /// The study's name: the SHA-256 of its bytes.
@@ -86,10 +104,15 @@ impl Study {
         &self.manifest
     }
 
-    /// The sections of the vector that a round with this purpose adds.
+    /// The sections of the vector that a round with this purpose adds; none where the plan has no such round.
+    ///
+    /// # Panics
+    ///
+    /// Never: a study whose layouts cannot be made is refused when it is parsed.
     #[must_use]
     pub fn layout(&self, purpose: Purpose) -> Layout {
-        Layout::of(&self.manifest, purpose).expect("every layout was made once when the study was parsed")
+        Layout::of(&self.manifest, purpose)
+            .expect("every layout was made once when the study was parsed")
     }
 
     /// The purposes of the study's rounds in order, if none is abandoned.
@@ -101,7 +124,11 @@ impl Study {
     /// The site with this key, if it is in the roster.
     #[must_use]
     pub fn site(&self, key: &IdentityKey) -> Option<SiteId> {
-        let place = self.manifest.roster.iter().position(|member| member.key == *key)?;
+        let place = self
+            .manifest
+            .roster
+            .iter()
+            .position(|member| member.key == *key)?;
         u16::try_from(place).ok().map(SiteId)
     }
 
@@ -144,7 +171,11 @@ impl Manifest {
 
     /// Rounds of `plan` with this purpose.
     pub(crate) fn planned(&self, purpose: Purpose) -> u32 {
-        let count = self.plan().iter().filter(|planned| **planned == purpose).count();
+        let count = self
+            .plan()
+            .iter()
+            .filter(|planned| **planned == purpose)
+            .count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

@@ -69,7 +69,9 @@ pub enum Missingness {
 pub enum Head {
     /// One score a class.
     Softmax,
-    /// One score and a threshold between each two classes: cumulative logits (McCullagh 1980).
+    /// One score and a threshold between each two classes: cumulative logits ([Mcc80]).
+    ///
+    /// [Mcc80]: https://doi.org/10.1111/j.2517-6161.1980.tb01109.x
     Ordinal,
 }
 

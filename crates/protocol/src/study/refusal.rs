@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Architecture, Cohort, Manifest, Model, Normalisation, Optimizer, Privacy, Shape, Training};
+use super::{
+    Architecture, Cohort, Manifest, Model, Normalisation, Optimizer, Privacy, Shape, Training,
+};
+use crate::agreement;
 
 /// Why a study file is refused. The study's author can act on each.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -33,6 +36,15 @@ pub enum StudyError {
         /// Bits that it would need.
         bits: u32,
     },
+    /// The grid is so coarse against the noise that discrete noise cannot stand for continuous noise.
+    #[error(
+        "the grid is too coarse for the noise: ε would have to rise by {excess:.2e}, above a thousandth of it; raise \
+         aggregation.fraction-bits"
+    )]
+    Coarse {
+        /// By how much ε would have to rise.
+        excess: f64,
+    },
     /// No noise that can be added in this layout gives the budget.
     #[error("section {section}: {problem}")]
     Noise {
@@ -57,83 +69,152 @@ fn check_cohort(cohort: &Cohort) -> Result<(), StudyError> {
     require((1..=3_660).contains(&days), "cohort.history-days", || {
         format!("{days} is not from 1 to 3660")
     })?;
-    require((2..=16).contains(&cohort.classes.len()), "cohort.classes", || {
-        format!("{} classes; want 2 to 16", cohort.classes.len())
-    })?;
+    require(
+        (2..=16).contains(&cohort.classes.len()),
+        "cohort.classes",
+        || format!("{} classes; want 2 to 16", cohort.classes.len()),
+    )?;
     unique(cohort.classes.iter(), "cohort.classes")?;
     let split = cohort.split;
     let shares_fit = split.train > 0.0 && split.tuning >= 0.0 && split.train + split.tuning <= 1.0;
     require(shares_fit, "cohort.split", || {
-        format!("train {} and tuning {} are no shares that add to at most 1", split.train, split.tuning)
+        format!(
+            "train {} and tuning {} are no shares that add to at most 1",
+            split.train, split.tuning
+        )
     })?;
-    require(!cohort.modalities.is_empty(), "cohort.modality", || "want at least one".to_owned())?;
-    unique(cohort.modalities.iter().map(|modality| &modality.name), "cohort.modality.name")?;
+    require(!cohort.modalities.is_empty(), "cohort.modality", || {
+        "want at least one".to_owned()
+    })?;
+    unique(
+        cohort.modalities.iter().map(|modality| &modality.name),
+        "cohort.modality.name",
+    )?;
     for modality in &cohort.modalities {
         let name = &modality.name;
-        require((1..=4_096).contains(&modality.features.len()), "cohort.modality.feature", || {
-            format!("{name} has {} features; want 1 to 4096", modality.features.len())
-        })?;
-        if let Shape::Series { bin_days, bins_per_token } = modality.shape {
+        require(
+            (1..=4_096).contains(&modality.features.len()),
+            "cohort.modality.feature",
+            || {
+                format!(
+                    "{name} has {} features; want 1 to 4096",
+                    modality.features.len()
+                )
+            },
+        )?;
+        if let Shape::Series {
+            bin_days,
+            bins_per_token,
+        } = modality.shape
+        {
             let bins_fit = bin_days > 0 && days.is_multiple_of(bin_days);
             require(bins_fit, "cohort.modality.shape.series.bin-days", || {
                 format!("{name}: bins of {bin_days} days do not divide a history of {days} days")
             })?;
             let tokens_fit = bins_per_token > 0 && (days / bin_days).is_multiple_of(bins_per_token);
-            require(tokens_fit, "cohort.modality.shape.series.bins-per-token", || {
-                format!("{name}: {bins_per_token} does not divide its {} bins", days / bin_days)
-            })?;
+            require(
+                tokens_fit,
+                "cohort.modality.shape.series.bins-per-token",
+                || {
+                    format!(
+                        "{name}: {bins_per_token} does not divide its {} bins",
+                        days / bin_days
+                    )
+                },
+            )?;
         }
     }
     for feature in cohort.features() {
-        let finite = [feature.low, feature.high, feature.mean, feature.sd].iter().all(|v| v.is_finite());
-        require(finite && feature.low < feature.high && feature.sd > 0.0, "cohort.modality.feature", || {
-            format!(
-                "{}: want low < high and sd > 0, all finite; has low {}, high {}, mean {}, sd {}",
-                feature.code, feature.low, feature.high, feature.mean, feature.sd
-            )
-        })?;
+        let finite = [feature.low, feature.high, feature.mean, feature.sd]
+            .iter()
+            .all(|v| v.is_finite());
+        require(
+            finite && feature.low < feature.high && feature.sd > 0.0,
+            "cohort.modality.feature",
+            || {
+                format!(
+                    "{}: want low < high and sd > 0, all finite; has low {}, high {}, mean {}, sd {}",
+                    feature.code, feature.low, feature.high, feature.mean, feature.sd
+                )
+            },
+        )?;
     }
-    unique(cohort.features().map(|feature| &feature.code), "cohort.modality.feature.code")
+    unique(
+        cohort.features().map(|feature| &feature.code),
+        "cohort.modality.feature.code",
+    )
 }
 
 fn check_model(model: &Model) -> Result<(), StudyError> {
-    require((1..=16_777_216).contains(&model.parameters), "model.parameters", || {
-        format!("{} is not from 1 to 16777216", model.parameters)
-    })?;
-    let Architecture::Transformer { width, heads, layers, feed_forward, .. } = model.architecture else {
+    require(
+        (1..=16_777_216).contains(&model.parameters),
+        "model.parameters",
+        || format!("{} is not from 1 to 16777216", model.parameters),
+    )?;
+    let Architecture::Transformer {
+        width,
+        heads,
+        layers,
+        feed_forward,
+        ..
+    } = model.architecture
+    else {
         return Ok(());
     };
     let fits = (1..=1_024).contains(&width) && heads > 0 && width.is_multiple_of(heads);
     require(fits, "model.architecture.transformer", || {
         format!("{heads} heads do not divide a width of {width} (1 to 1024)")
     })?;
-    require((1..=16).contains(&layers), "model.architecture.transformer.layers", || {
-        format!("{layers} is not from 1 to 16")
-    })?;
-    require((1..=4_096).contains(&feed_forward), "model.architecture.transformer.feed-forward", || {
-        format!("{feed_forward} is not from 1 to 4096")
-    })
+    require(
+        (1..=16).contains(&layers),
+        "model.architecture.transformer.layers",
+        || format!("{layers} is not from 1 to 16"),
+    )?;
+    require(
+        (1..=4_096).contains(&feed_forward),
+        "model.architecture.transformer.feed-forward",
+        || format!("{feed_forward} is not from 1 to 4096"),
+    )
 }
 
 fn check_training(training: &Training) -> Result<(), StudyError> {
-    require((1..=10_000).contains(&training.rounds), "training.rounds", || {
-        format!("{} is not from 1 to 10000", training.rounds)
-    })?;
-    require(training.weight_decay >= 0.0 && training.weight_decay.is_finite(), "training.weight-decay", || {
-        format!("{} is below 0 or not finite", training.weight_decay)
-    })?;
-    require((0.0..=1.0).contains(&training.average_tail), "training.average-tail", || {
-        format!("{} is not from 0 to 1", training.average_tail)
-    })?;
+    require(
+        (1..=10_000).contains(&training.rounds),
+        "training.rounds",
+        || format!("{} is not from 1 to 10000", training.rounds),
+    )?;
+    require(
+        training.weight_decay >= 0.0 && training.weight_decay.is_finite(),
+        "training.weight-decay",
+        || format!("{} is below 0 or not finite", training.weight_decay),
+    )?;
+    require(
+        (0.0..=1.0).contains(&training.average_tail),
+        "training.average-tail",
+        || format!("{} is not from 0 to 1", training.average_tail),
+    )?;
     let share = |value: f64| (0.0..1.0).contains(&value);
     let fits = match training.optimizer {
         Optimizer::Momentum { rate, momentum } => rate > 0.0 && rate.is_finite() && share(momentum),
-        Optimizer::Adam { rate, beta1, beta2, tau } => {
-            rate > 0.0 && rate.is_finite() && share(beta1) && share(beta2) && tau > 0.0 && tau.is_finite()
+        Optimizer::Adam {
+            rate,
+            beta1,
+            beta2,
+            tau,
+        } => {
+            rate > 0.0
+                && rate.is_finite()
+                && share(beta1)
+                && share(beta2)
+                && tau > 0.0
+                && tau.is_finite()
         }
     };
     require(fits, "training.optimizer", || {
-        format!("{:?}: want rate (and tau) above 0, the rest from 0 to below 1", training.optimizer)
+        format!(
+            "{:?}: want rate (and tau) above 0, the rest from 0 to below 1",
+            training.optimizer
+        )
     })
 }
 
@@ -141,60 +222,119 @@ fn check_privacy(privacy: &Privacy, normalisation: Normalisation) -> Result<(), 
     require(privacy.epsilon > 0.0, "privacy.epsilon", || {
         format!("{} is not above 0; `inf` means no noise", privacy.epsilon)
     })?;
-    require(privacy.delta > 0.0 && privacy.delta < 1.0, "privacy.delta", || {
-        format!("{} is not between 0 and 1", privacy.delta)
-    })?;
-    require(privacy.clip_norm > 0.0 && privacy.clip_norm <= 1e6, "privacy.clip-norm", || {
-        format!("{} is not above 0 and at most 1000000: the range of the sum depends on it", privacy.clip_norm)
-    })?;
-    let shares = [privacy.moments_share, privacy.metrics_share, privacy.weight_share];
+    require(
+        privacy.delta > 0.0 && privacy.delta < 1.0,
+        "privacy.delta",
+        || format!("{} is not between 0 and 1", privacy.delta),
+    )?;
+    require(
+        privacy.clip_norm > 0.0 && privacy.clip_norm <= 1e6,
+        "privacy.clip-norm",
+        || {
+            format!(
+                "{} is not above 0 and at most 1000000: the range of the sum depends on it",
+                privacy.clip_norm
+            )
+        },
+    )?;
+    let shares = [
+        privacy.moments_share,
+        privacy.metrics_share,
+        privacy.weight_share,
+    ];
     let fits = shares.iter().all(|share| (0.0..1.0).contains(share));
-    require(fits && privacy.moments_share + privacy.metrics_share < 1.0, "privacy", || {
-        format!(
-            "moments-share {}, metrics-share {} and weight-share {} must each be from 0 to below 1, and the first \
+    require(
+        fits && privacy.moments_share + privacy.metrics_share < 1.0,
+        "privacy",
+        || {
+            format!(
+                "moments-share {}, metrics-share {} and weight-share {} must each be from 0 to below 1, and the first \
              two add to less than 1",
-            shares[0], shares[1], shares[2]
-        )
-    })?;
+                shares[0], shares[1], shares[2]
+            )
+        },
+    )?;
     if privacy.epsilon.is_infinite() {
         return Ok(());
     }
-    require(privacy.metrics_share > 0.0 && privacy.weight_share > 0.0, "privacy", || {
-        "metrics-share and weight-share must be above 0: what they pay for is always released".to_owned()
-    })?;
+    require(
+        privacy.metrics_share > 0.0 && privacy.weight_share > 0.0,
+        "privacy",
+        || {
+            "metrics-share and weight-share must be above 0: what they pay for is always released"
+                .to_owned()
+        },
+    )?;
     let moments_released = normalisation == Normalisation::Shared;
-    require(moments_released == (privacy.moments_share > 0.0), "privacy.moments-share", || {
-        format!(
-            "{} does not fit {normalisation:?} normalisation: above 0 where moments are shared, else 0",
-            privacy.moments_share
-        )
-    })
+    require(
+        moments_released == (privacy.moments_share > 0.0),
+        "privacy.moments-share",
+        || {
+            format!(
+                "{} does not fit {normalisation:?} normalisation: above 0 where moments are shared, else 0",
+                privacy.moments_share
+            )
+        },
+    )
 }
 
 fn check_roster(manifest: &Manifest) -> Result<(), StudyError> {
     let sites = manifest.roster.len();
     require((3..=255).contains(&sites), "roster", || {
-        format!("{sites} sites; want 3 to 255: with two, each would see the other's vector in the sum")
-    })?;
-    unique(manifest.roster.iter().map(|member| &member.name), "roster.name")?;
-    unique(manifest.roster.iter().map(|member| &member.key), "roster.key")?;
-    let aggregation = &manifest.aggregation;
-    let threshold = usize::from(aggregation.threshold);
-    require(threshold * 2 > sites && threshold <= sites, "aggregation.threshold", || {
-        format!("{threshold} is not above half of {sites} sites and at most all")
-    })?;
-    let honest = usize::from(manifest.privacy.honest_survivors);
-    require((1..=threshold).contains(&honest), "privacy.honest-survivors", || {
         format!(
-            "{honest} is not from 1 to the threshold, {threshold}: no round with fewer sites than that is opened"
+            "{sites} sites; want 3 to 255: with two, each would see the other's vector in the sum"
         )
     })?;
-    require((1..=10_000_000).contains(&aggregation.patients_per_site), "aggregation.patients-per-site", || {
-        format!("{} is not from 1 to 10000000", aggregation.patients_per_site)
-    })?;
-    require((1..=24).contains(&aggregation.fraction_bits), "aggregation.fraction-bits", || {
-        format!("{} is not from 1 to 24", aggregation.fraction_bits)
-    })
+    unique(
+        manifest.roster.iter().map(|member| &member.name),
+        "roster.name",
+    )?;
+    unique(
+        manifest.roster.iter().map(|member| &member.key),
+        "roster.key",
+    )?;
+    let aggregation = &manifest.aggregation;
+    require(
+        agreement::check(&aggregation.key).is_ok(),
+        "aggregation.key",
+        || {
+            format!(
+                "{} is of small order or not in canonical form: anybody could open what is sealed to it",
+                aggregation.key
+            )
+        },
+    )?;
+    let threshold = usize::from(aggregation.threshold);
+    require(
+        threshold * 2 > sites && threshold <= sites,
+        "aggregation.threshold",
+        || format!("{threshold} is not above half of {sites} sites and at most all"),
+    )?;
+    let honest = usize::from(manifest.privacy.honest_survivors);
+    require(
+        (1..=threshold).contains(&honest),
+        "privacy.honest-survivors",
+        || {
+            format!(
+                "{honest} is not from 1 to the threshold, {threshold}: no round with fewer sites than that is opened"
+            )
+        },
+    )?;
+    require(
+        (1..=10_000_000).contains(&aggregation.patients_per_site),
+        "aggregation.patients-per-site",
+        || {
+            format!(
+                "{} is not from 1 to 10000000",
+                aggregation.patients_per_site
+            )
+        },
+    )?;
+    require(
+        (1..=24).contains(&aggregation.fraction_bits),
+        "aggregation.fraction-bits",
+        || format!("{} is not from 1 to 24", aggregation.fraction_bits),
+    )
 }
 
 fn unique<T: Ord + std::fmt::Display>(
@@ -204,17 +344,31 @@ fn unique<T: Ord + std::fmt::Display>(
     let mut seen = BTreeSet::new();
     for value in values {
         if seen.contains(&value) {
-            return Err(StudyError::Setting { setting, problem: format!("{value} stands twice") });
+            return Err(StudyError::Setting {
+                setting,
+                problem: format!("{value} stands twice"),
+            });
         }
         seen.insert(value);
     }
     Ok(())
 }
 
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "the condition itself, not a mode"
+)]
 fn require(
     holds: bool,
     setting: &'static str,
     problem: impl FnOnce() -> String,
 ) -> Result<(), StudyError> {
-    if holds { Ok(()) } else { Err(StudyError::Setting { setting, problem: problem() }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(StudyError::Setting {
+            setting,
+            problem: problem(),
+        })
+    }
 }

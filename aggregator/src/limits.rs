@@ -1,0 +1,62 @@
+//! How large a body may be, and how long a request may take.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use protocol::api::Stage;
+use protocol::id::{Digest, Header, Purpose};
+use protocol::message::largest_body;
+use protocol::study::Study;
+
+/// The most bytes of an enrolment: a token, a name, a key and a signature.
+pub(crate) const ENROL_BYTES: usize = 4_096;
+
+/// A [`protocol::message::Signed`] is its body, and at most this many bytes: site, signature, lengths.
+const SIGNED_OVERHEAD: usize = 128;
+
+/// The longest that a site may wait for news in one request: below what proxies on the way cut off.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest that a request without a large body may take, waiting for news included.
+pub(crate) const REQUEST: Duration = Duration::from_secs(60);
+
+/// The longest that a message of a round may take: the largest vectors over a slow hospital line.
+pub(crate) const MESSAGE: Duration = Duration::from_secs(600);
+
+/// The most bytes of a message at each stage of a study's rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimits([usize; 5]);
+
+impl BodyLimits {
+    /// The limits of the study's largest rounds. That a vector is exactly as long as its own round's, the round checks.
+    #[must_use]
+    pub fn of(study: &Study) -> Self {
+        let purposes: HashSet<Purpose> = study.plan().into_iter().collect();
+        let header = |purpose| Header {
+            study: study.digest(),
+            number: 0,
+            purpose,
+            state: Digest([0; 32]),
+        };
+        let largest = |stage| {
+            purposes
+                .iter()
+                .map(|purpose| largest_body(study, &header(*purpose), stage))
+                .max()
+        };
+        Self(Stage::ALL.map(|stage| largest(stage).unwrap_or(0) + SIGNED_OVERHEAD))
+    }
+
+    /// The most bytes of a message at this stage.
+    #[must_use]
+    pub fn message(&self, stage: Stage) -> usize {
+        let [advertise, share, mask, agree, unmask] = self.0;
+        match stage {
+            Stage::Advertise => advertise,
+            Stage::Share => share,
+            Stage::Mask => mask,
+            Stage::Agree => agree,
+            Stage::Unmask => unmask,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A normalisation that all sites share, from the sum of a round of moments.
+
+use protocol::door::Moments;
+use protocol::study::{Cohort, Feature};
+
+/// Entries of a feature: patients with a value, sum, sum of squares.
+const ENTRIES: usize = 3;
+
+/// With fewer patients than this, a feature keeps its reference moments: noise would say more than they do.
+const FEWEST: f64 = 8.0;
+
+/// The least standard deviation, as a share of the reference: noise could make it 0, and values infinite.
+const LEAST_SD: f64 = 0.25;
+
+/// Mean and standard deviation of each feature over all patients of the round's survivors, noise and all: always
+/// finite, with a standard deviation above 0.
+///
+/// `sums` has for each feature, in the study's order, the number of patients with a value, the sum, and the sum of
+/// squares of values that are mapped to -1 at the feature's low and 1 at its high. The standard deviation is that of a
+/// sample (n - 1). A feature with too few patients keeps its reference moments.
+///
+/// The same as `cohort::moments_from_sum`, by which a site normalises for its own comparison: a change to one is a
+/// change to both. It stands here as well because the aggregator does not link the code that reads patient data.
+#[must_use]
+pub(crate) fn normalisation(cohort: &Cohort, sums: &[f64]) -> Vec<Moments> {
+    let mut sums = sums.chunks_exact(ENTRIES);
+    cohort
+        .features()
+        .map(|feature| from_entries(feature, sums.next().unwrap_or(&[])))
+        .collect()
+}
+
+fn from_entries(feature: &Feature, entries: &[f64]) -> Moments {
+    let reference = Moments {
+        mean: feature.mean,
+        sd: feature.sd,
+    };
+    let &[count, sum, squares] = entries else {
+        return reference;
+    };
+    if !(count >= FEWEST && sum.is_finite() && squares.is_finite()) {
+        return reference;
+    }
+    let mean = (sum / count).clamp(-1.0, 1.0);
+    let variance = ((squares - count * mean * mean) / (count - 1.0)).clamp(0.0, 2.0);
+    let half_range = (feature.high - feature.low) / 2.0;
+    Moments {
+        mean: feature.low + (mean + 1.0) * half_range,
+        sd: (variance.sqrt() * half_range).max(LEAST_SD * feature.sd),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::study::{Encoding, Modality, Normalisation, Shape, Split};
+
+    use super::*;
+
+    fn cohort() -> Cohort {
+        let feature = Feature {
+            code: "LOINC//8867-4".to_owned(),
+            name: "heart rate".to_owned(),
+            unit: "/min".to_owned(),
+            encoding: Encoding::Value,
+            low: 20.0,
+            high: 220.0,
+            mean: 75.0,
+            sd: 15.0,
+        };
+        let modality = Modality {
+            name: "vitals".to_owned(),
+            shape: Shape::Static,
+            features: vec![feature],
+        };
+        Cohort {
+            history_days: 30,
+            classes: vec!["low".to_owned(), "high".to_owned()],
+            normalisation: Normalisation::Shared,
+            split: Split {
+                train: 0.8,
+                tuning: 0.0,
+            },
+            modalities: vec![modality],
+        }
+    }
+
+    fn sums(values: &[f64]) -> [f64; 3] {
+        let mapped: Vec<f64> = values
+            .iter()
+            .map(|value| (value - 20.0) / 100.0 - 1.0)
+            .collect();
+        let count = mapped.iter().map(|_| 1.0).sum();
+        [
+            count,
+            mapped.iter().sum(),
+            mapped.iter().map(|value| value * value).sum(),
+        ]
+    }
+
+    #[test]
+    fn exact_sums_give_the_sample_mean_and_deviation() {
+        let moments = normalisation(
+            &cohort(),
+            &sums(&[60.0, 70.0, 110.0, 60.0, 70.0, 110.0, 60.0, 100.0]),
+        );
+        assert!((moments[0].mean - 80.0).abs() < 1e-9);
+        assert!((moments[0].sd - (3_600.0_f64 / 7.0).sqrt()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn sums_that_say_too_little_leave_the_reference() {
+        let reference = [Moments {
+            mean: 75.0,
+            sd: 15.0,
+        }];
+        for sums in [
+            [7.5, 0.1, 0.1].as_slice(),
+            &[-40.0, 0.1, 0.1],
+            &[f64::NAN, 0.0, 0.0],
+            &[],
+        ] {
+            assert_eq!(normalisation(&cohort(), sums), reference, "{sums:?}");
+        }
+    }
+
+    #[test]
+    fn noise_never_gives_a_deviation_of_nothing_or_infinity() {
+        for squares in [-50.0, 0.0, 1e-9, 1e9] {
+            let moments = normalisation(&cohort(), &[100.0, -450.0, squares]);
+            assert!((3.75..=150.0).contains(&moments[0].sd), "{squares}");
+            assert!((moments[0].mean - 20.0).abs() < 1e-9);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Where a study stands between its rounds, and how each round's outcome moves it on.
+//!
+//! ```text
+//! plan: Moments? Train Train … Evaluate … Train Evaluate
+//!         ▲ place
+//! finished    → what was learned is taken in, the place moves on
+//! abandoned, no masked input accepted     → the same place under a new number
+//! abandoned, masked inputs accepted       → Train, Evaluate: the place moves on without a result
+//!                                           Moments: the same place once more, then the study stops
+//! ```
+//!
+//! **Why a number is never used twice.** A site's masks and noise are bound to the round's number. Two sums under one
+//! number, over two sets of survivors, would differ by exactly one site's vector: the one thing that no round shows.
+//!
+//! **Why a step is not repeated once masked inputs came in.** A site charges its ledger before its masked vector leaves
+//! it, and cannot know whether the sum was opened. So the budget of that step is spent, whatever became of it; a
+//! repetition would be charged on top, and the sites' ledgers, which hold the study to its ε, would refuse its last
+//! rounds. The step is lost instead. Before the first masked input nothing was charged, and a new number costs nothing.
+//! (A site whose vector was on its way when the stage was closed has charged a step that is then repeated; its ledger
+//! counts that, to the safe side.) Moments cannot be done without, so they are tried once more: sites whose ledger
+//! allows that second charge take part, and where fewer than the threshold do, the study stops and says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use learning::metrics;
+use learning::optimizer::ServerOptimizer;
+use minicbor::{Decode, Encode};
+use protocol::api::Metrics;
+use protocol::door::{Moments, State};
+use protocol::id::{Digest, Purpose, SiteId};
+use protocol::study::{SectionName, Study};
+
+use super::error::Fault;
+use super::patients::PatientCount;
+use super::sum::RealSum;
+use crate::moments;
+
+/// Where a study stands between its rounds.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Course {
+    /// Weights and the rule that moves them.
+    #[n(0)]
+    optimizer: ServerOptimizer,
+    /// What the sites share; empty before, and where the study goes by reference.
+    #[n(1)]
+    normalisation: Vec<Moments>,
+    /// The mean number of training patients.
+    #[n(2)]
+    patients: PatientCount,
+    /// Rounds of the plan that are behind.
+    #[n(3)]
+    place: u32,
+    /// The number of the next round.
+    #[n(4)]
+    next_number: u32,
+    /// Rounds of moments that were lost after masked inputs came in.
+    #[n(5)]
+    moments_lost: u32,
+    /// Whether it goes on.
+    #[n(6)]
+    standing: Standing,
+    /// The round before the next one.
+    #[n(7)]
+    last: LastRound,
+}
+
+/// What outlives a round, so that sites are answered well in the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct LastRound {
+    /// Its number.
+    #[n(0)]
+    pub number: u32,
+    /// The sites that advertised in it: those that the next one expects. Empty before the first.
+    #[n(1)]
+    pub advertised: BTreeSet<SiteId>,
+    /// The digests of the bodies that opened its sum: a site whose answer was lost may send the same again.
+    #[n(2)]
+    pub opened: BTreeMap<SiteId, Digest>,
+}
+
+/// Whether a study goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Standing {
+    /// There are rounds to do.
+    #[n(0)]
+    Running,
+    /// All rounds are done.
+    #[n(1)]
+    Finished {
+        /// The digest of the published state.
+        #[n(0)]
+        state: Digest,
+    },
+    /// It cannot go on.
+    #[n(2)]
+    Stopped {
+        /// Why.
+        #[n(0)]
+        reason: String,
+    },
+}
+
+/// Whether a round that is abandoned had taken masked inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inputs {
+    /// No masked input was accepted: nothing was charged.
+    NoneAccepted,
+    /// At least one was.
+    Accepted,
+}
+
+/// What a round showed, for people.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Training patients in the sum, with noise.
+    pub patients: Option<f64>,
+    /// L2 norm of the mean update, with noise.
+    pub update_norm: Option<f64>,
+    /// On held-out patients, with noise.
+    pub metrics: Option<Metrics>,
+}
+
+/// Most losses of a round of moments that a study goes on from.
+const MOMENTS_RETRIES: u32 = 1;
+
+impl Course {
+    /// The start of a study.
+    #[must_use]
+    pub fn begin(study: &Study) -> Self {
+        let manifest = study.manifest();
+        let parameters = usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX);
+        Self {
+            optimizer: ServerOptimizer::new(&manifest.training, parameters),
+            normalisation: Vec::new(),
+            patients: PatientCount::default(),
+            place: 0,
+            next_number: 0,
+            moments_lost: 0,
+            standing: Standing::Running,
+            last: LastRound::default(),
+        }
+    }
+
+    /// Whether it goes on.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// The number of the next round.
+    #[must_use]
+    pub fn next_number(&self) -> u32 {
+        self.next_number
+    }
+
+    /// The round before the next one.
+    #[must_use]
+    pub fn last(&self) -> &LastRound {
+        &self.last
+    }
+
+    /// Keeps what is to outlive the round that ends.
+    pub fn keep(&mut self, last: LastRound) {
+        self.last = last;
+    }
+
+    /// Takes the next number; from here on it counts as used.
+    pub fn take_number(&mut self) -> u32 {
+        let number = self.next_number;
+        self.next_number = number.saturating_add(1);
+        number
+    }
+
+    /// What the next round computes; nothing at the end of the plan.
+    #[must_use]
+    pub fn purpose(&self, study: &Study) -> Option<Purpose> {
+        let place = usize::try_from(self.place).ok()?;
+        study.plan().get(place).copied()
+    }
+
+    /// The state that the next round starts from: the one to train on, or, where all training is behind, the published
+    /// one, so that the last evaluation is of the very model that is given out.
+    #[must_use]
+    pub fn state(&self, study: &Study) -> State {
+        let place = usize::try_from(self.place).unwrap_or(usize::MAX);
+        let training_is_over = !study
+            .plan()
+            .iter()
+            .skip(place)
+            .any(|purpose| *purpose == Purpose::Train);
+        let offset = if training_is_over {
+            self.optimizer.published()
+        } else {
+            self.optimizer.offset().to_vec()
+        };
+        State {
+            offset,
+            normalisation: self.normalisation.clone(),
+        }
+    }
+
+    /// Takes a round's sum in. A sum that training cannot go on from stops the study.
+    ///
+    /// # Errors
+    ///
+    /// A sum that is not of the study's classes; the course is then as it was.
+    pub fn finish_round(&mut self, study: &Study, sum: &RealSum) -> Result<Figures, Fault> {
+        let figures = match sum.purpose() {
+            Purpose::Moments => {
+                self.normalisation = moments::normalisation(
+                    &study.manifest().cohort,
+                    sum.section(SectionName::Moments),
+                );
+                Figures::default()
+            }
+            Purpose::Train => self.train(sum),
+            Purpose::Evaluate => {
+                let classes = study.manifest().cohort.classes.len();
+                let metrics = metrics::from_counts(sum.section(SectionName::Metrics), classes)?;
+                Figures {
+                    metrics: Some(metrics),
+                    ..Figures::default()
+                }
+            }
+        };
+        self.place += 1;
+        Ok(figures)
+    }
+
+    /// Takes in that a round was abandoned.
+    pub fn abandon_round(&mut self, purpose: Purpose, inputs: Inputs, reason: &str) {
+        match (inputs, purpose) {
+            (Inputs::NoneAccepted, _) => {}
+            (Inputs::Accepted, Purpose::Train | Purpose::Evaluate) => self.place += 1,
+            (Inputs::Accepted, Purpose::Moments) => {
+                self.moments_lost += 1;
+                if self.moments_lost > MOMENTS_RETRIES {
+                    self.stop(format!(
+                        "the round of moments was lost {} times after sites had sent their vectors, the last time \
+                         because {reason}; start a new study",
+                        self.moments_lost
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The plan is done; `state` is what it made.
+    pub fn publish(&mut self, state: Digest) {
+        if self.standing == Standing::Running {
+            self.standing = Standing::Finished { state };
+        }
+    }
+
+    fn stop(&mut self, reason: String) {
+        self.standing = Standing::Stopped { reason };
+    }
+
+    fn train(&mut self, sum: &RealSum) -> Figures {
+        let weight = sum
+            .section(SectionName::Weight)
+            .first()
+            .copied()
+            .unwrap_or(0.0);
+        let patients = self
+            .patients
+            .add(weight, sum.survivors(), sum.noise(SectionName::Weight));
+        let gradient: Vec<f64> = sum
+            .section(SectionName::Update)
+            .iter()
+            .map(|value| value / patients)
+            .collect();
+        if let Err(error) = self.optimizer.step(&gradient) {
+            self.stop(error.to_string());
+        }
+        let norm = gradient
+            .iter()
+            .map(|value| value * value)
+            .sum::<f64>()
+            .sqrt();
+        Figures {
+            patients: Some(weight),
+            update_norm: Some(norm),
+            metrics: None,
+        }
+    }
+}

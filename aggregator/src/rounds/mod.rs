@@ -1,0 +1,425 @@
+//! The rounds of a study: one open at a time, each stage stored before it is answered.
+//!
+//! ```text
+//! site's message ──accept──▶ in memory ──commit──▶ on disk ──▶ answer
+//!                                                     │ all awaited sites have reported, or the time is over
+//!                                                     ▼
+//!                     stage closes ──commit──▶ next stage … sum ──▶ course moves on ──commit──▶ next round
+//! ```
+//!
+//! Time is an argument: [`Rounds::tick`] is told what time it is and closes what is due. What becomes of a round that is
+//! abandoned is decided in [`Course::abandon_round`].
+//!
+//! After a fault of ours (a full disk, say) memory may be ahead of the disk. Then nothing in memory is trusted: the next
+//! call restores everything from the store first.
+
+mod board;
+mod course;
+mod error;
+mod open;
+mod patients;
+mod sum;
+
+pub use board::Board;
+pub use course::{Course, Figures, Inputs, LastRound, Standing};
+pub use error::{Fault, RoundsError, SiteFault};
+pub use open::StageTimes;
+pub use patients::PatientCount;
+pub use sum::RealSum;
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
+
+use minicbor::bytes::ByteVec;
+use protocol::api::{RoundRecord, Stage};
+use protocol::codec;
+use protocol::id::{Digest, Header, SiteId};
+use protocol::message::Signed;
+use protocol::round::{Accepted, Aggregator, AnyRound, Closed, Sum};
+use protocol::study::Study;
+use tokio::sync::watch;
+
+use self::open::{Due, Open};
+use crate::store::{Commit, Journal};
+
+/// The rounds of one study.
+#[derive(Debug)]
+pub struct Rounds {
+    aggregator: Arc<Aggregator>,
+    journal: Journal,
+    times: StageTimes,
+    memory: Memory,
+    board: watch::Sender<Arc<Board>>,
+}
+
+/// What is in memory.
+#[derive(Debug)]
+enum Memory {
+    /// The same as what is stored.
+    Current(Box<Position>),
+    /// Perhaps not what is stored.
+    InDoubt,
+}
+
+/// Where a study is.
+#[derive(Debug)]
+struct Position {
+    course: Course,
+    records: Vec<RoundRecord>,
+    /// None once the study is finished or stopped.
+    open: Option<Open>,
+}
+
+impl Rounds {
+    /// The rounds as they are in the journal, or the first one where it is empty.
+    ///
+    /// # Errors
+    ///
+    /// A journal that cannot be read or written.
+    pub fn start(
+        aggregator: Arc<Aggregator>,
+        journal: Journal,
+        times: StageTimes,
+        now: Instant,
+    ) -> Result<Self, Fault> {
+        let course = Course::begin(aggregator.study());
+        let (board, _) =
+            watch::channel(Arc::new(Board::of(aggregator.study(), &course, None, &[])));
+        let mut rounds = Self {
+            aggregator,
+            journal,
+            times,
+            memory: Memory::InDoubt,
+            board,
+        };
+        let position = rounds.restore(now)?;
+        rounds.memory = Memory::Current(Box::new(position));
+        rounds.tick(now)?;
+        Ok(rounds)
+    }
+
+    /// What everybody may see, now and at each change.
+    #[must_use]
+    pub fn board(&self) -> watch::Receiver<Arc<Board>> {
+        self.board.subscribe()
+    }
+
+    /// Takes a site's encoded [`Signed`] for a stage of a round. It is stored when this returns.
+    ///
+    /// # Errors
+    ///
+    /// A message that is no such one, that is late or early, or that the round refuses; a store that fails. Nothing has
+    /// changed then.
+    pub fn accept(
+        &mut self,
+        number: u32,
+        stage: Stage,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Result<Accepted, RoundsError> {
+        let mut position = self.take(now)?;
+        let accepted = self.accept_in_memory(&mut position, number, stage, bytes);
+        if let Ok((Accepted::New, site)) = accepted {
+            let mut commit = self.journal.begin()?;
+            commit.message(stage, site, bytes)?;
+            commit.finish()?;
+            tracing::info!(round.id = number, %stage, site = site.0, size_bytes = bytes.len(), "message accepted");
+            self.settle(&mut position, now)?;
+        }
+        self.memory = Memory::Current(position);
+        accepted.map(|(accepted, _)| accepted)
+    }
+
+    /// Closes or abandons what is due at `now`.
+    ///
+    /// # Errors
+    ///
+    /// A store that fails: what is due stays due.
+    pub fn tick(&mut self, now: Instant) -> Result<(), Fault> {
+        let mut position = self.take(now)?;
+        self.settle(&mut position, now)?;
+        self.memory = Memory::Current(position);
+        Ok(())
+    }
+
+    fn study(&self) -> &Study {
+        self.aggregator.study()
+    }
+
+    /// The position, out of memory: whoever fails before it is put back leaves it in doubt.
+    fn take(&mut self, now: Instant) -> Result<Box<Position>, Fault> {
+        match mem::replace(&mut self.memory, Memory::InDoubt) {
+            Memory::Current(position) => Ok(position),
+            Memory::InDoubt => {
+                self.journal.reopen()?;
+                self.restore(now).map(Box::new)
+            }
+        }
+    }
+
+    fn restore(&self, now: Instant) -> Result<Position, Fault> {
+        let Some(course) = self.journal.course::<Course>()? else {
+            let course = Course::begin(self.study());
+            let mut position = Position {
+                course,
+                records: Vec::new(),
+                open: None,
+            };
+            self.open_next(&mut position, self.journal.begin()?, now)?;
+            return Ok(position);
+        };
+        let records = self.journal.records()?;
+        let mut open = None;
+        if let Some(stored) = self.journal.stage::<ByteVec>()? {
+            let mut round = AnyRound::from_bytes(Arc::clone(&self.aggregator), &stored)?;
+            let (number, stage) = (round.header().number, round.stage());
+            for bytes in self.journal.messages(stage)? {
+                let again = |reason: String| Fault::Replay { number, reason };
+                let signed = codec::decode(&bytes).map_err(|error| again(error.to_string()))?;
+                round
+                    .accept(stage, signed)
+                    .map_err(|error| again(error.to_string()))?;
+            }
+            tracing::info!(round.id = number, %stage, "round restored from the store");
+            open = Some(Open::at(round, now, self.times));
+        }
+        let position = Position {
+            course,
+            records,
+            open,
+        };
+        self.publish(&position);
+        Ok(position)
+    }
+
+    fn accept_in_memory(
+        &self,
+        position: &mut Position,
+        number: u32,
+        stage: Stage,
+        bytes: &[u8],
+    ) -> Result<(Accepted, SiteId), RoundsError> {
+        let open = position
+            .open
+            .as_mut()
+            .filter(|open| open.number() == number);
+        let is_last = position.course.last().number == number && stage == Stage::Unmask;
+        if open.is_none() && !is_last {
+            return Err(self.board.borrow().not_open(number));
+        }
+        let signed: Signed = codec::decode(bytes).map_err(SiteFault::Malformed)?;
+        let site = signed.site;
+        let Some(open) = open else {
+            let opened = position.course.last().opened.get(&site);
+            // The sum is open because of this very message; the answer that said so was lost.
+            return if opened == Some(&Digest::of(&signed.body)) {
+                Ok((Accepted::Again, site))
+            } else {
+                Err(self.board.borrow().not_open(number))
+            };
+        };
+        Ok((
+            open.round
+                .accept(stage, signed)
+                .map_err(SiteFault::Refused)?,
+            site,
+        ))
+    }
+
+    /// Closes and abandons until nothing is due.
+    fn settle(&self, position: &mut Position, now: Instant) -> Result<(), Fault> {
+        while let Some(mut open) = position.open.take() {
+            match open.due(now, &position.course.last().advertised, self.times) {
+                Due::Nothing => {
+                    position.open = Some(open);
+                    return Ok(());
+                }
+                Due::Close => self.close_stage(position, open, now)?,
+                Due::Abandon => {
+                    let (stage, reported) = (open.round.stage(), open.round.reported().len());
+                    let threshold = self.study().threshold();
+                    let reason = format!(
+                        "{reported} sites reported at stage {stage} in time; the study's threshold is {threshold}"
+                    );
+                    self.abandon(position, &Ending::of(&open), reason, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn close_stage(&self, position: &mut Position, open: Open, now: Instant) -> Result<(), Fault> {
+        let ending = Ending::of(&open);
+        match open.round.close() {
+            Ok(Closed::Stage(round)) => {
+                let mut commit = self.journal.begin()?;
+                commit.stage(&ByteVec::from(round.to_bytes()))?;
+                commit.finish()?;
+                tracing::info!(round.id = ending.header.number, stage = %round.stage(), "stage begins");
+                position.open = Some(Open::at(round, now, self.times));
+                self.publish(position);
+                Ok(())
+            }
+            Ok(Closed::Sum(sum)) => self.finish(position, &ending, &sum, now),
+            Err(error) => self.abandon(position, &ending, error.to_string(), now),
+        }
+    }
+
+    fn finish(
+        &self,
+        position: &mut Position,
+        ending: &Ending,
+        sum: &Sum,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        let study = self.study();
+        for suspect in &sum.suspects {
+            let (holder, dealer) = (suspect.holder.0, suspect.dealer.0);
+            tracing::warn!(
+                round.id = ending.header.number,
+                holder,
+                dealer,
+                "a wrong share was opened"
+            );
+        }
+        let real = RealSum::new(
+            study,
+            ending.header.purpose,
+            sum.survivors.len(),
+            &sum.values,
+        )?;
+        let figures = position.course.finish_round(study, &real)?;
+        let names = sum.survivors.iter().filter_map(|site| study.member(*site));
+        let record = RoundRecord {
+            survivors: names.map(|member| member.name.clone()).collect(),
+            patients: figures.patients,
+            update_norm: figures.update_norm,
+            metrics: figures.metrics,
+            ..ending.record()
+        };
+        tracing::info!(
+            round.id = record.number,
+            purpose = %record.purpose,
+            survivors = record.survivors.len(),
+            "round finished"
+        );
+        self.end(position, ending, record, now)
+    }
+
+    fn abandon(
+        &self,
+        position: &mut Position,
+        ending: &Ending,
+        reason: String,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        tracing::warn!(round.id = ending.header.number, reason, "round abandoned");
+        position
+            .course
+            .abandon_round(ending.header.purpose, ending.inputs, &reason);
+        self.end(
+            position,
+            ending,
+            RoundRecord {
+                abandoned: Some(reason),
+                ..ending.record()
+            },
+            now,
+        )
+    }
+
+    /// Stores the end of a round together with the start of the next, so that no number is ever used twice.
+    fn end(
+        &self,
+        position: &mut Position,
+        ending: &Ending,
+        record: RoundRecord,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        position.course.keep(ending.last.clone());
+        let mut commit = self.journal.begin()?;
+        commit.forget_round()?.record(&record)?;
+        position.records.push(record);
+        self.open_next(position, commit, now)
+    }
+
+    fn open_next(
+        &self,
+        position: &mut Position,
+        mut commit: Commit,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        let study = self.study();
+        let state = Digest::of(&codec::encode(&position.course.state(study)));
+        position.open = match (position.course.standing(), position.course.purpose(study)) {
+            (Standing::Running, Some(purpose)) => {
+                let number = position.course.take_number();
+                let header = Header {
+                    study: study.digest(),
+                    number,
+                    purpose,
+                    state,
+                };
+                let open = Open::begin(Arc::clone(&self.aggregator), header, now, self.times)?;
+                commit.stage(&ByteVec::from(open.round.to_bytes()))?;
+                tracing::info!(round.id = number, %purpose, "round opened");
+                Some(open)
+            }
+            (Standing::Running, None) => {
+                position.course.publish(state);
+                tracing::info!(model = %state, "study finished");
+                None
+            }
+            (Standing::Finished { .. }, _) => None,
+            (Standing::Stopped { reason }, _) => {
+                tracing::error!(reason, "study stopped");
+                None
+            }
+        };
+        commit.course(&position.course)?;
+        commit.finish()?;
+        self.publish(position);
+        Ok(())
+    }
+
+    fn publish(&self, position: &Position) {
+        let Position {
+            course,
+            records,
+            open,
+        } = position;
+        let board = Board::of(self.study(), course, open.as_ref(), records);
+        self.board.send_replace(Arc::new(board));
+    }
+}
+
+/// What is known of a round when it ends.
+struct Ending {
+    header: Header,
+    inputs: Inputs,
+    last: LastRound,
+}
+
+impl Ending {
+    fn of(open: &Open) -> Self {
+        Self {
+            header: open.round.header().clone(),
+            inputs: open.inputs(),
+            last: open.last(),
+        }
+    }
+
+    /// The record of the round without its outcome.
+    fn record(&self) -> RoundRecord {
+        RoundRecord {
+            number: self.header.number,
+            purpose: self.header.purpose,
+            survivors: Vec::new(),
+            abandoned: None,
+            patients: None,
+            update_norm: None,
+            metrics: None,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The open round: whose turn it is, and until when.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::api::Stage;
+use protocol::id::{Digest, Header, SiteId};
+use protocol::round::{Aggregator, AnyRound, Round};
+
+use super::course::{Inputs, LastRound};
+use super::error::Fault;
+
+/// How long each stage waits for sites that do not report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageTimes {
+    /// Stage advertise, in which sites train first.
+    pub advertise: Duration,
+    /// Each of the other stages, in which sites answer at once.
+    pub others: Duration,
+}
+
+impl StageTimes {
+    fn of(&self, stage: Stage) -> Duration {
+        match stage {
+            Stage::Advertise => self.advertise,
+            Stage::Share | Stage::Mask | Stage::Agree | Stage::Unmask => self.others,
+        }
+    }
+}
+
+/// A round and the end of its present stage.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) round: AnyRound,
+    deadline: Instant,
+}
+
+/// What is due for the present stage.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Sites may still report.
+    Nothing,
+    /// All have reported, or enough have and the time is over.
+    Close,
+    /// The time is over and too few have reported.
+    Abandon,
+}
+
+impl Open {
+    pub(super) fn begin(
+        aggregator: Arc<Aggregator>,
+        header: Header,
+        now: Instant,
+        times: StageTimes,
+    ) -> Result<Self, Fault> {
+        Ok(Self::at(
+            AnyRound::Advertising(Round::begin(aggregator, header)?),
+            now,
+            times,
+        ))
+    }
+
+    /// The round, whose stage begins now.
+    pub(super) fn at(round: AnyRound, now: Instant, times: StageTimes) -> Self {
+        let deadline = now + times.of(round.stage());
+        Self { round, deadline }
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.round.header().number
+    }
+
+    /// All sites that take part in the present stage, whether they have reported or not.
+    pub(super) fn awaited(&self) -> Vec<SiteId> {
+        let sites: BTreeSet<SiteId> = self
+            .round
+            .reported()
+            .into_iter()
+            .chain(self.round.missing())
+            .collect();
+        sites.into_iter().collect()
+    }
+
+    /// What is due at `now`.
+    ///
+    /// Stage advertise waits its full time, which is long since sites train in it, only for the `expected` sites: those
+    /// of the round before. Once they are there, the others have the time of a quick stage to join in, so that a
+    /// site that is away does not hold up every round. A stage advertise in which nobody has reported goes on: there is
+    /// nothing to abandon.
+    pub(super) fn due(
+        &mut self,
+        now: Instant,
+        expected: &BTreeSet<SiteId>,
+        times: StageTimes,
+    ) -> Due {
+        if self.round.missing().is_empty() {
+            return Due::Close;
+        }
+        if self.round.stage() == Stage::Advertise && !expected.is_empty() && self.round.ready() {
+            let reported: BTreeSet<SiteId> = self.round.reported().into_iter().collect();
+            if reported.is_superset(expected) {
+                self.deadline = self.deadline.min(now + times.others);
+            }
+        }
+        if now < self.deadline {
+            Due::Nothing
+        } else if self.round.ready() {
+            Due::Close
+        } else if self.round.stage() == Stage::Advertise && self.round.reported().is_empty() {
+            self.deadline = now + times.advertise;
+            Due::Nothing
+        } else {
+            Due::Abandon
+        }
+    }
+
+    /// Whether any masked input was accepted.
+    pub(super) fn inputs(&self) -> Inputs {
+        let study_has = |site: &SiteId| self.receipt(Stage::Mask, *site).is_some();
+        if self.advertised().iter().any(study_has) {
+            Inputs::Accepted
+        } else {
+            Inputs::NoneAccepted
+        }
+    }
+
+    /// What is to outlive the round.
+    pub(super) fn last(&self) -> LastRound {
+        let advertised = self.advertised();
+        let opened = advertised
+            .iter()
+            .filter_map(|site| Some((*site, self.receipt(Stage::Unmask, *site)?)))
+            .collect();
+        LastRound {
+            number: self.number(),
+            advertised,
+            opened,
+        }
+    }
+
+    fn advertised(&self) -> BTreeSet<SiteId> {
+        // The greatest roster has 255 sites (`Study::parse`).
+        let sites = (0..=u16::from(u8::MAX)).map(SiteId);
+        sites
+            .filter(|site| self.receipt(Stage::Advertise, *site).is_some())
+            .collect()
+    }
+
+    fn receipt(&self, stage: Stage, site: SiteId) -> Option<Digest> {
+        match &self.round {
+            AnyRound::Advertising(round) => round.receipt(stage, site),
+            AnyRound::Sharing(round) => round.receipt(stage, site),
+            AnyRound::Masking(round) => round.receipt(stage, site),
+            AnyRound::Agreeing(round) => round.receipt(stage, site),
+            AnyRound::Unmasking(round) => round.receipt(stage, site),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What the routes call: enrolment, and the rounds of one study where there is one.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use protocol::api::{Enrol, Stage};
+use protocol::round::{Aggregator, Secret};
+use protocol::study::{Study, StudyError};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::clock::Clock;
+use crate::limits::BodyLimits;
+use crate::problem::Problem;
+use crate::rounds::{Board, Fault, Rounds, StageTimes};
+use crate::store::{Enrolment, Store, StoreError};
+
+/// All that the service is made of.
+#[derive(Debug)]
+pub struct Service {
+    enrolment: Enrolment,
+    running: Option<Running>,
+    life: watch::Sender<Life>,
+}
+
+/// A study that is running.
+#[derive(Debug)]
+pub struct Running {
+    file: Bytes,
+    limits: BodyLimits,
+    rounds: Arc<Mutex<Rounds>>,
+    board: watch::Receiver<Arc<Board>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Whether the service goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Serving,
+    /// Requests that wait for news are answered at once.
+    Draining,
+}
+
+impl Service {
+    /// A service in which sites can enrol, and no more.
+    #[must_use]
+    pub fn enrolment_only(store: &Store) -> Self {
+        Self {
+            enrolment: store.enrolment(),
+            running: None,
+            life: watch::Sender::new(Life::Serving),
+        }
+    }
+
+    /// A service that runs the study in `file`, from where the store says that it is.
+    ///
+    /// # Errors
+    ///
+    /// A file that is no study, a study of another aggregator's key, a store that cannot be read.
+    pub fn with_study(
+        store: &Store,
+        file: Vec<u8>,
+        secret: Secret,
+        times: StageTimes,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let study = Study::parse(&file)?;
+        let limits = BodyLimits::of(&study);
+        let journal = store.journal(study.digest())?;
+        let (ours, studys) = (secret.public(), study.manifest().aggregation.key);
+        let aggregator = Aggregator::new(study, secret).map_err(|_| StartError::OtherKey {
+            ours: ours.to_string(),
+            studys: studys.to_string(),
+        })?;
+        let rounds = Rounds::start(Arc::new(aggregator), journal, times, clock.now())?;
+        let board = rounds.board();
+        let rounds = Arc::new(Mutex::new(rounds));
+        let running = Running {
+            file: file.into(),
+            limits,
+            rounds,
+            board,
+            clock,
+        };
+        Ok(Self {
+            enrolment: store.enrolment(),
+            running: Some(running),
+            life: watch::Sender::new(Life::Serving),
+        })
+    }
+
+    /// The study that is running.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::NoStudy`] where there is none.
+    pub fn running(&self) -> Result<&Running, Problem> {
+        self.running.as_ref().ok_or(Problem::NoStudy)
+    }
+
+    /// Takes a site's request to enrol.
+    ///
+    /// # Errors
+    ///
+    /// See [`Enrolment::enrol`].
+    pub async fn enrol(&self, request: Enrol) -> Result<(), Problem> {
+        let enrolment = self.enrolment.clone();
+        spawn_blocking(move || enrolment.enrol(&request))
+            .await
+            .map_err(Fault::Worker)??;
+        Ok(())
+    }
+
+    /// What everybody may see, at once where its version is above `seen`, else after at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::NoStudy`].
+    pub async fn news(&self, seen: u64, wait: Duration) -> Result<Arc<Board>, Problem> {
+        let mut board = self.running()?.board.clone();
+        let mut life = self.life.subscribe();
+        tokio::select! {
+            // Whatever ends the waiting, the board as it then is, is the answer.
+            _ = board.wait_for(|board| board.version() > seen) => {}
+            _ = life.wait_for(|life| *life == Life::Draining) => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        Ok(self.running()?.board())
+    }
+
+    /// Answers whoever waits for news, so that a shutdown need not wait for them.
+    pub fn drain(&self) {
+        self.life.send_replace(Life::Draining);
+    }
+}
+
+impl Running {
+    /// The bytes of `study.toml`.
+    #[must_use]
+    pub fn file(&self) -> Bytes {
+        self.file.clone()
+    }
+
+    /// The most bytes of each message.
+    #[must_use]
+    pub fn limits(&self) -> &BodyLimits {
+        &self.limits
+    }
+
+    /// What everybody may see now.
+    #[must_use]
+    pub fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board.borrow())
+    }
+
+    /// Takes a message of a site. The work is done by a thread of its own, and to its end even where the site hangs up.
+    ///
+    /// # Errors
+    ///
+    /// See [`Rounds::accept`].
+    pub async fn accept(&self, number: u32, stage: Stage, bytes: Bytes) -> Result<(), Problem> {
+        let (rounds, clock) = (Arc::clone(&self.rounds), Arc::clone(&self.clock));
+        let accepted = spawn_blocking(move || {
+            let mut rounds = rounds.lock().map_err(|_| Fault::Poisoned)?;
+            rounds
+                .accept(number, stage, &bytes, clock.now())
+                .map_err(Problem::from)
+        });
+        accepted.await.map_err(Fault::Worker)?.map(|_| ())
+    }
+
+    /// Closes or abandons what is due.
+    ///
+    /// # Errors
+    ///
+    /// See [`Rounds::tick`].
+    pub async fn tick(&self) -> Result<(), Fault> {
+        let (rounds, clock) = (Arc::clone(&self.rounds), Arc::clone(&self.clock));
+        spawn_blocking(move || {
+            rounds
+                .lock()
+                .map_err(|_| Fault::Poisoned)?
+                .tick(clock.now())
+        })
+        .await?
+    }
+}
+
+/// Why a study is not started. The operator can act on each.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The file is no study that can be run.
+    #[error(transparent)]
+    Study(#[from] StudyError),
+    /// The study names the key of another aggregator.
+    #[error(
+        "the study's aggregation.key is {studys} and the key in this store is {ours}: masked vectors could not be \
+         opened; start with the store that has the study's key, or put this one into the study and have the sites \
+         approve it anew"
+    )]
+    OtherKey {
+        /// The public key in the store.
+        ours: String,
+        /// The public key in the study.
+        studys: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The rounds cannot be restored.
+    #[error(transparent)]
+    Rounds(#[from] Fault),
+}

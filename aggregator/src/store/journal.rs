@@ -1,0 +1,344 @@
+//! The rounds of one study: what was decided, and what sites sent since.
+//!
+//! ```text
+//! course       where the study stands between rounds: weights, optimizer, plan       one
+//! stage        the open round as it was when its stage began                         one, or none
+//! message      each message that was accepted in that stage                          stage + messages = the round now
+//! record       each round that is over, for people
+//! ```
+//!
+//! A [`Commit`] takes effect as a whole and is on the disk when [`Commit::finish`] returns, so a kill at any moment
+//! leaves the study before it or after it. To restore is to take the stage and to accept its messages again: the same
+//! code, the same result, and no second form of a half-full stage that could differ from the first.
+
+use std::path::{Path, PathBuf};
+
+use minicbor::{Decode, Encode};
+use protocol::api::{RoundRecord, Stage};
+use protocol::codec;
+use protocol::id::SiteId;
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+};
+
+use super::{StoreError, sync_folder_of};
+
+const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
+const MESSAGES: TableDefinition<'_, (u8, u16), &[u8]> = TableDefinition::new("messages");
+const RECORDS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("records");
+
+const COURSE: &str = "course";
+const STAGE: &str = "stage";
+
+/// The database of one study.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    /// None after it could not be opened again.
+    database: Option<Database>,
+}
+
+impl Journal {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut journal = Self {
+            path: path.to_owned(),
+            database: None,
+        };
+        journal.reopen()?;
+        sync_folder_of(path)?;
+        Ok(journal)
+    }
+
+    /// Opens the file anew: after a failure (a full disk, say) what is on the disk counts, and the database takes
+    /// nothing more until then.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be opened; the next try may succeed.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        // The file is locked while it is open.
+        self.database = None;
+        self.database = Some(open(&self.path)?);
+        Ok(())
+    }
+
+    /// Starts a change. What it holds is nothing until [`Commit::finish`].
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn begin(&self) -> Result<Commit, StoreError> {
+        Ok(Commit {
+            transaction: self.database()?.begin_write().map_err(redb::Error::from)?,
+        })
+    }
+
+    /// Where the study stands between rounds, once it began.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails, and a value that another version of the program wrote.
+    pub fn course<T: Encode<()> + for<'b> Decode<'b, ()>>(&self) -> Result<Option<T>, StoreError> {
+        self.value(COURSE)
+    }
+
+    /// The open round as it was when its stage began.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails, and a value that another version of the program wrote.
+    pub fn stage<T: Encode<()> + for<'b> Decode<'b, ()>>(&self) -> Result<Option<T>, StoreError> {
+        self.value(STAGE)
+    }
+
+    /// The messages that were accepted in the stage, by site.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn messages(&self, stage: Stage) -> Result<Vec<Vec<u8>>, StoreError> {
+        let database = self.database()?;
+        let read = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let table = database.begin_read()?.open_table(MESSAGES)?;
+            let code = code(stage);
+            table
+                .range((code, 0)..=(code, u16::MAX))?
+                .map(|entry| Ok(entry?.1.value().to_vec()))
+                .collect()
+        };
+        Ok(read()?)
+    }
+
+    /// The rounds that are over, in order.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails, and a record that another version of the program wrote.
+    pub fn records(&self) -> Result<Vec<RoundRecord>, StoreError> {
+        let database = self.database()?;
+        let read = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let table = database.begin_read()?.open_table(RECORDS)?;
+            table
+                .iter()?
+                .map(|entry| Ok(entry?.1.value().to_vec()))
+                .collect()
+        };
+        read()?
+            .iter()
+            .map(|bytes| Ok(serde_json::from_slice(bytes)?))
+            .collect()
+    }
+
+    fn database(&self) -> Result<&Database, StoreError> {
+        self.database.as_ref().ok_or(StoreError::Closed)
+    }
+
+    fn value<T: Encode<()> + for<'b> Decode<'b, ()>>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<T>, StoreError> {
+        let database = self.database()?;
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = database.begin_read()?.open_table(VALUES)?;
+            Ok(table.get(name)?.map(|bytes| bytes.value().to_vec()))
+        };
+        let Some(bytes) = read()? else {
+            return Ok(None);
+        };
+        codec::decode(&bytes)
+            .map(Some)
+            .map_err(|source| StoreError::Unreadable { what: name, source })
+    }
+}
+
+fn open(path: &Path) -> Result<Database, redb::Error> {
+    let database = Database::create(path)?;
+    // Every table exists from here on, so that reading needs no case for a missing one.
+    let transaction = database.begin_write()?;
+    transaction.open_table(VALUES)?;
+    transaction.open_table(MESSAGES)?;
+    transaction.open_table(RECORDS)?;
+    transaction.commit()?;
+    Ok(database)
+}
+
+/// A change of several things that happens as a whole.
+#[must_use = "nothing is kept until it is finished"]
+pub struct Commit {
+    transaction: WriteTransaction,
+}
+
+impl Commit {
+    /// Where the study stands.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails; so for all that follow.
+    pub fn course(&mut self, course: &impl Encode<()>) -> Result<&mut Self, StoreError> {
+        self.value(COURSE, course)
+    }
+
+    /// The open round as its stage begins: messages of the stage before are part of it and go.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn stage(&mut self, stage: &impl Encode<()>) -> Result<&mut Self, StoreError> {
+        self.clear_messages()?;
+        self.value(STAGE, stage)
+    }
+
+    /// A message that was accepted.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn message(
+        &mut self,
+        stage: Stage,
+        site: SiteId,
+        bytes: &[u8],
+    ) -> Result<&mut Self, StoreError> {
+        self.with(|transaction| {
+            transaction
+                .open_table(MESSAGES)?
+                .insert((code(stage), site.0), bytes)?;
+            Ok(())
+        })
+    }
+
+    /// The round is over: all that was kept of it goes.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn forget_round(&mut self) -> Result<&mut Self, StoreError> {
+        self.clear_messages()?.with(|transaction| {
+            transaction.open_table(VALUES)?.remove(STAGE)?;
+            Ok(())
+        })
+    }
+
+    /// What people are told of a round that is over.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn record(&mut self, record: &RoundRecord) -> Result<&mut Self, StoreError> {
+        let bytes = serde_json::to_vec(record)?;
+        self.with(|transaction| {
+            transaction
+                .open_table(RECORDS)?
+                .insert(record.number, bytes.as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// Makes the change, durably.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails: nothing was changed.
+    pub fn finish(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().map_err(redb::Error::from)?)
+    }
+
+    fn clear_messages(&mut self) -> Result<&mut Self, StoreError> {
+        self.with(|transaction| Ok(transaction.open_table(MESSAGES)?.retain(|_, _| false)?))
+    }
+
+    fn value(&mut self, name: &str, value: &impl Encode<()>) -> Result<&mut Self, StoreError> {
+        let bytes = codec::encode(value);
+        self.with(|transaction| {
+            transaction
+                .open_table(VALUES)?
+                .insert(name, bytes.as_slice())?;
+            Ok(())
+        })
+    }
+
+    fn with(
+        &mut self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<&mut Self, StoreError> {
+        change(&self.transaction)?;
+        Ok(self)
+    }
+}
+
+impl std::fmt::Debug for Commit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Commit").finish_non_exhaustive()
+    }
+}
+
+/// The stage's place, which is also its place in the order of keys.
+fn code(stage: Stage) -> u8 {
+    match stage {
+        Stage::Advertise => 0,
+        Stage::Share => 1,
+        Stage::Mask => 2,
+        Stage::Agree => 3,
+        Stage::Unmask => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_and_journal() -> (tempfile::TempDir, Journal) {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("study.redb")).unwrap();
+        (folder, journal)
+    }
+
+    #[test]
+    fn a_commit_that_is_not_finished_leaves_nothing() {
+        let (_folder, journal) = folder_and_journal();
+        let mut commit = journal.begin().unwrap();
+        commit
+            .course(&7_u32)
+            .unwrap()
+            .message(Stage::Mask, SiteId(2), b"vector")
+            .unwrap();
+        drop(commit);
+        assert_eq!(journal.course::<u32>().unwrap(), None);
+        assert!(journal.messages(Stage::Mask).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_finished_is_there_after_the_file_is_opened_again() {
+        let (folder, journal) = folder_and_journal();
+        let mut commit = journal.begin().unwrap();
+        commit
+            .course(&7_u32)
+            .unwrap()
+            .message(Stage::Mask, SiteId(2), b"vector")
+            .unwrap();
+        commit.finish().unwrap();
+        drop(journal);
+        let journal = Journal::open(&folder.path().join("study.redb")).unwrap();
+        assert_eq!(journal.course::<u32>().unwrap(), Some(7));
+        assert_eq!(journal.messages(Stage::Mask).unwrap(), [b"vector".to_vec()]);
+        assert!(journal.messages(Stage::Share).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_new_stage_takes_the_messages_and_the_end_takes_the_stage() {
+        let (_folder, journal) = folder_and_journal();
+        let mut commit = journal.begin().unwrap();
+        commit
+            .message(Stage::Share, SiteId(0), b"shares")
+            .unwrap()
+            .stage(&1_u8)
+            .unwrap();
+        commit.finish().unwrap();
+        assert!(journal.messages(Stage::Share).unwrap().is_empty());
+        assert_eq!(journal.stage::<u8>().unwrap(), Some(1));
+        let mut commit = journal.begin().unwrap();
+        commit.forget_round().unwrap();
+        commit.finish().unwrap();
+        assert_eq!(journal.stage::<u8>().unwrap(), None);
+    }
+}

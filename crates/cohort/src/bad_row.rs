@@ -1,0 +1,140 @@
+//! Rows that cannot be used: what is wrong with them, and what the site wants done.
+
+use std::fmt;
+
+use protocol::door::BadRows;
+
+/// Reasons that are kept; further bad rows are counted alone.
+const REASONS_KEPT: usize = 10;
+
+/// Characters of a cell that a message quotes.
+const QUOTED: usize = 40;
+
+/// A row that cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{file}, row {row}, column {column}: {problem}")]
+pub struct BadRow {
+    /// The file's name.
+    pub file: String,
+    /// The row, from 1; a CSV's header line is not counted.
+    pub row: u64,
+    /// The column's name.
+    pub column: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// A cell that must hold something is empty.
+    #[error("the value is missing")]
+    Missing,
+    /// A number is not a number, or is infinite.
+    #[error("{0} is not a finite number")]
+    NotFinite(f64),
+    /// Text cannot be read as a number.
+    #[error("{0} is not a number")]
+    NotNumber(Quoted),
+    /// Text cannot be read as a whole number.
+    #[error("{0} is not a whole number")]
+    NotInteger(Quoted),
+    /// Text cannot be read as a time.
+    #[error("{0} is not a time")]
+    NotTime(Quoted),
+    /// Bytes are not text.
+    #[error("the text is not UTF-8")]
+    NotText,
+    /// Text is none of the levels that the map lists.
+    #[error("{0} is none of the levels in the map")]
+    UnknownLevel(Quoted),
+    /// A label is no class of the study.
+    #[error("{0} is no class of the study")]
+    UnknownClass(Quoted),
+    /// More than one of the label's value columns is filled.
+    #[error("the row has more than one label")]
+    ManyLabels,
+    /// A split is none of MEDS's three.
+    #[error("{0} is no split: want train, tuning or held_out")]
+    UnknownSplit(Quoted),
+    /// The privacy unit is the patient: one label each.
+    #[error("the subject already has a row: {file}, row {row}")]
+    SecondRow {
+        /// The file with the subject's first row.
+        file: String,
+        /// That row.
+        row: u64,
+    },
+    /// The site gives a file of splits, and the patient is not in it.
+    #[error("the subject has a label, but no row in the file of splits")]
+    NoSplit,
+    /// A CSV row is longer or shorter than the header.
+    #[error("the row has {found} cells and the table has {want} columns")]
+    Cells {
+        /// Cells in the row.
+        found: usize,
+        /// Columns of the table.
+        want: usize,
+    },
+}
+
+/// The beginning of a cell, quoted for a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted(String);
+
+impl Quoted {
+    pub(crate) fn new(cell: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(cell).chars().take(QUOTED).collect())
+    }
+}
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.0.escape_debug())
+    }
+}
+
+/// Stops at the first bad row, or counts them, as the site wants it.
+#[derive(Debug)]
+pub(crate) struct Triage {
+    bad_rows: BadRows,
+    pub(crate) dropped: u64,
+    pub(crate) reasons: Vec<String>,
+}
+
+impl Triage {
+    pub(crate) fn new(bad_rows: BadRows) -> Self {
+        Self {
+            bad_rows,
+            dropped: 0,
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Takes note of a bad row that is left out; gives it back where the site wants to stop.
+    pub(crate) fn refuse(
+        &mut self,
+        file: &str,
+        row: u64,
+        column: &str,
+        problem: Problem,
+    ) -> Result<(), BadRow> {
+        let bad = BadRow {
+            file: file.to_owned(),
+            row,
+            column: column.to_owned(),
+            problem,
+        };
+        match self.bad_rows {
+            BadRows::Stop => Err(bad),
+            BadRows::Drop => {
+                self.dropped += 1;
+                if self.reasons.len() < REASONS_KEPT {
+                    self.reasons.push(bad.to_string());
+                }
+                Ok(())
+            }
+        }
+    }
+}

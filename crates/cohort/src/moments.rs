@@ -1,0 +1,86 @@
+//! Means and standard deviations that sites learn together.
+//!
+//! Each training patient counts once in a feature: by the mean of the patient's own values, so that a patient with
+//! many measurements weighs no more than one with few, and one patient's part of the sum is bounded. The mean is
+//! mapped so that the feature's plausible range becomes -1 to 1.
+//!
+//! ```text
+//! for each feature: [patients with a value, Σ m, Σ m²]     m = 2·(mean − low) / (high − low) − 1
+//! ```
+
+use protocol::door::{Moments, Split};
+use protocol::study::{Cohort, Feature};
+
+use crate::patients::Patients;
+use crate::slots::Slots;
+
+/// Entries of a feature: count, sum, sum of squares.
+const ENTRIES: usize = 3;
+
+/// With fewer patients than this, a feature keeps its reference moments: noise would say more than they do.
+const FEWEST: f64 = 8.0;
+
+/// The least standard deviation, as a share of the reference: noise could make it 0, and values infinite.
+const LEAST_SD: f64 = 0.25;
+
+/// What a site adds to the moments' sum: of its training patients, `[count, sum, sum of squares]` for each feature.
+///
+/// Each patient changes each entry by at most 1, either way of 0. Length: 3 a feature.
+#[must_use]
+pub fn moment_vector(patients: &Patients, cohort: &Cohort) -> Vec<f64> {
+    let slots = Slots::of(cohort);
+    let mut vector = vec![0.0; ENTRIES * cohort.features().count()];
+    for patient in patients.of_split(Split::Train) {
+        let (values, observed) = (patients.values(patient), patients.observed(patient));
+        let features = cohort.features().zip(slots.of_features());
+        for (entries, (feature, places)) in vector.chunks_exact_mut(ENTRIES).zip(features) {
+            let there = places.filter(|place| observed[*place] != 0);
+            let (count, sum) = there.fold((0.0, 0.0), |(count, sum), place| {
+                (count + 1.0, sum + f64::from(values[place]))
+            });
+            if count > 0.0 {
+                let mapped = map(sum / count, feature);
+                entries[0] += 1.0;
+                entries[1] += mapped;
+                entries[2] += mapped * mapped;
+            }
+        }
+    }
+    vector
+}
+
+/// The moments that the sum of all sites' vectors gives, noise and all: always finite, with a standard deviation
+/// above 0 (divided by n − 1). A feature with too few patients keeps its reference moments.
+#[must_use]
+pub fn moments_from_sum(cohort: &Cohort, sums: &[f64]) -> Vec<Moments> {
+    let mut entries = sums.chunks_exact(ENTRIES);
+    cohort
+        .features()
+        .map(|feature| from_entries(feature, entries.next().unwrap_or(&[0.0; 3])))
+        .collect()
+}
+
+fn from_entries(feature: &Feature, entries: &[f64]) -> Moments {
+    let reference = Moments {
+        mean: feature.mean,
+        sd: feature.sd,
+    };
+    let &[count, sum, squares] = entries else {
+        return reference;
+    };
+    if !(count >= FEWEST && sum.is_finite() && squares.is_finite()) {
+        return reference;
+    }
+    let mean = (sum / count).clamp(-1.0, 1.0);
+    let variance = ((squares - count * mean * mean) / (count - 1.0)).clamp(0.0, 2.0);
+    let half_range = (feature.high - feature.low) / 2.0;
+    Moments {
+        mean: feature.low + (mean + 1.0) * half_range,
+        sd: (variance.sqrt() * half_range).max(LEAST_SD * feature.sd),
+    }
+}
+
+/// The feature's plausible range as -1 to 1.
+fn map(value: f64, feature: &Feature) -> f64 {
+    (2.0 * (value - feature.low) / (feature.high - feature.low) - 1.0).clamp(-1.0, 1.0)
+}

@@ -1,0 +1,259 @@
+//! Patients as bytes: what the host keeps between preparation and training.
+//!
+//! ```text
+//! magic "ward-coh" · version 1 · fingerprint of the features [32] · patients u32
+//! subjects i64… · splits u8… · labels u8… · observed, one bit a value · the observed values f32…
+//! ```
+//!
+//! Numbers are little-endian. Bits fill bytes from the lowest; the last byte's unused bits are 0.
+
+use protocol::door::Split;
+use protocol::id::Digest;
+use protocol::study::{Cohort, Encoding, Shape};
+
+use super::{Columns, Patients};
+use crate::slots::Slots;
+
+const MAGIC: &[u8; 8] = b"ward-coh";
+const VERSION: u8 = 1;
+
+/// Why bytes are not the patients of a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The bytes do not begin as a prepared cohort does.
+    #[error("these bytes are no prepared cohort")]
+    NotCohort,
+    /// Another version of the module wrote the bytes.
+    #[error(
+        "the prepared cohort has version {0} and this module reads {VERSION}: prepare it again"
+    )]
+    Version(u8),
+    /// The cohort was prepared for other features, classes or bins.
+    #[error("the cohort was prepared for other features than the study's: prepare it again")]
+    OtherFeatures,
+    /// The bytes end too early, or go on after the end.
+    #[error("the prepared cohort is {found} bytes long and should be {want}")]
+    Length {
+        /// Bytes there are.
+        found: usize,
+        /// Bytes that the cohort's own numbers ask for.
+        want: usize,
+    },
+    /// A patient's split, label or value is none that preparation writes.
+    #[error("the prepared cohort is damaged: patient {0} (from 0) has an impossible entry")]
+    Damaged(usize),
+}
+
+impl Patients {
+    /// The patients as bytes, for [`Patients::decode`] with the same features.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64 + self.len() * 10 + self.values.len() * 5);
+        bytes.extend(MAGIC);
+        bytes.push(VERSION);
+        bytes.extend(self.fingerprint.0);
+        bytes.extend(u32::try_from(self.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend(
+            self.subjects
+                .iter()
+                .flat_map(|subject| subject.to_le_bytes()),
+        );
+        bytes.extend(self.splits.iter().map(|split| split_code(*split)));
+        bytes.extend(
+            self.labels
+                .iter()
+                .map(|label| u8::try_from(*label).unwrap_or(u8::MAX)),
+        );
+        bytes.extend(self.observed.chunks(8).map(pack));
+        for (value, observed) in self.values.iter().zip(&self.observed) {
+            if *observed != 0 {
+                bytes.extend(value.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// The patients that [`Patients::encode`] wrote for a study with these features.
+    ///
+    /// # Errors
+    ///
+    /// Any bytes but those: total, and no more memory than a small multiple of the bytes' length.
+    pub fn decode(bytes: &[u8], cohort: &Cohort) -> Result<Self, DecodeError> {
+        let mut rest = bytes;
+        if take(&mut rest, MAGIC.len()) != Some(MAGIC) {
+            return Err(DecodeError::NotCohort);
+        }
+        match take(&mut rest, 1) {
+            Some([VERSION]) => {}
+            Some([version]) => return Err(DecodeError::Version(*version)),
+            _ => return Err(DecodeError::NotCohort),
+        }
+        if take(&mut rest, 32).ok_or(DecodeError::NotCohort)? != fingerprint(cohort).0.as_slice() {
+            return Err(DecodeError::OtherFeatures);
+        }
+        let patients = take(&mut rest, 4).and_then(|bytes| bytes.try_into().ok());
+        let patients = u32::from_le_bytes(patients.ok_or(DecodeError::NotCohort)?);
+        let patients = usize::try_from(patients).unwrap_or(usize::MAX);
+        let slots = Slots::of(cohort).len();
+        let head = bytes.len() - rest.len();
+        let stored = Stored::cut(rest, patients, slots).map_err(|want| DecodeError::Length {
+            found: bytes.len(),
+            want: want.saturating_add(head),
+        })?;
+        stored.read(cohort, slots)
+    }
+}
+
+/// The bytes of each column; their lengths fit.
+struct Stored<'a> {
+    subjects: &'a [u8],
+    splits: &'a [u8],
+    labels: &'a [u8],
+    observed: &'a [u8],
+    values: &'a [u8],
+}
+
+impl<'a> Stored<'a> {
+    /// Cuts `bytes` into columns, or says how long they should be.
+    fn cut(bytes: &'a [u8], patients: usize, slots: usize) -> Result<Self, usize> {
+        let mask = patients.checked_mul(slots).ok_or(usize::MAX)?.div_ceil(8);
+        let fixed = patients
+            .checked_mul(10)
+            .and_then(|fixed| fixed.checked_add(mask))
+            .ok_or(usize::MAX)?;
+        let (fixed_bytes, values) = bytes.split_at_checked(fixed).ok_or(fixed)?;
+        let (subjects, rest) = fixed_bytes.split_at(patients * 8);
+        let (splits, rest) = rest.split_at(patients);
+        let (labels, observed) = rest.split_at(patients);
+        let count: usize = observed.iter().map(|bits| bits.count_ones() as usize).sum();
+        let want = count.checked_mul(4).ok_or(usize::MAX)?;
+        if values.len() == want {
+            Ok(Self {
+                subjects,
+                splits,
+                labels,
+                observed,
+                values,
+            })
+        } else {
+            Err(fixed.saturating_add(want))
+        }
+    }
+
+    fn read(&self, cohort: &Cohort, slots: usize) -> Result<Patients, DecodeError> {
+        let patients = self.splits.len();
+        let subjects = self
+            .subjects
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| i64::from_le_bytes(*bytes))
+            .collect();
+        let splits = self.splits.iter().enumerate();
+        let splits =
+            splits.map(|(patient, code)| split_of(*code).ok_or(DecodeError::Damaged(patient)));
+        let labels = self.labels.iter().enumerate().map(|(patient, label)| {
+            let known = usize::from(*label) < cohort.classes.len();
+            if known {
+                Ok(u32::from(*label))
+            } else {
+                Err(DecodeError::Damaged(patient))
+            }
+        });
+        let mut observed: Vec<u8> = Vec::with_capacity(self.observed.len() * 8);
+        observed.extend(
+            self.observed
+                .iter()
+                .flat_map(|bits| (0..8).map(move |bit| bits >> bit & 1)),
+        );
+        if observed.drain(patients * slots..).any(|spare| spare != 0) {
+            return Err(DecodeError::Damaged(patients.saturating_sub(1)));
+        }
+        let mut values = vec![0.0; observed.len()];
+        let mut stored = self.values.as_chunks().0.iter();
+        for (place, value) in values.iter_mut().enumerate() {
+            if observed[place] != 0 {
+                *value = stored
+                    .next()
+                    .map_or(f32::NAN, |bytes| f32::from_le_bytes(*bytes));
+                if !value.is_finite() {
+                    return Err(DecodeError::Damaged(place / slots));
+                }
+            }
+        }
+        let splits = splits.collect::<Result<_, _>>()?;
+        let labels = labels.collect::<Result<_, _>>()?;
+        Ok(Patients::new(
+            cohort,
+            Columns {
+                subjects,
+                splits,
+                labels,
+                observed,
+                values,
+            },
+        ))
+    }
+}
+
+/// A digest of all that decides what the values mean: prepared values of other features are not mistaken for these.
+pub(super) fn fingerprint(cohort: &Cohort) -> Digest {
+    let mut text = Vec::new();
+    let mut put = |part: &[u8]| {
+        text.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+        text.extend(part);
+    };
+    put(&cohort.history_days.to_le_bytes());
+    put(cohort.classes.join("\n").as_bytes());
+    for modality in &cohort.modalities {
+        put(modality.name.as_bytes());
+        match modality.shape {
+            Shape::Static => put(b"static"),
+            // How bins are grouped into tokens is the model's business, not the values'.
+            Shape::Series { bin_days, .. } => put(&bin_days.to_le_bytes()),
+        }
+        for feature in &modality.features {
+            put(feature.code.as_bytes());
+            put(feature.unit.as_bytes());
+            put(&feature.low.to_le_bytes());
+            put(&feature.high.to_le_bytes());
+            put(match feature.encoding {
+                Encoding::Value => b"value",
+                Encoding::Presence => b"presence",
+            });
+        }
+    }
+    Digest::of(&text)
+}
+
+fn split_code(split: Split) -> u8 {
+    match split {
+        Split::Train => 0,
+        Split::Tuning => 1,
+        Split::HeldOut => 2,
+    }
+}
+
+fn split_of(code: u8) -> Option<Split> {
+    match code {
+        0 => Some(Split::Train),
+        1 => Some(Split::Tuning),
+        2 => Some(Split::HeldOut),
+        _ => None,
+    }
+}
+
+/// Up to eight flags as bits.
+fn pack(flags: &[u8]) -> u8 {
+    flags
+        .iter()
+        .enumerate()
+        .fold(0, |bits, (bit, flag)| bits | u8::from(*flag != 0) << bit)
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, tail) = rest.split_at_checked(length)?;
+    *rest = tail;
+    Some(taken)
+}

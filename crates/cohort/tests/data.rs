@@ -1,0 +1,230 @@
+//! The maps that come with Wardround on the data that they are for: counts as each folder's `SOURCE.md` gives them.
+//!
+//! The data is not part of the repository; where it is absent, the tests say so and pass.
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+
+use cohort::import::{import, only_rows};
+use cohort::{Patients, prepare};
+use protocol::door::{BadRows, File, Import, Imported, Report, Role, Split};
+use protocol::id::Digest;
+use protocol::study::Cohort;
+
+/// A file of the shared data, unpacked; nothing where it is absent.
+#[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
+fn data(path: &str) -> Option<Vec<u8>> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/data")
+        .join(path);
+    let Ok(bytes) = fs::read(&file) else {
+        eprintln!("skipped: {} is not there", file.display());
+        return None;
+    };
+    if !path.ends_with(".gz") {
+        return Some(bytes);
+    }
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(bytes.as_slice())
+        .read_to_end(&mut unpacked)
+        .unwrap();
+    Some(unpacked)
+}
+
+/// A text file of the repository.
+fn text(path: &str) -> String {
+    fs::read_to_string(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(path),
+    )
+    .unwrap()
+}
+
+fn map(name: &str) -> String {
+    text(&format!("maps/{name}"))
+}
+
+/// The `[cohort]` of the study that goes with `heart-disease.toml`.
+fn heart() -> Cohort {
+    let study: toml::Table = text("studies/heart-disease.toml").parse().unwrap();
+    study["cohort"].clone().try_into().unwrap()
+}
+
+fn diabetes() -> Cohort {
+    toml::from_str(&map("diabetes130.cohort.toml")).unwrap()
+}
+
+fn imported(map: &str, name: &str, csv: &[u8]) -> Imported {
+    let request = Import {
+        map: map.as_bytes().to_vec().into(),
+        name: name.to_owned(),
+        csv: csv.to_vec().into(),
+        bad_rows: BadRows::Stop,
+    };
+    let imported = import(&request).unwrap();
+    assert_eq!(imported.dropped, 0);
+    imported
+}
+
+fn prepared(cohort: &Cohort, files: &[File]) -> (Patients, Report) {
+    prepare(cohort, &Digest::of(b"study"), files, BadRows::Stop).unwrap()
+}
+
+#[test]
+fn heart_disease_has_the_patients_of_flamby() {
+    let Some(csv) = data("heart_disease/flamby_split.csv") else {
+        return;
+    };
+    let cohort = heart();
+    // Train, test, and positives in each.
+    for (site, train, test, positives) in [
+        ("cleveland", 199, 104, [91, 48]),
+        ("hungarian", 172, 89, [65, 33]),
+        ("switzerland", 30, 16, [30, 15]),
+        ("va", 85, 45, [66, 35]),
+    ] {
+        let map = map("heart-disease.toml") + &only_rows("site", site);
+        let (patients, report) = prepared(&cohort, &imported(&map, "flamby_split.csv", &csv).files);
+        assert_eq!(
+            (report.train, report.tuning, report.held_out),
+            (train, 0, test),
+            "{site}"
+        );
+        assert_eq!((report.empty, report.dropped), (0, 0), "{site}");
+        let sick = |split| {
+            patients
+                .of_split(split)
+                .iter()
+                .map(|patient| patients.labels()[*patient])
+                .sum::<u32>()
+        };
+        assert_eq!(
+            [sick(Split::Train), sick(Split::HeldOut)],
+            positives,
+            "{site}"
+        );
+        let missing = (0..patients.len())
+            .flat_map(|patient| patients.observed(patient))
+            .filter(|there| **there == 0);
+        assert_eq!(missing.count(), 0, "{site}: FLamby's rows are complete");
+    }
+}
+
+#[test]
+fn the_first_patient_of_cleveland_has_the_values_of_the_file() {
+    let Some(csv) = data("heart_disease/flamby_split.csv") else {
+        return;
+    };
+    let map = map("heart-disease.toml") + &only_rows("site", "cleveland");
+    let cohort = heart();
+    let (patients, _) = prepared(&cohort, &imported(&map, "flamby_split.csv", &csv).files);
+    // 63.0,1.0,1.0,145.0,233.0,1.0,2.0,150.0,0.0,2.3: age, sex, cp, trestbps, chol, fbs, restecg, thalach, exang, oldpeak.
+    let values = [
+        63.0, 1.0, 145.0, 233.0, 1.0, 150.0, 0.0, 2.3, 0.0, 0.0, 0.0, 0.0, 1.0,
+    ];
+    assert_eq!(
+        (patients.subjects()[0], patients.values(0)),
+        (1, values.as_slice())
+    );
+}
+
+#[test]
+fn the_files_of_uci_hold_all_patients_and_with_flambys_filter_its_own() {
+    let cohort = heart();
+    let complete = "\n[[filter]]\ncomplete = [\"age\", \"sex\", \"cp\", \"trestbps\", \"chol\", \"fbs\", \"restecg\", \
+                    \"thalach\", \"exang\", \"oldpeak\"]\n";
+    for (site, rows, kept) in [
+        ("cleveland", 303, 303),
+        ("hungarian", 294, 261),
+        ("switzerland", 123, 46),
+        ("va", 200, 130),
+    ] {
+        let name = format!("processed.{site}.data");
+        let Some(csv) = data(&format!("heart_disease/{name}")) else {
+            return;
+        };
+        let map = map("heart-disease-uci.toml");
+        let all = imported(&map, &name, &csv);
+        assert_eq!(all.rows, rows, "{site}");
+        assert_eq!(prepared(&cohort, &all.files).0.len() as u64, rows, "{site}");
+        let (patients, _) = prepared(&cohort, &imported(&(map + complete), &name, &csv).files);
+        assert_eq!(patients.len(), kept, "{site}");
+        if site == "switzerland" {
+            let chol = cohort
+                .features()
+                .position(|feature| feature.code == "chol")
+                .unwrap();
+            let there =
+                (0..patients.len()).filter(|patient| patients.observed(*patient)[chol] != 0);
+            assert_eq!(there.count(), 0, "its zeros are missing values");
+        }
+    }
+}
+
+#[test]
+fn diabetes_has_the_first_stay_of_each_patient() {
+    let Some(csv) = data("diabetes130/diabetic_data.csv.gz") else {
+        return;
+    };
+    let imported = imported(&map("diabetes130.toml"), "diabetic_data.csv", &csv);
+    assert_eq!(imported.rows, 101_766);
+    let cohort = diabetes();
+    let (patients, report) = prepared(&cohort, &imported.files);
+    assert_eq!(
+        patients.len(),
+        69_990,
+        "the cohort of SOURCE.md: no death or hospice, then the first stay"
+    );
+    // A majority of .5927, as SOURCE.md has it.
+    assert!(
+        (0.592..0.594).contains(&(f64::from(report.classes[0]) / 69_990.0)),
+        "{report:?}"
+    );
+    assert!(
+        (0.78..0.82).contains(&(f64::from(report.train) / 69_990.0)),
+        "{report:?}"
+    );
+    assert_eq!((report.empty, report.dropped), (0, 0));
+    let mut seen = vec![0; patients.slots()];
+    for patient in 0..patients.len() {
+        for (seen, value) in seen.iter_mut().zip(patients.values(patient)) {
+            *seen += u32::from(*value > 0.0);
+        }
+    }
+    for (feature, seen) in cohort.features().zip(seen) {
+        assert!(seen > 50, "{} is found in {seen} patients", feature.code);
+    }
+}
+
+#[test]
+fn a_simulated_hospital_can_be_cut_from_diabetes() {
+    let Some(csv) = data("diabetes130/diabetic_data.csv.gz") else {
+        return;
+    };
+    let map = map("diabetes130.toml") + &only_rows("admission_source_id", "4");
+    let (patients, _) = prepared(&diabetes(), &imported(&map, "d.csv", &csv).files);
+    assert!(
+        (2_000..3_187).contains(&patients.len()),
+        "{}",
+        patients.len()
+    );
+}
+
+#[test]
+fn the_demo_of_mimic_is_read_as_a_long_table() {
+    let Some(csv) = data("mimic_iv_demo_meds/events.csv.gz") else {
+        return;
+    };
+    let imported = imported(&map("mimic-iv-demo.toml"), "events.csv", &csv);
+    assert_eq!(imported.rows, 916_166);
+    assert_eq!(
+        imported
+            .files
+            .iter()
+            .map(|file| file.role)
+            .collect::<Vec<_>>(),
+        [Role::Events]
+    );
+}

@@ -1,0 +1,318 @@
+//! Small tables whose every value is known.
+
+#![expect(clippy::float_cmp, reason = "small whole numbers are exact")]
+
+mod support;
+
+use cohort::meds::Timestamp;
+use cohort::{CohortError, Patients, prepare};
+use protocol::door::{BadRows, Report, Role, Split};
+use protocol::id::Digest;
+use protocol::study::{Cohort, Encoding, Shape};
+use support::{File, cell, event, feature, file, modality, study, table};
+
+/// Patient 7 is to be predicted here.
+const PREDICTION: i64 = 1_000 * Timestamp::DAY;
+const HOUR: i64 = 3_600 * Timestamp::SECOND;
+
+/// Four bins of a week: heart rate and a procedure; static: sex, smoker.
+fn cohort() -> Cohort {
+    let series = Shape::Series {
+        bin_days: 7,
+        bins_per_token: 1,
+    };
+    study(
+        28,
+        vec![
+            modality(
+                "vitals",
+                series,
+                vec![
+                    feature("HR", Encoding::Value, 20.0, 250.0),
+                    feature("CT", Encoding::Presence, 0.0, 1.0),
+                ],
+            ),
+            modality(
+                "person",
+                Shape::Static,
+                vec![
+                    feature("SEX", Encoding::Value, 0.0, 1.0),
+                    feature("SMOKER", Encoding::Presence, 0.0, 1.0),
+                    feature("BMI", Encoding::Value, 10.0, 80.0),
+                ],
+            ),
+        ],
+    )
+}
+
+fn prepared(files: &[File], bad_rows: BadRows) -> Result<(Patients, Report), CohortError> {
+    prepare(&cohort(), &Digest::of(b"study"), files, bad_rows)
+}
+
+/// The values and missingness of patient 7 with these events before [`PREDICTION`]: `(age, code, value)`.
+fn values_of(events: &[(i64, &str, f64)]) -> (Vec<f32>, Vec<u8>, Report) {
+    let rows = events
+        .iter()
+        .map(|(age, code, value)| event(7, Some(PREDICTION - age), code, Some(*value)));
+    let files = [
+        file("events", Role::Events, &rows.collect::<Vec<_>>()),
+        labels(&[(7, PREDICTION, 1)]),
+    ];
+    let (patients, report) = prepared(&files, BadRows::Stop).unwrap();
+    (
+        patients.values(0).to_vec(),
+        patients.observed(0).to_vec(),
+        report,
+    )
+}
+
+fn labels(rows: &[(i64, i64, i64)]) -> File {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(subject, time, class)| {
+            vec![cell::int(*subject), cell::time(*time), cell::int(*class)]
+        })
+        .collect();
+    table(
+        "labels",
+        Role::Labels,
+        "subject_id:i64 prediction_time:us integer_value:i64",
+        &rows,
+    )
+}
+
+#[test]
+fn a_bin_holds_the_mean_of_its_values_and_the_last_bin_ends_at_the_prediction_time() {
+    let week = 7 * Timestamp::DAY;
+    let (values, observed, report) = values_of(&[
+        (1, "HR", 60.0),
+        (HOUR, "HR", 70.0),
+        (week, "HR", 80.0),
+        (week + 1, "HR", 90.0),
+        (4 * week, "HR", 100.0),
+        (4 * week + 1, "HR", 110.0),
+    ]);
+    assert_eq!(
+        values,
+        [100.0, 0.0, 0.0, 0.0, 90.0, 0.0, 70.0, 0.0, 0.0, 0.0, 0.0]
+    );
+    assert_eq!(
+        observed,
+        [1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 0],
+        "presence is never missing"
+    );
+    assert_eq!((report.events, report.used, report.empty), (6, 5, 0));
+}
+
+#[test]
+fn events_at_or_after_the_prediction_time_are_not_used() {
+    let (values, observed, report) = values_of(&[
+        (0, "HR", 60.0),
+        (-1, "HR", 61.0),
+        (-HOUR, "SMOKER", 1.0),
+        (0, "SEX", 1.0),
+        (0, "CT", 1.0),
+    ]);
+    assert!(values.iter().all(|value| *value == 0.0));
+    assert_eq!(observed, [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0]);
+    assert_eq!((report.events, report.used, report.empty), (5, 0, 1));
+}
+
+#[test]
+fn a_static_feature_takes_the_last_value_in_the_history_and_what_has_no_time_only_before_any() {
+    let day = Timestamp::DAY;
+    let rows = [
+        event(7, Some(PREDICTION - 3 * day), "BMI", Some(30.0)),
+        event(7, Some(PREDICTION - 2 * day), "BMI", Some(31.0)),
+        event(7, Some(PREDICTION - 29 * day), "BMI", Some(32.0)),
+        event(7, None, "BMI", Some(33.0)),
+        event(7, None, "SEX", Some(1.0)),
+        event(7, None, "SMOKER", None),
+        event(7, None, "HR", Some(60.0)),
+        event(7, None, "SEX", None),
+    ];
+    let files = [
+        labels(&[(7, PREDICTION, 0)]),
+        file("events", Role::Events, &rows),
+    ];
+    let (patients, report) = prepared(&files, BadRows::Stop).unwrap();
+    assert_eq!(patients.values(0)[8..], [1.0, 1.0, 31.0]);
+    assert_eq!(
+        patients.observed(0)[..8],
+        [0, 1, 0, 1, 0, 1, 0, 1],
+        "a series takes no event without a time"
+    );
+    assert_eq!((report.used, report.dropped), (5, 0));
+}
+
+#[test]
+fn implausible_values_are_set_to_the_end_of_their_range_and_counted() {
+    let (values, _, report) = values_of(&[
+        (1, "HR", 1_000.0),
+        (2, "HR", -5.0),
+        (3, "BMI", 25.0),
+        (4, "CT", 99.0),
+    ]);
+    assert_eq!(values[6..], [135.0, 1.0, 0.0, 0.0, 25.0]);
+    assert_eq!((report.clipped, report.used), (2, 4));
+}
+
+#[test]
+fn patients_stand_by_subject_whatever_the_order_of_files_and_rows() {
+    let first = file(
+        "a",
+        Role::Events,
+        &[
+            event(9, Some(1), "HR", Some(50.0)),
+            event(3, Some(1), "HR", Some(60.0)),
+        ],
+    );
+    let second = file(
+        "b",
+        Role::Events,
+        &[
+            event(3, Some(2), "HR", Some(80.0)),
+            event(4, Some(1), "HR", Some(1.0)),
+        ],
+    );
+    let labels = labels(&[(9, HOUR, 0), (3, HOUR, 2), (5, HOUR, 1)]);
+    let one = prepared(
+        &[first.clone(), second.clone(), labels.clone()],
+        BadRows::Stop,
+    )
+    .unwrap();
+    let other = prepared(&[second, labels, first], BadRows::Stop).unwrap();
+    assert_eq!(one, other);
+    let (patients, report) = one;
+    assert_eq!(patients.subjects(), [3, 5, 9]);
+    assert_eq!(patients.labels(), [2, 1, 0]);
+    assert_eq!(patients.values(0)[6], 70.0);
+    assert_eq!(patients.values(2)[6], 50.0);
+    assert_eq!(report.classes, [1, 1, 1]);
+    assert_eq!((report.events, report.used, report.empty), (4, 3, 1));
+}
+
+#[test]
+fn a_file_of_splits_is_followed_and_without_one_a_hash_decides() {
+    let events = file("events", Role::Events, &[]);
+    let rows: Vec<_> = (0..100).map(|subject| (subject, HOUR, 0)).collect();
+    let names = ["train", "tuning", "held_out"].iter().cycle();
+    let splits: Vec<_> = (0..100)
+        .zip(names)
+        .map(|(subject, name)| vec![cell::int(subject), cell::text(name)])
+        .collect();
+    let splits = table("splits", Role::Splits, "subject_id:i64 split:text", &splits);
+    let (patients, report) =
+        prepared(&[events.clone(), labels(&rows), splits], BadRows::Stop).unwrap();
+    assert_eq!((report.train, report.tuning, report.held_out), (34, 33, 33));
+    assert_eq!(
+        patients.splits()[..3],
+        [Split::Train, Split::Tuning, Split::HeldOut]
+    );
+
+    let (_, report) = prepared(&[events, labels(&rows)], BadRows::Stop).unwrap();
+    assert!((60..90).contains(&report.train), "{report:?}");
+    assert_eq!(report.train + report.tuning + report.held_out, 100);
+}
+
+#[test]
+fn labels_are_read_from_any_of_the_columns_of_meds() {
+    let events = file("events", Role::Events, &[]);
+    let read = |column: &str, cells: Vec<support::Cell>| {
+        let rows: Vec<_> = (0..)
+            .zip(cells)
+            .map(|(subject, value)| vec![cell::int(subject), cell::time(HOUR), value])
+            .collect();
+        let labels = table(
+            "labels",
+            Role::Labels,
+            &format!("subject_id:i64 prediction_time:us {column}"),
+            &rows,
+        );
+        prepared(&[labels, events.clone()], BadRows::Stop)
+            .unwrap()
+            .0
+            .labels()
+            .to_vec()
+    };
+    assert_eq!(
+        read(
+            "boolean_value:bool",
+            vec![cell::bool(true), cell::bool(false)]
+        ),
+        [1, 0]
+    );
+    assert_eq!(
+        read("integer_value:i64", vec![cell::int(2), cell::int(0)]),
+        [2, 0]
+    );
+    assert_eq!(
+        read("float_value:f64", vec![cell::float(1.0), cell::float(2.0)]),
+        [1, 2]
+    );
+    assert_eq!(
+        read(
+            "categorical_value:text",
+            vec![cell::text("high"), cell::text("1")]
+        ),
+        [2, 1]
+    );
+}
+
+#[test]
+fn common_physical_variants_give_the_same_patients() {
+    let labels = labels(&[(7, PREDICTION, 1)]);
+    let micros = PREDICTION - HOUR;
+    let variants = [
+        ("us", "f32", micros),
+        ("ms", "f64", micros / 1_000),
+        ("ns", "f64", micros * 1_000),
+        ("us", "i32", micros),
+    ];
+    for (unit, number, time) in variants {
+        for id in ["i64", "i32"] {
+            let columns =
+                format!("extra:text numeric_value:{number} code:text time:{unit} subject_id:{id}");
+            let value = if number == "i32" {
+                cell::int(66)
+            } else {
+                cell::float(66.0)
+            };
+            let row = vec![
+                cell::text("x"),
+                value,
+                cell::text("HR"),
+                cell::int(time),
+                cell::int(7),
+            ];
+            let events = table("events", Role::Events, &columns, &[row]);
+            let (patients, _) = prepared(&[labels.clone(), events], BadRows::Stop).unwrap();
+            assert_eq!(patients.values(0)[6], 66.0, "{columns}");
+        }
+    }
+}
+
+#[test]
+fn many_row_groups_are_read_and_rows_are_counted_on() {
+    let rows: Vec<_> = (0..30_000)
+        .map(|second| event(7, Some(PREDICTION - second - 1), "HR", Some(80.0)))
+        .collect();
+    let mut rows_with_fault = rows.clone();
+    rows_with_fault[29_000] = event(7, Some(PREDICTION - 1), "HR", Some(f64::INFINITY));
+    let labels = labels(&[(7, PREDICTION, 0)]);
+    let events = support::grouped("events", Role::Events, support::EVENTS, &rows, 10_000);
+    let (_, report) = prepared(&[labels.clone(), events], BadRows::Stop).unwrap();
+    assert_eq!((report.events, report.used), (30_000, 30_000));
+    let events = support::grouped(
+        "events",
+        Role::Events,
+        support::EVENTS,
+        &rows_with_fault,
+        10_000,
+    );
+    let error = prepared(&[labels, events], BadRows::Stop).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "events, row 29001, column numeric_value: inf is not a finite number"
+    );
+}

@@ -1,0 +1,18 @@
+//! Models, their clipped per-patient gradients, and what an aggregator does with the sum.
+//!
+//! ```text
+//! a site:      patients ──Network::clipped_sum──▶ Σ clip(gradient) ──noise, mask──▶ …
+//!              patients ──Network::probabilities──▶ metrics::count ──noise, mask──▶ …
+//! aggregator:  … ──▶ Σ over sites ──ServerOptimizer::step──▶ offset ──▶ next round's weights
+//!              … ──▶ counts ──metrics::from_counts──▶ accuracy, AUC, F1
+//! ```
+//!
+//! Without the feature `burn` only [`optimizer`] and [`metrics`] are there: vectors and rules, no model.
+//! No I/O, no clock, no threads, no source of randomness: the same input gives the same bits.
+
+#![forbid(unsafe_code)]
+
+pub mod metrics;
+#[cfg(feature = "burn")]
+pub mod model;
+pub mod optimizer;

@@ -1,0 +1,68 @@
+//! Why a model cannot be built or run.
+
+/// Why a model cannot be built or run. Whatever the input, no value that is not finite leaves a model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The study's numbers make no model.
+    #[error("{what} is {got}, which must be {want}")]
+    Setting {
+        /// The setting.
+        what: String,
+        /// What it is.
+        got: u32,
+        /// What it must be.
+        want: &'static str,
+    },
+    /// The model has more weights than [`ModelError::MOST_WEIGHTS`].
+    #[error("the model has more than {} weights", ModelError::MOST_WEIGHTS)]
+    TooLarge,
+    /// An argument's length does not fit.
+    #[error("got {got} {what}, want a multiple of {unit}")]
+    Length {
+        /// Which argument.
+        what: &'static str,
+        /// Its length.
+        got: usize,
+        /// What the length must be, or be a multiple of.
+        unit: usize,
+    },
+    /// A weight is not finite.
+    #[error("weight {weight} is not finite")]
+    Weight {
+        /// The first such weight.
+        weight: usize,
+    },
+    /// A known value of a patient is not finite, or it is not said whether it is missing.
+    #[error("slot {slot} of patient {patient} in the batch is neither missing nor finite")]
+    Input {
+        /// The patient's place in the batch.
+        patient: usize,
+        /// The slot.
+        slot: usize,
+    },
+    /// A label is no class.
+    #[error("label {label} is none of the {classes} classes")]
+    Label {
+        /// The label.
+        label: u32,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// The clip norm is not positive.
+    #[error("the clip norm must be above 0")]
+    Clip,
+    /// The weights are so large that a patient's result is not finite.
+    #[error(
+        "the result of patient {patient} in the batch is not finite; the weights have diverged"
+    )]
+    Diverged {
+        /// The patient's place in the batch.
+        patient: usize,
+    },
+}
+
+impl ModelError {
+    /// The most weights that a model may have: 64 MiB of them.
+    pub const MOST_WEIGHTS: usize = 1 << 24;
+}

@@ -1,0 +1,35 @@
+//! The models: weights as one flat vector in, probabilities or clipped gradients out.
+//!
+//! ```text
+//! slots ──Summary──────▶ features ─┐
+//!                                  ├─▶ Head ──▶ loss ──▶ gradient of features, of the head
+//! slots ──Transformer──▶ features ─┘                          │
+//!            ▲                                                 │
+//!            └──────────── backward, per patient ◀─────────────┘
+//! ```
+//!
+//! The backward pass is written out, layer by layer: each layer keeps its inputs, is given the gradient of its
+//! outputs, and gives every patient's own gradient of its weights (Goodfellow 2015, [Efficient Per-Example Gradient
+//! Computations]). So norms are exact and one pass is enough. It also needs no graph that outlives a call, so a
+//! round can be replayed bit for bit. Tests compare it with burn's own differentiation, with PyTorch and Opacus, and
+//! with finite differences.
+//!
+//! [Efficient Per-Example Gradient Computations]: https://arxiv.org/abs/1510.01799
+
+mod backend;
+mod batch;
+mod clip;
+mod error;
+mod head;
+mod input;
+mod network;
+mod parameter;
+mod summary;
+mod transformer;
+
+pub use backend::Backend;
+pub use batch::Batch;
+pub use clip::GradientReport;
+pub use error::ModelError;
+pub use network::{CHUNK, Network};
+pub use parameter::Parameter;

@@ -1,0 +1,418 @@
+//! The aggregator's rule: how the sum of clipped gradients moves the weights.
+//!
+//! Reddi et al. 2021, [Adaptive Federated Optimization], algorithm 2, where a site's update is a gradient. The state
+//! is the *offset*: what has been added to the initial weights, which every site makes for itself. So the aggregator
+//! needs to know nothing of the model but its length.
+//!
+//! [Adaptive Federated Optimization]: https://arxiv.org/abs/2003.00295
+
+use minicbor::{Decode, Encode};
+use protocol::study::{Optimizer, Training};
+
+/// The weights' offset and the memory of the rule that moves it.
+///
+/// Arithmetic is in `f64`, in the order of the weights, with no function beyond the square root: the same gradients
+/// give the same bits everywhere, also over [`Encode`] and [`Decode`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct ServerOptimizer {
+    /// How a step is made.
+    #[n(0)]
+    rule: Rule,
+    /// L2 penalty, per weight of the offset.
+    #[n(1)]
+    weight_decay: f64,
+    /// The first step (from 1) whose offset counts in the average.
+    #[n(2)]
+    tail_start: u32,
+    /// Steps made.
+    #[n(3)]
+    steps: u32,
+    /// What has been added to the initial weights.
+    #[n(4)]
+    offset: Vec<f32>,
+    /// Momentum's direction, or Adam's mean; one a weight.
+    #[n(5)]
+    first: Vec<f64>,
+    /// Adam's mean of squares; one a weight, empty for momentum.
+    #[n(6)]
+    second: Vec<f64>,
+    /// Sum of the offsets of the tail; one a weight.
+    #[n(7)]
+    tail: Vec<f64>,
+    /// Offsets in that sum.
+    #[n(8)]
+    tail_steps: u32,
+}
+
+impl ServerOptimizer {
+    /// Starts with an offset of 0 for each of the model's `parameters` weights.
+    #[must_use]
+    pub fn new(training: &Training, parameters: usize) -> Self {
+        let rule = Rule::from(training.optimizer);
+        let second = match rule {
+            Rule::Momentum { .. } => 0,
+            Rule::Adam { .. } => parameters,
+        };
+        Self {
+            rule,
+            weight_decay: training.weight_decay,
+            tail_start: tail_start(training),
+            steps: 0,
+            offset: vec![0.0; parameters],
+            first: vec![0.0; parameters],
+            second: vec![0.0; second],
+            tail: vec![0.0; parameters],
+            tail_steps: 0,
+        }
+    }
+
+    /// Moves the offset by the mean gradient over the round's patients.
+    ///
+    /// Weight decay adds `weight_decay · offset` to the gradient: the gradient of `weight_decay / 2 · ‖offset‖²`. It
+    /// draws towards the initial weights, which for a linear model are 0.
+    ///
+    /// # Errors
+    ///
+    /// A gradient of another length or with a value that is not finite, and a step whose result is not finite. The
+    /// optimizer is then as it was before.
+    pub fn step(&mut self, mean_gradient: &[f64]) -> Result<(), StepError> {
+        let weights = self.offset.len();
+        if mean_gradient.len() != weights {
+            return Err(StepError::Length {
+                got: mean_gradient.len(),
+                want: weights,
+            });
+        }
+        if let Some(weight) = mean_gradient.iter().position(|value| !value.is_finite()) {
+            return Err(StepError::Gradient { weight });
+        }
+        let mut next = self.clone();
+        next.rule.advance();
+        next.steps = self.steps.saturating_add(1);
+        for (weight, gradient) in mean_gradient.iter().enumerate() {
+            next.move_weight(weight, *gradient)?;
+        }
+        if next.steps >= next.tail_start {
+            next.tail_steps = next.tail_steps.saturating_add(1);
+            for (sum, offset) in next.tail.iter_mut().zip(&next.offset) {
+                *sum += f64::from(*offset);
+            }
+        }
+        *self = next;
+        Ok(())
+    }
+
+    /// Steps made so far.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// What the next round's weights add to the initial ones. Length: the model's parameters.
+    #[must_use]
+    pub fn offset(&self) -> &[f32] {
+        &self.offset
+    }
+
+    /// What the published model adds to the initial weights: the mean of the offsets after the last
+    /// `average_tail · rounds` steps (rounded up); the current offset before the first of them. Length: the model's
+    /// parameters.
+    ///
+    /// Averaging the last iterates takes out noise that the last one has (Polyak & Juditsky 1992).
+    #[must_use]
+    pub fn published(&self) -> Vec<f32> {
+        if self.tail_steps == 0 {
+            return self.offset.clone();
+        }
+        let count = f64::from(self.tail_steps);
+        self.tail.iter().map(|sum| narrow(sum / count)).collect()
+    }
+
+    fn move_weight(&mut self, weight: usize, gradient: f64) -> Result<(), StepError> {
+        let old = f64::from(self.offset[weight]);
+        let gradient = gradient + self.weight_decay * old;
+        let first = &mut self.first[weight];
+        let change = match self.rule {
+            Rule::Momentum { rate, momentum } => {
+                *first = momentum * *first + gradient;
+                rate * *first
+            }
+            Rule::Adam {
+                rate,
+                beta1,
+                beta2,
+                tau,
+                power1,
+                power2,
+            } => {
+                let second = &mut self.second[weight];
+                *first = beta1 * *first + (1.0 - beta1) * gradient;
+                *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
+                let mean = *first / (1.0 - power1);
+                let square = *second / (1.0 - power2);
+                rate * mean / (square.sqrt() + tau)
+            }
+        };
+        self.offset[weight] = narrow(old - change);
+        if self.offset[weight].is_finite() {
+            Ok(())
+        } else {
+            Err(StepError::Overflow { weight })
+        }
+    }
+}
+
+/// Why a step was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// The gradient is of another model.
+    #[error("the gradient has {got} values, the model has {want} weights")]
+    Length {
+        /// Its length.
+        got: usize,
+        /// The model's weights.
+        want: usize,
+    },
+    /// A value of the gradient is not finite.
+    #[error("the gradient of weight {weight} is not finite")]
+    Gradient {
+        /// The first such weight.
+        weight: usize,
+    },
+    /// The step leads beyond what a weight can be.
+    #[error("the step makes weight {weight} infinite; the learning rate is too high")]
+    Overflow {
+        /// The first such weight.
+        weight: usize,
+    },
+}
+
+/// [`Optimizer`] with what it remembers that is not of one weight.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+enum Rule {
+    #[n(0)]
+    Momentum {
+        #[n(0)]
+        rate: f64,
+        #[n(1)]
+        momentum: f64,
+    },
+    #[n(1)]
+    Adam {
+        #[n(0)]
+        rate: f64,
+        #[n(1)]
+        beta1: f64,
+        #[n(2)]
+        beta2: f64,
+        #[n(3)]
+        tau: f64,
+        /// `beta1` to the power of the steps made.
+        #[n(4)]
+        power1: f64,
+        /// `beta2` to the power of the steps made.
+        #[n(5)]
+        power2: f64,
+    },
+}
+
+impl Rule {
+    fn advance(&mut self) {
+        match self {
+            Self::Momentum { .. } => {}
+            Self::Adam {
+                beta1,
+                beta2,
+                power1,
+                power2,
+                ..
+            } => {
+                *power1 *= *beta1;
+                *power2 *= *beta2;
+            }
+        }
+    }
+}
+
+impl From<Optimizer> for Rule {
+    fn from(optimizer: Optimizer) -> Self {
+        match optimizer {
+            Optimizer::Momentum { rate, momentum } => Self::Momentum { rate, momentum },
+            Optimizer::Adam {
+                rate,
+                beta1,
+                beta2,
+                tau,
+            } => Self::Adam {
+                rate,
+                beta1,
+                beta2,
+                tau,
+                power1: 1.0,
+                power2: 1.0,
+            },
+        }
+    }
+}
+
+/// The first step, from 1, that the average holds; beyond every step where nothing is averaged.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates"
+)]
+fn tail_start(training: &Training) -> u32 {
+    let steps = (training.average_tail * f64::from(training.rounds)).ceil() as u32;
+    match steps {
+        0 => u32::MAX,
+        steps => training.rounds.saturating_sub(steps) + 1,
+    }
+}
+
+/// The nearest `f32`; infinite where the value is beyond its range.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "offsets are f32; overflow is checked where it can happen"
+)]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::study::Algorithm;
+
+    use super::*;
+
+    fn training(optimizer: Optimizer) -> Training {
+        Training {
+            rounds: 4,
+            algorithm: Algorithm::Gradient,
+            optimizer,
+            weight_decay: 0.0,
+            average_tail: 0.0,
+            evaluate_every: 0,
+        }
+    }
+
+    fn adam() -> Training {
+        training(Optimizer::Adam {
+            rate: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            tau: 1e-3,
+        })
+    }
+
+    fn assert_near(got: f32, want: f64) {
+        assert!((f64::from(got) - want).abs() < 1e-7, "{got} is not {want}");
+    }
+
+    #[test]
+    fn momentum_keeps_a_share_of_the_former_direction() {
+        let mut optimizer = ServerOptimizer::new(
+            &training(Optimizer::Momentum {
+                rate: 0.5,
+                momentum: 0.5,
+            }),
+            2,
+        );
+        optimizer.step(&[1.0, -2.0]).unwrap();
+        optimizer.step(&[1.0, 0.0]).unwrap();
+        // m: 1, then 1.5; and -2, then -1.
+        assert_near(optimizer.offset()[0], -0.5 - 0.75);
+        assert_near(optimizer.offset()[1], 1.0 + 0.5);
+    }
+
+    #[test]
+    fn adam_makes_the_steps_of_a_hand_computation() {
+        let mut optimizer = ServerOptimizer::new(&adam(), 1);
+        optimizer.step(&[2.0]).unwrap();
+        // m = 0.2, v = 0.04; corrected 2 and 4: 0.1 · 2 / (2 + 0.001).
+        let first = -0.2 / 2.001;
+        assert_near(optimizer.offset()[0], first);
+        optimizer.step(&[-1.0]).unwrap();
+        // m = 0.9·0.2 - 0.1 = 0.08, v = 0.99·0.04 + 0.01 = 0.0496; corrected by 0.19 and 0.0199.
+        let second = 0.1 * (0.08 / 0.19) / ((0.0496_f64 / 0.0199).sqrt() + 0.001);
+        assert_near(optimizer.offset()[0], first - second);
+    }
+
+    #[test]
+    fn weight_decay_draws_the_offset_towards_zero() {
+        let mut settings = training(Optimizer::Momentum {
+            rate: 1.0,
+            momentum: 0.0,
+        });
+        settings.weight_decay = 0.25;
+        let mut optimizer = ServerOptimizer::new(&settings, 1);
+        optimizer.step(&[-8.0]).unwrap();
+        optimizer.step(&[0.0]).unwrap();
+        assert_near(optimizer.offset()[0], 6.0);
+    }
+
+    #[test]
+    fn the_last_half_of_the_steps_is_averaged() {
+        let mut settings = training(Optimizer::Momentum {
+            rate: 1.0,
+            momentum: 0.0,
+        });
+        settings.average_tail = 0.5;
+        let mut optimizer = ServerOptimizer::new(&settings, 1);
+        for (gradient, published) in [(-1.0, 1.0), (-1.0, 2.0), (-1.0, 3.0), (-4.0, 5.0)] {
+            optimizer.step(&[gradient]).unwrap();
+            assert_near(optimizer.published()[0], published);
+        }
+        assert_near(optimizer.offset()[0], 7.0);
+    }
+
+    #[test]
+    fn without_averaging_the_last_offset_is_published() {
+        let mut optimizer = ServerOptimizer::new(&adam(), 1);
+        for _ in 0..6 {
+            optimizer.step(&[1.0]).unwrap();
+        }
+        assert_eq!(optimizer.published(), optimizer.offset());
+    }
+
+    #[test]
+    fn a_refused_step_changes_nothing() {
+        let mut optimizer = ServerOptimizer::new(&adam(), 2);
+        optimizer.step(&[1.0, 2.0]).unwrap();
+        let before = optimizer.clone();
+        assert_eq!(
+            optimizer.step(&[1.0]),
+            Err(StepError::Length { got: 1, want: 2 })
+        );
+        assert_eq!(
+            optimizer.step(&[1.0, f64::NAN]),
+            Err(StepError::Gradient { weight: 1 })
+        );
+        assert_eq!(optimizer, before);
+        let fast = training(Optimizer::Momentum {
+            rate: 1e30,
+            momentum: 0.0,
+        });
+        let mut optimizer = ServerOptimizer::new(&fast, 2);
+        assert_eq!(
+            optimizer.step(&[0.0, 1e30]),
+            Err(StepError::Overflow { weight: 1 })
+        );
+        assert_eq!(optimizer, ServerOptimizer::new(&fast, 2));
+    }
+
+    #[test]
+    fn a_stored_optimizer_goes_on_as_if_it_had_not_been_stored() {
+        let mut settings = adam();
+        settings.average_tail = 1.0;
+        let mut kept = ServerOptimizer::new(&settings, 3);
+        kept.step(&[0.1, -7.0, 1e-9]).unwrap();
+        let bytes = minicbor::to_vec(&kept).unwrap();
+        let mut stored: ServerOptimizer = minicbor::decode(&bytes).unwrap();
+        assert_eq!(stored, kept);
+        for optimizer in [&mut kept, &mut stored] {
+            optimizer.step(&[0.3, 0.2, 0.1]).unwrap();
+        }
+        assert_eq!(stored, kept);
+    }
+}

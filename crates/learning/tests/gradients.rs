@@ -1,0 +1,276 @@
+//! What holds of every model: its gradient is that of its loss, whoever it is computed with.
+#![cfg(feature = "burn")]
+
+mod study;
+
+use learning::model::{Batch, CHUNK, ModelError, Network};
+use study::{Patients, small_cohort, small_models, weights};
+
+fn networks() -> Vec<Network> {
+    small_models()
+        .iter()
+        .map(|model| Network::new(&small_cohort(), model).unwrap())
+        .collect()
+}
+
+/// The sum of the patients' losses.
+fn loss(network: &Network, weights: &[f32], patients: &Patients) -> f64 {
+    let probabilities = network.probabilities(weights, patients.batch()).unwrap();
+    let rows = probabilities
+        .chunks_exact(network.classes())
+        .zip(&patients.labels);
+    rows.map(|(row, label)| -f64::from(row[*label as usize]).ln())
+        .sum()
+}
+
+fn gradient(network: &Network, weights: &[f32], patients: &Patients, clip: f64) -> Vec<f64> {
+    let mut sum = vec![0.0; network.parameters()];
+    network
+        .clipped_sum(weights, patients.batch(), &patients.labels, clip, &mut sum)
+        .unwrap();
+    sum
+}
+
+fn norm(vector: &[f64]) -> f64 {
+    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    for network in networks() {
+        let patients = Patients::random(&network, 5, 1);
+        let weights = weights(&network, 2);
+        let gradient = gradient(&network, &weights, &patients, f64::INFINITY);
+        let scale = norm(&gradient);
+        for block in network.blocks() {
+            // One direction a block: the gradient's own, so that the difference is as far above f32's rounding as it
+            // can be.
+            let own = &gradient[block.range.clone()];
+            if norm(own) < 0.02 * scale {
+                continue;
+            }
+            let step = 3e-3 / norm(own);
+            let moved = |by: f64| {
+                let mut moved = weights.clone();
+                for (weight, direction) in moved[block.range.clone()].iter_mut().zip(own) {
+                    *weight += (by * direction) as f32;
+                }
+                loss(&network, &moved, &patients)
+            };
+            let slope = (moved(step) - moved(-step)) / (2.0 * step);
+            let want = own.iter().map(|value| value * value).sum::<f64>();
+            assert!(
+                (slope / want - 1.0).abs() < 2e-3,
+                "{}: {slope} is not {want}",
+                block.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_the_sum_of_its_patients() {
+    for network in networks() {
+        let patients = Patients::random(&network, CHUNK + 3, 3);
+        let weights = weights(&network, 4);
+        let clip = 0.5;
+        let mut whole = vec![0.0; network.parameters()];
+        let report = network
+            .clipped_sum(
+                &weights,
+                patients.batch(),
+                &patients.labels,
+                clip,
+                &mut whole,
+            )
+            .unwrap();
+        let mut single = vec![0.0; network.parameters()];
+        let mut clipped = 0;
+        for patient in 0..CHUNK + 3 {
+            let (batch, labels) = patients.part(patient, patient + 1);
+            let mut own = vec![0.0; network.parameters()];
+            let one = network
+                .clipped_sum(&weights, batch, labels, clip, &mut own)
+                .unwrap();
+            assert!((one.norms[0] / report.norms[patient] - 1.0).abs() < 1e-5);
+            assert!((one.losses[0] - report.losses[patient]).abs() < 1e-5);
+            assert!(norm(&own) <= clip, "{}", norm(&own));
+            clipped += u32::from(one.norms[0] > clip);
+            single
+                .iter_mut()
+                .zip(&own)
+                .for_each(|(sum, own)| *sum += own);
+        }
+        assert!(clipped > 0);
+        let difference: Vec<f64> = whole
+            .iter()
+            .zip(&single)
+            .map(|(whole, single)| whole - single)
+            .collect();
+        assert!(norm(&difference) < 1e-5 * norm(&whole));
+    }
+}
+
+#[test]
+fn cutting_at_whole_chunks_changes_no_bit() {
+    for network in networks() {
+        let patients = Patients::random(&network, 3 * CHUNK + 5, 5);
+        let weights = weights(&network, 6);
+        let whole = gradient(&network, &weights, &patients, 1.0);
+        let mut cut = vec![0.0; network.parameters()];
+        for (first, end) in [
+            (0, 2 * CHUNK),
+            (2 * CHUNK, 3 * CHUNK),
+            (3 * CHUNK, 3 * CHUNK + 5),
+        ] {
+            let (batch, labels) = patients.part(first, end);
+            network
+                .clipped_sum(&weights, batch, labels, 1.0, &mut cut)
+                .unwrap();
+        }
+        assert_eq!(whole, cut);
+    }
+}
+
+#[test]
+fn probabilities_add_to_1_and_fit_the_logits() {
+    for network in networks() {
+        let patients = Patients::random(&network, 7, 7);
+        let weights = weights(&network, 8);
+        let logits = network.logits(&weights, patients.batch()).unwrap();
+        let probabilities = network.probabilities(&weights, patients.batch()).unwrap();
+        assert_eq!(probabilities.len(), 7 * 3);
+        for (row, logits) in probabilities
+            .chunks_exact(3)
+            .zip(logits.chunks_exact(logits.len() / 7))
+        {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+            if let [low, medium] = logits {
+                assert!(low < medium);
+                assert!((row[0] - 1.0 / (1.0 + (-low).exp())).abs() < 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_patient_with_nothing_known_has_a_finite_gradient() {
+    for network in networks() {
+        let slots = network.slots();
+        let batch = Batch {
+            values: &vec![f32::NAN; slots],
+            missing: &vec![1.0; slots],
+        };
+        let mut sum = vec![0.0; network.parameters()];
+        let report = network
+            .clipped_sum(&weights(&network, 9), batch, &[2], f64::INFINITY, &mut sum)
+            .unwrap();
+        assert!(
+            sum.iter()
+                .chain(&report.norms)
+                .chain(&report.losses)
+                .all(|value| value.is_finite())
+        );
+    }
+}
+
+#[test]
+fn initial_weights_depend_on_the_seed_alone_and_make_every_class_equally_probable() {
+    for network in networks() {
+        let initial = network.initial(7);
+        assert_eq!(initial, network.initial(7));
+        assert_eq!(initial.len(), network.parameters());
+        let patients = Patients::random(&network, 2, 10);
+        for probability in network.probabilities(&initial, patients.batch()).unwrap() {
+            assert!((probability - 1.0 / 3.0).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    for network in networks() {
+        let patients = Patients::random(&network, 2, 11);
+        let weights = weights(&network, 12);
+        let mut sum = vec![0.0; network.parameters()];
+        let mut refused = |weights: &[f32], batch: Batch<'_>, labels: &[u32], clip: f64| {
+            network
+                .clipped_sum(weights, batch, labels, clip, &mut sum)
+                .unwrap_err()
+        };
+        let batch = patients.batch();
+        assert_eq!(
+            refused(&weights, batch, &[0, 3], 1.0),
+            ModelError::Label {
+                label: 3,
+                classes: 3
+            }
+        );
+        assert_eq!(refused(&weights, batch, &[0, 1], 0.0), ModelError::Clip);
+        assert_eq!(
+            refused(&weights, batch, &[0, 1], f64::NAN),
+            ModelError::Clip
+        );
+        assert!(matches!(
+            refused(&weights, batch, &[0], 1.0),
+            ModelError::Length { what: "labels", .. }
+        ));
+        assert!(matches!(
+            refused(&weights[1..], batch, &[0, 1], 1.0),
+            ModelError::Length { .. }
+        ));
+        let short = Batch {
+            values: &batch.values[1..],
+            missing: batch.missing,
+        };
+        assert!(matches!(
+            refused(&weights, short, &[0, 1], 1.0),
+            ModelError::Length { what: "values", .. }
+        ));
+
+        let mut values = patients.values.clone();
+        let mut missing = patients.missing.clone();
+        let slots = network.slots();
+        missing[slots] = 0.0;
+        values[slots] = f32::INFINITY;
+        let infinite = Batch {
+            values: &values,
+            missing: &missing,
+        };
+        assert_eq!(
+            refused(&weights, infinite, &[0, 1], 1.0),
+            ModelError::Input {
+                patient: 1,
+                slot: 0
+            }
+        );
+
+        let mut broken = weights.clone();
+        broken[2] = f32::NAN;
+        assert_eq!(
+            refused(&broken, batch, &[0, 1], 1.0),
+            ModelError::Weight { weight: 2 }
+        );
+    }
+}
+
+#[test]
+fn weights_beyond_all_measure_give_an_error_or_finite_gradients() {
+    for network in networks() {
+        let patients = Patients::random(&network, 2, 13);
+        for huge in [1e10, f32::MAX] {
+            let mut sum = vec![0.0; network.parameters()];
+            let weights: Vec<f32> = weights(&network, 14)
+                .iter()
+                .map(|weight| weight.signum() * huge)
+                .collect();
+            match network.clipped_sum(&weights, patients.batch(), &[0, 1], 1.0, &mut sum) {
+                Ok(report) => {
+                    let values = sum.iter().chain(&report.norms).chain(&report.losses);
+                    assert!(values.into_iter().all(|value| value.is_finite()));
+                }
+                Err(error) => assert!(matches!(error, ModelError::Diverged { .. }), "{error}"),
+            }
+        }
+    }
+}

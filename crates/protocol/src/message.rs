@@ -1,0 +1,253 @@
+//! What sites send: a body for each stage, signed by the site's identity.
+//!
+//! ```text
+//! module ──body──▶ host ──Signed { site, body, signature }──▶ aggregator ──▶ other sites
+//! ```
+//!
+//! The signature is Ed25519 (RFC 8032) over [`Signed::bytes_to_sign`]: it binds the body to the site, the stage and
+//! all that [`Header`] names, so no message can be used in another place.
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+use crate::api::Stage;
+use crate::cipher::TAG_LENGTH;
+use crate::codec::{self, DecodeError};
+use crate::door::Sealed;
+use crate::id::{AgreementKey, Digest, Header, SiteId};
+use crate::pack::packed_length;
+use crate::shamir::Share;
+use crate::study::Study;
+
+/// A site's message of one stage.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Signed {
+    /// Who says it.
+    #[n(0)]
+    pub site: SiteId,
+    /// What is said: the encoded body of the stage.
+    #[n(1)]
+    pub body: ByteVec,
+    /// Ed25519 signature by the site's identity key over [`Signed::bytes_to_sign`].
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub signature: [u8; 64],
+}
+
+impl Signed {
+    /// What a signature is over: `"wardround/1 message" ‖ header digest ‖ stage ‖ site ‖ SHA-256(body)`, the stage in
+    /// one byte, the site in two, most significant first.
+    ///
+    /// The body stands in it by its digest, so a receipt of the message need not keep the body.
+    #[must_use]
+    pub fn bytes_to_sign(header: &Header, stage: Stage, site: SiteId, body: &[u8]) -> Vec<u8> {
+        let (round, body) = (header.digest(), Digest::of(body));
+        let stage = match stage {
+            Stage::Advertise => 0,
+            Stage::Share => 1,
+            Stage::Mask => 2,
+            Stage::Agree => 3,
+            Stage::Unmask => 4,
+        };
+        [CONTEXT, &round.0, &[stage], &site.0.to_be_bytes(), &body.0].concat()
+    }
+
+    /// Checks that the site is in the roster and signed this body for this round and stage.
+    ///
+    /// # Errors
+    ///
+    /// A site outside of the roster, and a signature that is not the site's over these bytes.
+    pub fn verify(&self, study: &Study, header: &Header, stage: Stage) -> Result<(), MessageError> {
+        let member = study
+            .member(self.site)
+            .ok_or(MessageError::NotInRoster(self.site))?;
+        let bytes = Self::bytes_to_sign(header, stage, self.site, &self.body);
+        if member.key.verifies(&bytes, &self.signature) {
+            Ok(())
+        } else {
+            Err(MessageError::Signature {
+                site: self.site,
+                stage,
+            })
+        }
+    }
+
+    /// The body of a message that [`Signed::verify`] accepts.
+    pub(crate) fn open<T>(
+        &self,
+        study: &Study,
+        header: &Header,
+        stage: Stage,
+    ) -> Result<T, MessageError>
+    where
+        T: Encode<()> + for<'b> Decode<'b, ()>,
+    {
+        self.verify(study, header, stage)?;
+        codec::decode(&self.body).map_err(|error| MessageError::Body {
+            site: self.site,
+            stage,
+            error,
+        })
+    }
+}
+
+/// Of stage advertise: fresh public keys for one round (Bonawitz et al. 2017, round 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Advert {
+    /// `c^PK`: for the encryption of shares.
+    #[n(0)]
+    pub cipher_key: AgreementKey,
+    /// `s^PK`: for the pairwise masks.
+    #[n(1)]
+    pub mask_key: AgreementKey,
+}
+
+/// Of stage share: shares of the site's two secrets for every other site that advertised (round 1).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Shares {
+    /// What the site is bound to from now on.
+    #[n(0)]
+    pub commitments: Commitments,
+    /// One a recipient, in ascending order.
+    #[n(1)]
+    pub sealed: Vec<Sealed>,
+}
+
+/// What a site is bound to when its secrets are opened; the digests are of HKDF-SHA256, and tell nothing of what is
+/// uniform.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Commitments {
+    /// To the seed of the self mask; the advert commits to the mask key.
+    #[n(0)]
+    pub seed: Digest,
+    /// To the shares of each site that advertised, the sender included, in ascending order.
+    #[n(1)]
+    pub shares: Vec<ShareDigests>,
+}
+
+/// Commits to what one site holds of another's secrets, so that a wrong share is seen when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ShareDigests {
+    /// Of the share of the self-mask seed.
+    #[n(0)]
+    pub seed: Digest,
+    /// Of the share of the secret mask key.
+    #[n(1)]
+    pub key: Digest,
+}
+
+/// Of stage mask: the masked vector, sealed to the aggregator's key (round 2).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MaskedInput {
+    /// The ephemeral public key of the seal (RFC 9180: `enc`).
+    #[n(0)]
+    pub encapsulated: AgreementKey,
+    /// The packed entries, encrypted, and a tag of 16 bytes.
+    #[n(1)]
+    pub ciphertext: ByteVec,
+}
+
+/// Of stage agree: the sites in the sum, as this site was told (round 3).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Agreement {
+    /// In ascending order, each once.
+    #[n(0)]
+    pub survivors: Vec<SiteId>,
+}
+
+/// Of stage unmask: for each site that shared its secrets exactly one share (round 4).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Opening {
+    /// Of the self-mask seed of each survivor, in ascending order.
+    #[n(0)]
+    pub seeds: Vec<OpenedShare>,
+    /// Of the secret mask key of each site that dropped out, in ascending order.
+    #[n(1)]
+    pub keys: Vec<OpenedShare>,
+}
+
+/// A share of one of a site's secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct OpenedShare {
+    /// Whose secret it is.
+    #[n(0)]
+    pub site: SiteId,
+    /// The share.
+    #[n(1)]
+    pub share: Share,
+}
+
+/// What one site's share message holds for another, before its encryption.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct Bundle {
+    /// Of the sender's self-mask seed.
+    #[n(0)]
+    pub(crate) seed: Share,
+    /// Of the sender's secret mask key.
+    #[n(1)]
+    pub(crate) key: Share,
+}
+
+impl Bundle {
+    /// Bytes of an encoded and encrypted bundle: an array of two byte strings of 32 bytes, and a tag.
+    pub(crate) const SEALED_LENGTH: usize = 1 + 2 * BYTES32_LENGTH + TAG_LENGTH;
+}
+
+/// The most bytes that a body of `stage` can have in a round with this header: what a host lets out and an
+/// aggregator takes in.
+#[must_use]
+pub fn largest_body(study: &Study, header: &Header, stage: Stage) -> usize {
+    let sites = study.manifest().roster.len();
+    let layout = study.layout(header.purpose);
+    match stage {
+        Stage::Advertise => 1 + 2 * BYTES32_LENGTH,
+        Stage::Share => {
+            let digests = sites * (1 + 2 * BYTES32_LENGTH);
+            let sealed = 1 + SITE_LENGTH + 2 + Bundle::SEALED_LENGTH;
+            let sealed = sites.saturating_sub(1) * sealed;
+            2 + BYTES32_LENGTH + 2 * HEAD_LENGTH + digests + sealed
+        }
+        Stage::Mask => {
+            let vector = packed_length(layout.length(), layout.modulus_bits);
+            1 + BYTES32_LENGTH + HEAD_LENGTH + vector + TAG_LENGTH
+        }
+        Stage::Agree => 1 + HEAD_LENGTH + sites * SITE_LENGTH,
+        Stage::Unmask => 1 + 2 * HEAD_LENGTH + sites * (1 + SITE_LENGTH + BYTES32_LENGTH),
+    }
+}
+
+/// Why a message is not one of this round, whoever handed it over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// No member of the study has this number.
+    #[error("site {0} is not in the roster")]
+    NotInRoster(SiteId),
+    /// The signature is not the site's, or is over another body, round, stage or site.
+    #[error(
+        "the {stage} message of site {site} is not signed by that site for this round and stage"
+    )]
+    Signature {
+        /// Who is said to have signed.
+        site: SiteId,
+        /// The stage that the message was given for.
+        stage: Stage,
+    },
+    /// The site signed bytes that are no body of the stage.
+    #[error("the {stage} message of site {site}: {error}")]
+    Body {
+        /// Who signed.
+        site: SiteId,
+        /// The stage.
+        stage: Stage,
+        /// What is wrong with the bytes.
+        error: DecodeError,
+    },
+}
+
+const CONTEXT: &[u8] = b"wardround/1 message";
+/// Bytes that CBOR takes for 32 bytes: their length, and they.
+const BYTES32_LENGTH: usize = 2 + 32;
+/// The most bytes that CBOR takes for a site.
+const SITE_LENGTH: usize = 3;
+/// The most bytes that CBOR takes for the length of an array or of bytes.
+const HEAD_LENGTH: usize = 5;

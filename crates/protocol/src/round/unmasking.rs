@@ -1,0 +1,255 @@
+//! Stage unmask: shares open the sum's masks, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
+
+use super::recovery::{Opened, Origin, Recovery};
+use super::{Accepted, At, Round, SiteFault, SumError};
+use crate::agreement::Secret;
+use crate::api::Stage;
+use crate::door::{Messages, Survivors};
+use crate::id::SiteId;
+use crate::mask::{self, MaskSign};
+use crate::message::{Advert, Commitments, OpenedShare, Opening, Signed};
+use crate::pack::Total;
+use crate::roll::{Binding, Secrets, pair_sign};
+use crate::study::Layout;
+
+/// The state of a round in which sites open the sum's masks.
+#[derive(Debug, Encode, Decode)]
+pub struct Unmasking {
+    #[n(0)]
+    pub(super) commitments: BTreeMap<SiteId, Commitments>,
+    #[n(1)]
+    pub(super) total: Total,
+    #[n(2)]
+    pub(super) statements: BTreeMap<SiteId, Signed>,
+    /// What each site opened.
+    #[n(3)]
+    pub(super) openings: BTreeMap<SiteId, Opening>,
+}
+
+impl At for Unmasking {
+    const STAGE: Stage = Stage::Unmask;
+}
+
+/// What a round reveals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// The exact sum of the survivors' vectors, in steps of each section's grid.
+    pub values: Vec<i64>,
+    /// Whose vectors are in it, in ascending order.
+    pub survivors: Vec<SiteId>,
+    /// Shares that were found wrong; the sum is exact without them.
+    pub suspects: Vec<Suspect>,
+}
+
+/// A wrong share: either of the two sites is at fault, and no more can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Suspect {
+    /// Who opened it: perhaps not as it was received.
+    pub holder: SiteId,
+    /// Whose secret it is of: perhaps it sent a wrong share.
+    pub dealer: SiteId,
+}
+
+impl Round<Unmasking> {
+    /// All adverts, for a site that starts anew.
+    #[must_use]
+    pub fn adverts(&self) -> Messages {
+        self.encoded_adverts()
+    }
+
+    /// The sites whose vectors are in the sum.
+    #[must_use]
+    pub fn survivors(&self) -> Survivors {
+        Survivors {
+            sites: self.notes.reported(Stage::Mask).into_iter().collect(),
+        }
+    }
+
+    /// The signed statements of the sites that agreed, for each of them.
+    #[must_use]
+    pub fn statements(&self) -> Messages {
+        super::messages(self.state.statements.values())
+    }
+
+    /// Takes an [`Opening`].
+    ///
+    /// # Errors
+    ///
+    /// A message that is none of this round and stage, a second one of the site, of a site that did not agree, or
+    /// that does not open exactly what the sum needs.
+    pub fn accept(&mut self, signed: &Signed) -> Result<Accepted, SiteFault> {
+        if self.accepted_before(Stage::Unmask, signed)? {
+            return Ok(Accepted::Again);
+        }
+        let opening: Opening = self.body(signed)?;
+        let survivors = self.notes.reported(Stage::Mask);
+        let fits = sites(&opening.seeds).eq(survivors.iter().copied())
+            && sites(&opening.keys).eq(self.dropped(&survivors));
+        if !fits {
+            return Err(SiteFault::Openings(signed.site));
+        }
+        self.state.openings.insert(signed.site, opening);
+        Ok(self.receive(signed))
+    }
+
+    /// Takes the masks off the sum.
+    ///
+    /// Every share, and every secret, is checked against what its site advertised or committed to. Wrong shares are
+    /// left out, and named in [`Sum::suspects`].
+    ///
+    /// # Errors
+    ///
+    /// Fewer sites than the threshold, a secret of which too few shares are right or that is not what its site is
+    /// bound to, a sum that honest sites cannot add up to.
+    pub fn close(mut self) -> Result<Sum, SumError> {
+        self.enough()?;
+        let survivors = self.notes.reported(Stage::Mask);
+        let layout = self.study().layout(self.header().purpose);
+        let (bits, binding) = (layout.modulus_bits, self.notes.roll.binding(self.header()));
+        let mut total = std::mem::take(&mut self.state.total.0);
+        let mut recovery = Recovery::new(self.study().threshold());
+        for site in &survivors {
+            let seed = self.recover_seed(&mut recovery, &binding, *site)?;
+            mask::apply(
+                &binding.self_mask(*site, &seed),
+                MaskSign::Subtract,
+                bits,
+                &mut total,
+            );
+        }
+        for dropped in self.dropped(&survivors).collect::<Vec<_>>() {
+            let secret = self.recover_key(&mut recovery, &binding, dropped)?;
+            for site in &survivors {
+                let theirs = self.advert(*site)?.mask_key;
+                let pair = binding.pair_mask(&secret, &theirs, dropped, *site);
+                let pair = pair.map_err(|_| SumError::Damaged)?;
+                mask::apply(
+                    &pair,
+                    pair_sign(*site, dropped).opposite(),
+                    bits,
+                    &mut total,
+                );
+            }
+        }
+        let values = Total(total).centred(bits);
+        check(&layout, &values, survivors.len())?;
+        let survivors = survivors.into_iter().collect();
+        Ok(Sum {
+            values,
+            survivors,
+            suspects: recovery.into_suspects(),
+        })
+    }
+
+    /// The sites that shared their secrets, but whose vectors are not in the sum.
+    fn dropped<'a>(
+        &self,
+        survivors: &'a BTreeSet<SiteId>,
+    ) -> impl Iterator<Item = SiteId> + use<'a> {
+        let shared = self.notes.reported(Stage::Share);
+        shared
+            .into_iter()
+            .filter(move |site| !survivors.contains(site))
+    }
+
+    fn advert(&self, site: SiteId) -> Result<&Advert, SumError> {
+        self.notes.roll.get(site).ok_or(SumError::Damaged)
+    }
+
+    fn recover_seed(
+        &self,
+        recovery: &mut Recovery,
+        binding: &Binding,
+        site: SiteId,
+    ) -> Result<Zeroizing<[u8; 32]>, SumError> {
+        let want = self.commitments(site)?.seed;
+        let opened = self.opened(binding, Secrets::Seed, site)?;
+        recovery.recover(site, &opened, |seed| binding.commitment(site, seed) == want)
+    }
+
+    fn recover_key(
+        &self,
+        recovery: &mut Recovery,
+        binding: &Binding,
+        site: SiteId,
+    ) -> Result<Secret, SumError> {
+        let want = self.advert(site)?.mask_key;
+        let opened = self.opened(binding, Secrets::Key, site)?;
+        let key = recovery.recover(site, &opened, |key| Secret::new(*key).public() == want)?;
+        Ok(Secret::new(*key))
+    }
+
+    /// The opened shares of one of the dealer's secrets, each compared with what the dealer committed to.
+    fn opened(
+        &self,
+        binding: &Binding,
+        of: Secrets,
+        dealer: SiteId,
+    ) -> Result<Vec<Opened<'_>>, SumError> {
+        let digests = self
+            .notes
+            .roll
+            .sites()
+            .zip(&self.commitments(dealer)?.shares);
+        let mut opened = Vec::new();
+        for (holder, digests) in digests {
+            let Some(opening) = self.state.openings.get(&holder) else {
+                continue;
+            };
+            let (shares, want) = match of {
+                Secrets::Seed => (&opening.seeds, digests.seed),
+                Secrets::Key => (&opening.keys, digests.key),
+            };
+            let share = shares.iter().find(|opened| opened.site == dealer);
+            let share = &share.ok_or(SumError::Damaged)?.share;
+            let is_committed = binding.share_digest(of, dealer, holder, share) == want;
+            let origin = if is_committed {
+                Origin::Dealer
+            } else {
+                Origin::Unknown
+            };
+            opened.push(Opened {
+                holder,
+                share,
+                origin,
+            });
+        }
+        Ok(opened)
+    }
+
+    fn commitments(&self, site: SiteId) -> Result<&Commitments, SumError> {
+        self.state.commitments.get(&site).ok_or(SumError::Damaged)
+    }
+}
+
+/// Refuses a sum that survivors within their bounds cannot add up to.
+fn check(layout: &Layout, values: &[i64], survivors: usize) -> Result<(), SumError> {
+    let mut rest = values;
+    for section in &layout.sections {
+        let (entries, after) = rest
+            .split_at_checked(section.length)
+            .ok_or(SumError::Damaged)?;
+        rest = after;
+        let most = u128::from(section.bound) * survivors as u128;
+        if let Some(entry) = entries
+            .iter()
+            .position(|value| u128::from(value.unsigned_abs()) > most)
+        {
+            return Err(SumError::OutOfRange {
+                section: section.name.name(),
+                entry,
+                survivors,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn sites(opened: &[OpenedShare]) -> impl Iterator<Item = SiteId> {
+    opened.iter().map(|opened| opened.site)
+}

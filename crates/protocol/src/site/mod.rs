@@ -1,0 +1,90 @@
+//! A site's part in a round: Bonawitz et al. 2017, figure 4, with signatures and the consistency round, on the
+//! complete graph: every site is every other's neighbour.
+//!
+//! ```text
+//! Advertising::begin ─▶ Sharing ─share─▶ Masking ─mask─▶ Agreeing ─agree─▶ Unmasking ─open─▶ (nothing)
+//!        │ Advert          │ Shares         │ MaskedInput    │ Agreement      │ Opening
+//! ```
+//!
+//! Each step takes the stage before it by value and gives the body that the host signs and sends. **A step that
+//! refuses consumes its stage too**: the site's part in this round is over, and nothing more can be asked of it.
+//! A stage cannot be skipped or repeated:
+//!
+//! ```compile_fail,E0599
+//! # use protocol::site::Sharing;
+//! fn unmask_without_agreeing(sharing: Sharing) {
+//!     sharing.open(&[]);
+//! }
+//! ```
+//!
+//! ```compile_fail,E0382
+//! # use protocol::{id::SiteId, site::Agreeing};
+//! fn agree_twice(agreeing: Agreeing, one: &[SiteId], other: &[SiteId]) {
+//!     let first = agreeing.agree(one);
+//!     let second = agreeing.agree(other);
+//! }
+//! ```
+//!
+//! All is derived from the session's seed: the same inputs give the same bytes. **A host must never run two
+//! sessions with one seed and different inputs**: what types forbid within a session, two sessions could do. It
+//! stores what it signed before it sends it, and signs one body a stage.
+//!
+//! What is safe against whom: with threshold `t` of `n` sites, an aggregator that lies and colludes with at most
+//! `2t − n − 1` sites, and any `t − 1` sites that only look, learn nothing but the sum over one set of at least `t`
+//! survivors (Bonawitz et al. 2017, theorem 6.5).
+
+mod advertising;
+mod agreeing;
+mod error;
+mod masking;
+mod sharing;
+mod unmasking;
+
+pub use advertising::Advertising;
+pub use agreeing::Agreeing;
+pub use error::{AggregatorFault, Misuse, PeerFault, SiteError};
+pub use masking::Masking;
+pub use sharing::Sharing;
+pub use unmasking::Unmasking;
+
+use std::collections::BTreeMap;
+
+use crate::api::Stage;
+use crate::id::{Header, SiteId};
+use crate::message::Bundle;
+use crate::study::Study;
+
+/// Who takes part in what: the same in all stages.
+#[derive(Debug)]
+struct Party {
+    study: Study,
+    header: Header,
+    site: SiteId,
+}
+
+impl Party {
+    /// Refuses a set of sites that is too small to hide one of them.
+    fn enough(&self, stage: Stage, got: usize) -> Result<(), AggregatorFault> {
+        let threshold = self.study.threshold();
+        if got >= threshold {
+            Ok(())
+        } else {
+            Err(AggregatorFault::TooFew {
+                stage,
+                got,
+                threshold,
+            })
+        }
+    }
+}
+
+/// The shares that a site holds: of each site that shared its secrets (`U2`), itself included.
+type Held = BTreeMap<SiteId, Bundle>;
+
+/// The associated data of a site's seal to the aggregator (RFC 9180): `header digest ‖ site`, the site in two bytes, most significant first.
+pub(crate) fn sealed_to_aggregator(header: &Header, site: SiteId) -> Vec<u8> {
+    [header.digest().0.as_slice(), &site.0.to_be_bytes()].concat()
+}
+
+/// The `info` of the seal to the aggregator (RFC 9180).
+pub(crate) const SEAL_INFO: &[u8] = b"wardround/1 masked input";

@@ -1,0 +1,319 @@
+//! Which study files are refused, and why.
+
+use protocol::id::Purpose;
+use protocol::study::{Manifest, Study, StudyError};
+use testkit::Draft;
+
+fn refusal(toml: &str) -> StudyError {
+    Study::parse(toml.as_bytes()).expect_err("the study cannot be run as it says")
+}
+
+/// The setting that the study made by `change` is refused for.
+fn setting(change: impl FnOnce(&mut Draft)) -> &'static str {
+    let mut draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    change(&mut draft);
+    let StudyError::Setting { setting, problem } = refusal(&draft.toml()) else {
+        panic!("{:?} is no setting", refusal(&draft.toml()))
+    };
+    assert!(
+        problem
+            .chars()
+            .next()
+            .is_some_and(|first| !first.is_uppercase()),
+        "{problem}"
+    );
+    setting
+}
+
+/// The setting that a study is refused for where `this` stands for `that`.
+fn replaced(this: &str, that: &str) -> &'static str {
+    let toml = Draft::default().toml();
+    assert!(toml.contains(this), "{this}");
+    match refusal(&toml.replacen(this, that, 1)) {
+        StudyError::Setting { setting, .. } => setting,
+        error => panic!("{error:?} is no setting"),
+    }
+}
+
+#[test]
+fn the_study_that_the_others_are_made_of_is_accepted() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    Study::parse(draft.toml().as_bytes()).unwrap();
+    Study::parse(Draft::default().toml().as_bytes()).unwrap();
+}
+
+#[test]
+fn a_manifest_survives_its_own_text() {
+    let manifest = Draft {
+        normalisation: "shared",
+        ..Draft::default()
+    }
+    .make()
+    .study
+    .manifest()
+    .clone();
+    let text = toml::to_string(&manifest).unwrap();
+    assert_eq!(toml::from_str::<Manifest>(&text).unwrap(), manifest);
+    assert_eq!(Study::parse(text.as_bytes()).unwrap().manifest(), &manifest);
+}
+
+#[test]
+fn the_digest_is_of_the_file_as_it_is() {
+    let toml = Draft::default().toml();
+    let commented = format!("# approved\n{toml}");
+    let digest = |toml: &str| Study::parse(toml.as_bytes()).unwrap().digest();
+    assert_eq!(digest(&toml), protocol::id::Digest::of(toml.as_bytes()));
+    assert_ne!(digest(&toml), digest(&commented));
+}
+
+#[test]
+fn bytes_that_are_no_manifest_are_refused() {
+    assert_eq!(Study::parse(&[0xff]).unwrap_err(), StudyError::NotText);
+    let toml = Draft::default().toml();
+    for broken in [
+        "",
+        "title = 1",
+        &toml.replace("title", "titel"),
+        &toml.replace("[model]", "[modell]"),
+    ] {
+        assert!(
+            matches!(refusal(broken), StudyError::Malformed(_)),
+            "{broken}"
+        );
+    }
+}
+
+#[test]
+fn a_roster_and_threshold_that_hide_nobody_are_refused() {
+    assert_eq!(
+        setting(|draft| (draft.sites, draft.threshold) = (2, 2)),
+        "roster"
+    );
+    assert_eq!(
+        setting(|draft| (draft.sites, draft.threshold) = (256, 129)),
+        "roster"
+    );
+    assert_eq!(
+        setting(|draft| (draft.sites, draft.threshold) = (4, 2)),
+        "aggregation.threshold"
+    );
+    assert_eq!(
+        setting(|draft| (draft.sites, draft.threshold) = (5, 2)),
+        "aggregation.threshold"
+    );
+    assert_eq!(
+        setting(|draft| (draft.sites, draft.threshold) = (5, 6)),
+        "aggregation.threshold"
+    );
+    assert_eq!(
+        setting(|draft| draft.honest_survivors = 0),
+        "privacy.honest-survivors"
+    );
+    assert_eq!(
+        setting(|draft| draft.honest_survivors = 4),
+        "privacy.honest-survivors"
+    );
+}
+
+#[test]
+fn what_stands_twice_is_refused() {
+    let toml = Draft::default().toml();
+    let keys: Vec<&str> = toml.split("[[roster]]").skip(1).collect();
+    let key = |roster: &str| roster.split("key = ").nth(1).unwrap().trim().to_owned();
+    assert_eq!(replaced(&key(keys[0]), &key(keys[1])), "roster.key");
+    assert_eq!(replaced("Hospital 0", "Hospital 1"), "roster.name");
+    assert_eq!(
+        replaced("LOINC//59408-5", "LOINC//8867-4"),
+        "cohort.modality.feature.code"
+    );
+    assert_eq!(replaced("\"medium\"", "\"high\""), "cohort.classes");
+}
+
+#[test]
+fn a_weak_key_of_the_aggregator_is_refused() {
+    let key = Draft::default()
+        .make()
+        .study
+        .manifest()
+        .aggregation
+        .key
+        .to_string();
+    assert_eq!(replaced(&key, &"00".repeat(32)), "aggregation.key");
+    assert_eq!(replaced(&key, &"ff".repeat(32)), "aggregation.key");
+}
+
+#[test]
+fn a_budget_that_is_none_is_refused() {
+    for epsilon in ["0.0", "-1.0", "-inf", "nan"] {
+        let epsilon = format!("epsilon = {epsilon}");
+        assert_eq!(replaced("epsilon = inf", &epsilon), "privacy.epsilon");
+    }
+    for delta in ["0.0", "1.0", "-1e-6", "nan"] {
+        assert_eq!(
+            replaced("delta = 1e-6", &format!("delta = {delta}")),
+            "privacy.delta"
+        );
+    }
+    for clip in [0.0, -1.0, f64::INFINITY, 2e6] {
+        assert_eq!(setting(|draft| draft.clip_norm = clip), "privacy.clip-norm");
+    }
+    for share in ["1.0", "-0.1", "nan"] {
+        assert_eq!(
+            replaced("metrics-share = 0.1", &format!("metrics-share = {share}")),
+            "privacy"
+        );
+    }
+}
+
+#[test]
+fn shares_of_the_budget_must_pay_for_what_is_released() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    let refused = |this: &str, that: &str| match refusal(&draft.toml().replacen(this, that, 1)) {
+        StudyError::Setting { setting, .. } => setting,
+        error => panic!("{error:?} is no setting"),
+    };
+    assert_eq!(
+        refused("metrics-share = 0.1", "metrics-share = 0.0"),
+        "privacy"
+    );
+    assert_eq!(
+        refused("weight-share = 0.1", "weight-share = 0.0"),
+        "privacy"
+    );
+    assert_eq!(
+        refused("moments-share = 0", "moments-share = 0.1"),
+        "privacy.moments-share"
+    );
+    assert_eq!(
+        refused("\"reference\"", "\"shared\""),
+        "privacy.moments-share"
+    );
+}
+
+#[test]
+fn a_sum_that_could_pass_the_modulus_is_refused() {
+    let draft = Draft {
+        patients_per_site: 1_000_000,
+        fraction_bits: 24,
+        ..Draft::default()
+    };
+    assert!(matches!(
+        refusal(&draft.toml()),
+        StudyError::Overflow {
+            section: "update",
+            bits: 33..
+        }
+    ));
+    // The noise counts as well: the same ranges without it fit.
+    let draft = Draft {
+        patients_per_site: 200,
+        fraction_bits: 21,
+        ..Draft::default()
+    };
+    Study::parse(draft.toml().as_bytes()).unwrap();
+    let noised = Draft {
+        epsilon: 0.05,
+        ..draft
+    };
+    assert!(matches!(
+        refusal(&noised.toml()),
+        StudyError::Overflow {
+            section: "update",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn noise_that_no_site_can_add_is_refused() {
+    let draft = Draft {
+        epsilon: 5_000.0,
+        fraction_bits: 1,
+        ..Draft::default()
+    };
+    assert!(matches!(refusal(&draft.toml()), StudyError::Noise { .. }));
+}
+
+#[test]
+fn a_sum_never_passes_the_modulus_of_an_accepted_study() {
+    for (sites, threshold) in [(3, 2), (8, 5), (255, 128)] {
+        for draft in [
+            Draft {
+                sites,
+                threshold,
+                ..Draft::default()
+            },
+            Draft {
+                sites,
+                threshold,
+                epsilon: 1.0,
+                fraction_bits: 10,
+                clip_norm: 0.7,
+                ..Draft::default()
+            },
+        ] {
+            let study = draft.make().study;
+            for purpose in [Purpose::Train, Purpose::Evaluate] {
+                let layout = study.layout(purpose);
+                for section in &layout.sections {
+                    let most = u128::from(section.bound) * u128::from(sites);
+                    assert!(most < 1 << (layout.modulus_bits - 1), "{section:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_study_has_at_least_one_round_and_a_step_size() {
+    assert_eq!(replaced("rounds = 4", "rounds = 0"), "training.rounds");
+    assert_eq!(replaced("rate = 0.5", "rate = 0.0"), "training.optimizer");
+    assert_eq!(
+        replaced("momentum = 0.9", "momentum = 1.0"),
+        "training.optimizer"
+    );
+    assert_eq!(
+        replaced("parameters = 6", "parameters = 0"),
+        "model.parameters"
+    );
+    assert_eq!(
+        replaced("patients-per-site = 1000", "patients-per-site = 0"),
+        "aggregation.patients-per-site"
+    );
+    assert_eq!(
+        replaced("fraction-bits = 12", "fraction-bits = 25"),
+        "aggregation.fraction-bits"
+    );
+}
+
+#[test]
+fn a_cohort_that_does_not_fit_together_is_refused() {
+    assert_eq!(
+        replaced("history-days = 30", "history-days = 31"),
+        "cohort.modality.shape.series.bin-days"
+    );
+    assert_eq!(
+        replaced("bins-per-token = 1", "bins-per-token = 4"),
+        "cohort.modality.shape.series.bins-per-token"
+    );
+    assert_eq!(replaced("train = 0.7", "train = 0.0"), "cohort.split");
+    assert_eq!(replaced("tuning = 0.1", "tuning = 0.4"), "cohort.split");
+    assert_eq!(replaced("sd = 12", "sd = 0"), "cohort.modality.feature");
+    assert_eq!(replaced("low = 20", "low = 250"), "cohort.modality.feature");
+    assert_eq!(
+        replaced("\"low\", \"medium\", \"high\"", "\"low\""),
+        "cohort.classes"
+    );
+}

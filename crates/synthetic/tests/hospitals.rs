@@ -1,0 +1,170 @@
+//! Hospitals as a site would read them.
+
+use cohort::{Patients, Slots, prepare};
+use protocol::door::{BadRows, File, Report, Role};
+use protocol::id::Digest;
+use synthetic::{Hospital, Settings, best_accuracy, spec, synthesise};
+
+fn settings(seed: u64) -> Settings {
+    Settings::new(3, 100, 6, seed).unwrap()
+}
+
+fn prepared(settings: Settings, hospital: &Hospital) -> (Patients, Report) {
+    let file = |role, bytes: &Vec<u8>| File {
+        name: format!("{role:?}"),
+        role,
+        bytes: bytes.clone().into(),
+    };
+    let files = [
+        file(Role::Events, &hospital.events),
+        file(Role::Labels, &hospital.labels),
+        file(Role::Splits, &hospital.splits),
+    ];
+    prepare(
+        &spec(settings),
+        &Digest::of(b"study"),
+        &files,
+        BadRows::Stop,
+    )
+    .unwrap()
+}
+
+fn digests(settings: Settings) -> Vec<Digest> {
+    let files = |hospital: Hospital| [hospital.events, hospital.labels, hospital.splits];
+    synthesise(settings)
+        .flat_map(files)
+        .map(|file| Digest::of(&file))
+        .collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let first = digests(settings(1));
+    assert_eq!(first, digests(settings(1)));
+    let other = digests(settings(2));
+    assert!(
+        first
+            .iter()
+            .zip(&other)
+            .filter(|(one, other)| one == other)
+            .count()
+            <= 3,
+        "splits alone may agree"
+    );
+    assert_ne!(first[0], first[3], "hospitals differ");
+}
+
+#[test]
+fn a_hospital_does_not_depend_on_how_many_there_are() {
+    let few = synthesise(Settings::new(3, 20, 6, 7).unwrap())
+        .last()
+        .unwrap();
+    let many = synthesise(Settings::new(100, 20, 6, 7).unwrap())
+        .nth(2)
+        .unwrap();
+    assert_eq!(few, many);
+    assert_eq!(synthesise(Settings::new(100, 20, 6, 7).unwrap()).len(), 100);
+}
+
+#[test]
+fn the_files_are_read_without_a_bad_row() {
+    for months in [6, 12] {
+        let settings = Settings::new(3, 50, months, 3).unwrap();
+        for hospital in synthesise(settings) {
+            let (patients, report) = prepared(settings, &hospital);
+            assert_eq!(
+                (patients.len(), report.train, report.held_out),
+                (50, 40, 10)
+            );
+            assert_eq!(report.classes, hospital.classes);
+            assert_eq!((report.dropped, report.clipped, report.empty), (0, 0, 0));
+            assert_eq!(
+                report.events, report.used,
+                "every event is of a feature and in the history"
+            );
+            let each = report.events / 50;
+            assert!(
+                (130 * u64::from(months)..260 * u64::from(months)).contains(&each),
+                "{each} events a patient"
+            );
+        }
+    }
+}
+
+#[test]
+fn missingness_is_as_in_hospitals() {
+    let settings = settings(4);
+    let slots = Slots::of(&spec(settings));
+    for hospital in synthesise(settings) {
+        let (patients, _) = prepared(settings, &hospital);
+        let missing: Vec<f64> = slots
+            .blocks()
+            .iter()
+            .map(|block| {
+                let there = (0..patients.len()).flat_map(|patient| {
+                    patients.observed(patient)[block.offset..][..block.len()]
+                        .iter()
+                        .map(|there| f64::from(*there))
+                });
+                let (count, sum) =
+                    there.fold((0.0, 0.0), |(count, sum), there| (count + 1.0, sum + there));
+                1.0 - sum / count
+            })
+            .collect();
+        let [vitals, labs, markers, expression, history] = missing[..] else {
+            panic!("five modalities")
+        };
+        assert!(
+            vitals < 0.1,
+            "a week without any vital sign is rare: {vitals}"
+        );
+        assert!((0.03..0.45).contains(&labs), "{labs}");
+        assert!((0.2..0.8).contains(&markers), "{markers}");
+        assert!((0.0..0.55).contains(&expression), "{expression}");
+        assert!(history < 0.001, "{history}");
+    }
+}
+
+#[test]
+fn hospitals_differ_in_age_severity_and_habits() {
+    let settings = Settings::new(10, 60, 6, 5).unwrap();
+    let slots = Slots::of(&spec(settings));
+    let mut ages = Vec::new();
+    let mut markers = Vec::new();
+    let mut low = Vec::new();
+    for hospital in synthesise(settings) {
+        let (patients, _) = prepared(settings, &hospital);
+        let everyone = 0..patients.len();
+        let age = slots.blocks()[4].offset;
+        ages.push(
+            everyone
+                .clone()
+                .map(|patient| f64::from(patients.values(patient)[age]))
+                .sum::<f64>()
+                / 60.0,
+        );
+        let block = slots.blocks()[2];
+        let there =
+            everyone.flat_map(|patient| &patients.observed(patient)[block.offset..][..block.len()]);
+        markers.push(there.map(|there| f64::from(*there)).sum::<f64>() / 60.0 / 72.0);
+        low.push(f64::from(hospital.classes[0]) / 60.0);
+    }
+    let spread = |values: &[f64]| {
+        values.iter().copied().fold(f64::MIN, f64::max)
+            - values.iter().copied().fold(f64::MAX, f64::min)
+    };
+    assert!(spread(&ages) > 5.0, "{ages:?}");
+    assert!(spread(&markers) > 0.15, "{markers:?}");
+    assert!(spread(&low) > 0.15, "{low:?}");
+}
+
+#[test]
+fn the_best_accuracy_is_that_of_the_hospitals() {
+    let settings = settings(6);
+    let each: Vec<f64> = synthesise(settings)
+        .map(|hospital| hospital.best_accuracy)
+        .collect();
+    let best = best_accuracy(settings);
+    assert!((best - each.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+    assert!((0.84..0.91).contains(&best), "{best}");
+}

@@ -1,0 +1,28 @@
+//! What tests of all crates share.
+//!
+//! ```text
+//! Draft ──make──▶ TestStudy { toml, study, identities, aggregator's secret }
+//!                     │
+//!                     ├─▶ FakeSite: a site that lives in memory, stage by stage
+//!                     └─▶ round::run: a whole round, with sites that drop out
+//! ```
+//!
+//! Everything is made from fixed seeds: a test that fails once fails again.
+
+#![forbid(unsafe_code)]
+
+mod fake_site;
+pub mod round;
+mod study;
+
+pub use fake_site::{FakeSite, decoded};
+pub use study::{Draft, TestStudy, study};
+
+use chacha20::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+/// A generator of random numbers that starts at `seed`.
+#[must_use]
+pub fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}

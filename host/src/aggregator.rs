@@ -1,0 +1,473 @@
+//! The aggregator's HTTP service ([`protocol::api`]) as a site sees it.
+//!
+//! A site only ever calls outward. What may be tried again is tried again with back-off and jitter: a call that did not
+//! arrive, and an aggregator that is busy or restarting. All that is sent may be sent twice.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use protocol::api::{Enrol, RoundView, Stage};
+use protocol::codec::{self, DecodeError};
+use protocol::door::{Inbox, Messages, Survivors};
+use protocol::id::{Digest, SiteId};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::Deserialize;
+use ureq::http::{Response, StatusCode, Uri};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body};
+
+use crate::durable::{self, FileError};
+use crate::retry::Patience;
+
+/// A connection to one aggregator.
+pub struct Aggregator {
+    agent: Agent,
+    /// Without a slash at its end.
+    base: String,
+    patience: Patience,
+    notice: Notice,
+}
+
+/// Told before each wait: what failed, and for how long the site waits.
+pub type Notice = Box<dyn Fn(&AggregatorError, Duration)>;
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The aggregator holds it.
+    Accepted,
+    /// The round has moved on without it.
+    TooLate(String),
+}
+
+impl Aggregator {
+    /// A connection to the service at `url`; with `ca`, only the certificates in that PEM file may vouch for it.
+    ///
+    /// # Errors
+    ///
+    /// A URL that is none, plain HTTP to another computer, and a file without certificates.
+    pub fn new(url: &str, ca: Option<&Path>, patience: Patience) -> Result<Self, AggregatorError> {
+        let scheme = scheme(url)?;
+        let roots = ca.map_or(Ok(RootCerts::PlatformVerifier), pinned)?;
+        let mut config = Agent::config_builder()
+            .https_only(scheme == Scheme::Https)
+            .http_status_as_error(false)
+            // The aggregator never redirects; who does is somebody else.
+            .max_redirects(0)
+            .max_redirects_will_error(true)
+            .user_agent(concat!("wardround-host/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .timeout_connect(Some(CONNECT))
+            .timeout_per_read(Some(STALL))
+            .timeout_per_write(Some(STALL));
+        if scheme == Scheme::LoopbackHttp {
+            config = config.proxy(None);
+        }
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Self {
+            agent: config.build().into(),
+            base,
+            patience,
+            notice: Box::new(|_, _| ()),
+        })
+    }
+
+    /// The same connection, which tells `notice` before each wait.
+    #[must_use]
+    pub fn with_notice(self, notice: Notice) -> Self {
+        Self { notice, ..self }
+    }
+
+    /// The study's bytes.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn study(&self) -> Result<Vec<u8>, AggregatorError> {
+        self.get("study")
+    }
+
+    /// Where the study is: at once where that is news to who has `seen` a version, else after at most `wait`.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn view(&self, seen: u64, wait: Duration) -> Result<RoundView, AggregatorError> {
+        self.decoded(&format!("round?seen={seen}&wait={}", wait.as_secs()))
+    }
+
+    /// The bytes of the state with this digest.
+    ///
+    /// # Errors
+    ///
+    /// Bytes with another digest; as all calls: see [`AggregatorError`].
+    pub fn state(&self, digest: Digest) -> Result<Vec<u8>, AggregatorError> {
+        let bytes = self.get(&format!("states/{digest}"))?;
+        let got = Digest::of(&bytes);
+        if got == digest {
+            Ok(bytes)
+        } else {
+            Err(AggregatorError::OtherState { got, want: digest })
+        }
+    }
+
+    /// All adverts of a round.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn adverts(&self, round: u32) -> Result<Messages, AggregatorError> {
+        self.decoded(&format!("rounds/{round}/adverts"))
+    }
+
+    /// The encrypted shares for `site`.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn shares(&self, round: u32, site: SiteId) -> Result<Inbox, AggregatorError> {
+        self.decoded(&format!("rounds/{round}/shares/{site}"))
+    }
+
+    /// The sites whose masked inputs the aggregator holds.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn survivors(&self, round: u32) -> Result<Survivors, AggregatorError> {
+        self.decoded(&format!("rounds/{round}/survivors"))
+    }
+
+    /// The signed statements of a round.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn statements(&self, round: u32) -> Result<Messages, AggregatorError> {
+        self.decoded(&format!("rounds/{round}/statements"))
+    }
+
+    /// Sends a signed message; the same one may be sent again.
+    ///
+    /// # Errors
+    ///
+    /// [`AggregatorError::Conflict`] where the aggregator holds another message of this site; as all calls: see
+    /// [`AggregatorError`].
+    pub fn send(
+        &self,
+        round: u32,
+        stage: Stage,
+        message: &[u8],
+    ) -> Result<Delivery, AggregatorError> {
+        match self.post(&format!("rounds/{round}/{stage}"), message) {
+            Ok(()) => Ok(Delivery::Accepted),
+            Err(AggregatorError::Refused { problem, .. }) if problem.is_too_late() => {
+                Ok(Delivery::TooLate(problem.to_string()))
+            }
+            Err(AggregatorError::Refused { problem, .. }) if problem.is_conflict() => {
+                Err(AggregatorError::Conflict { stage })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Asks to be put into the roster.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn enrol(&self, enrol: &Enrol) -> Result<(), AggregatorError> {
+        self.post("enrol", &codec::encode(enrol))
+    }
+
+    fn decoded<T: minicbor::Encode<()> + for<'b> minicbor::Decode<'b, ()>>(
+        &self,
+        path: &str,
+    ) -> Result<T, AggregatorError> {
+        codec::decode(&self.get(path)?).map_err(AggregatorError::Answer)
+    }
+
+    fn get(&self, path: &str) -> Result<Vec<u8>, AggregatorError> {
+        let url = self.url(path);
+        self.persist(|| {
+            let response = self.agent.get(&url).call().map_err(unreachable(&url))?;
+            accepted(&url, response)
+        })
+    }
+
+    fn post(&self, path: &str, body: &[u8]) -> Result<(), AggregatorError> {
+        let url = self.url(path);
+        self.persist(|| {
+            let request = self.agent.post(&url).content_type("application/cbor");
+            accepted(&url, request.send(body).map_err(unreachable(&url))?)
+        })
+        .map(drop)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/v1/{path}", self.base)
+    }
+
+    /// Repeats `call` while its failure may pass.
+    fn persist<T>(
+        &self,
+        call: impl Fn() -> Result<T, AggregatorError>,
+    ) -> Result<T, AggregatorError> {
+        for wait in self.patience.waits(random) {
+            match call() {
+                Err(error) if error.may_pass() => {
+                    (self.notice)(&error, wait);
+                    std::thread::sleep(wait);
+                }
+                done => return done,
+            }
+        }
+        call()
+    }
+}
+
+impl fmt::Debug for Aggregator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aggregator")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the aggregator gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AggregatorError {
+    /// The URL is none.
+    #[error("`{0}` is no URL of an aggregator: want https://name or https://name:port")]
+    NoUrl(String),
+    /// Plain HTTP would show the network who takes part when.
+    #[error(
+        "{0} is plain HTTP to another computer: use https; http is for loopback addresses alone"
+    )]
+    PlainHttp(String),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file holds no certificate.
+    #[error("{} holds no certificate in PEM form", .0.display())]
+    NoCertificate(PathBuf),
+    /// The call did not get through.
+    #[error("{url} cannot be reached: {reason}")]
+    Unreachable {
+        /// What was called.
+        url: String,
+        /// Why not.
+        reason: ureq::Error,
+    },
+    /// The aggregator said no.
+    #[error("{url}: {problem}")]
+    Refused {
+        /// What was called.
+        url: String,
+        /// Its reason.
+        problem: Problem,
+    },
+    /// The aggregator holds another message of this site.
+    #[error(
+        "the aggregator holds another {stage} message of this site for this round: is a second host running with this \
+         site's key, or was the state folder restored from a backup?"
+    )]
+    Conflict {
+        /// The stage of the message.
+        stage: Stage,
+    },
+    /// The aggregator's answer is none.
+    #[error("the aggregator's answer cannot be read: {0}")]
+    Answer(DecodeError),
+    /// The aggregator's answer is not what its name says.
+    #[error("the aggregator gave a state whose SHA-256 is {got} for the one named {want}")]
+    OtherState {
+        /// The digest of the bytes.
+        got: Digest,
+        /// Their name.
+        want: Digest,
+    },
+}
+
+impl AggregatorError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { reason, .. } => matches!(
+                reason,
+                ureq::Error::Io(_)
+                    | ureq::Error::Timeout(_)
+                    | ureq::Error::HostNotFound
+                    | ureq::Error::ConnectionFailed
+                    | ureq::Error::Protocol(_)
+            ),
+            Self::Refused { problem, .. } => {
+                matches!(problem.status, 408 | 429 | 500..=599) || problem.is_not_started()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Problem details of a refused call (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// What kind of problem it is, for programs: a URN.
+    pub kind: String,
+    /// What it is, for a person.
+    pub title: String,
+    /// What is wrong in this case.
+    pub detail: String,
+}
+
+impl Problem {
+    fn of(status: StatusCode, body: &[u8]) -> Self {
+        #[derive(Default, Deserialize)]
+        struct Document {
+            #[serde(default, rename = "type")]
+            kind: String,
+            #[serde(default)]
+            title: String,
+            #[serde(default)]
+            detail: String,
+        }
+        let document: Document = serde_json::from_slice(body).unwrap_or_default();
+        Self {
+            status: status.as_u16(),
+            kind: document.kind,
+            title: document.title,
+            detail: document.detail,
+        }
+    }
+
+    /// Whether the round goes on without this message: its stage, or its round, is not what this site thought.
+    fn is_too_late(&self) -> bool {
+        self.is_any_of(&[
+            "stage-closed",
+            "stage-not-open",
+            "not-awaited",
+            "round-over",
+            "unknown-round",
+        ])
+    }
+
+    fn is_conflict(&self) -> bool {
+        self.is_any_of(&["different-message"])
+    }
+
+    /// Whether the aggregator runs without a study so far.
+    fn is_not_started(&self) -> bool {
+        self.is_any_of(&["no-study"])
+    }
+
+    fn is_any_of(&self, names: &[&str]) -> bool {
+        self.kind
+            .strip_prefix("urn:wardround:problem:")
+            .is_some_and(|kind| names.contains(&kind))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}", self.status)?;
+        for text in [&self.title, &self.detail] {
+            if !text.is_empty() {
+                // What a peer says is shown, never obeyed: no control character reaches the terminal.
+                let shown: String = text
+                    .chars()
+                    .map(|c| if c.is_control() { ' ' } else { c })
+                    .take(LONGEST_TEXT)
+                    .collect();
+                write!(f, ": {shown}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Https,
+    LoopbackHttp,
+}
+
+fn scheme(url: &str) -> Result<Scheme, AggregatorError> {
+    let no_url = || AggregatorError::NoUrl(url.to_owned());
+    let uri: Uri = url.parse().map_err(|_| no_url())?;
+    let host = uri.host().ok_or_else(no_url)?;
+    if uri.query().is_some() {
+        return Err(no_url());
+    }
+    match uri.scheme_str() {
+        Some("https") => Ok(Scheme::Https),
+        Some("http") if is_loopback(host) => Ok(Scheme::LoopbackHttp),
+        Some("http") => Err(AggregatorError::PlainHttp(url.to_owned())),
+        _ => Err(no_url()),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn pinned(path: &Path) -> Result<RootCerts, AggregatorError> {
+    let pem = durable::read(path)?;
+    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(AggregatorError::NoCertificate(path.to_owned()));
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+fn unreachable(url: &str) -> impl FnOnce(ureq::Error) -> AggregatorError {
+    let url = url.to_owned();
+    |reason| AggregatorError::Unreachable { url, reason }
+}
+
+/// The body of an accepted call.
+fn accepted(url: &str, mut response: Response<Body>) -> Result<Vec<u8>, AggregatorError> {
+    let status = response.status();
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(LARGEST)
+        .read_to_vec()
+        .map_err(unreachable(url))?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    Err(AggregatorError::Refused {
+        url: url.to_owned(),
+        problem: Problem::of(status, &body),
+    })
+}
+
+/// Jitter needs no secrecy; without randomness, a wait is just not spread.
+fn random() -> u8 {
+    let mut byte = [255];
+    let _ = SystemRandom::new().fill(&mut byte);
+    byte[0]
+}
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a connection may be silent: longer than any poll waits.
+const STALL: Duration = Duration::from_secs(90);
+/// Bytes of the largest answer: a state of the largest model that a study may have.
+const LARGEST: u64 = 128 << 20;
+/// Characters of a problem's text that are shown.
+const LONGEST_TEXT: usize = 500;

@@ -1,0 +1,103 @@
+//! `host approve`
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use host::config::Config;
+use host::pin::{Approved, PinError};
+use host::sandbox::Sandbox;
+use host::{durable, identity};
+use protocol::id::{Digest, IdentityKey};
+use protocol::study::Study;
+
+use super::site::Limits;
+use super::study;
+
+/// Approves a study and its module: `host run` runs these, and nothing else
+#[derive(Args, Debug)]
+pub(crate) struct Approve {
+    /// The study file
+    #[arg(value_name = "FILE")]
+    study: PathBuf,
+    /// The study's module
+    #[arg(long, value_name = "FILE")]
+    module: PathBuf,
+    /// Approve without asking
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+impl Approve {
+    pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
+        let config = Config::read(config)?;
+        let key = identity::load(&config.identity)?.key();
+        let (text, module) = (durable::read(&self.study)?, durable::read(&self.module)?);
+        let manifest = Study::parse(&text)?;
+        let (got, want) = (Digest::of(&module), manifest.manifest().module);
+        if got != want {
+            return Err(PinError::OtherModule { got, want }.into());
+        }
+        check_roster(&manifest, &config.site, key)?;
+        let sandbox = Sandbox::load_approved(&module, want, self.limits.allowance(Some(&config)))?;
+        let described = study::describe(&sandbox, &text)?;
+        study::show(&manifest, out)?;
+        writeln!(
+            out,
+            "module      {}: agrees, imports nothing",
+            described.module
+        )?;
+        if !self.yes {
+            ask(out)?;
+        }
+        let approved = Approved::pin(&config.state, &text, &module)?;
+        writeln!(
+            out,
+            "approved    study {} with module {want}",
+            approved.study.digest()
+        )?;
+        Ok(())
+    }
+}
+
+/// Refuses a study that has this site under another name, or not at all.
+fn check_roster(study: &Study, site: &str, key: IdentityKey) -> Result<()> {
+    let member = study.site(&key).and_then(|site| study.member(site));
+    let Some(member) = member else {
+        bail!(
+            "this site's key {key} is not in the study's roster: send it to the study's author (`host enrol`)"
+        );
+    };
+    if member.name != site {
+        bail!(
+            "the study's roster calls this site `{}`, and host.toml calls it `{site}`",
+            member.name
+        );
+    }
+    Ok(())
+}
+
+fn ask(out: &mut dyn Write) -> Result<()> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        bail!("nobody is there to ask: approve with --yes once a person has read the above");
+    }
+    write!(
+        out,
+        "Approve this study and this module for this site? Type yes: "
+    )?;
+    out.flush()?;
+    let mut answer = String::new();
+    stdin
+        .lock()
+        .read_line(&mut answer)
+        .context("reading the answer")?;
+    if answer.trim() == "yes" {
+        Ok(())
+    } else {
+        bail!("not approved")
+    }
+}

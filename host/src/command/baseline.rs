@@ -1,0 +1,68 @@
+//! `host baseline`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use host::reporter::Reporter;
+use host::session::Session;
+use protocol::codec;
+use protocol::door;
+
+use super::model;
+use super::predictions::{self, Part};
+use super::site::{self, Choice, Patients};
+
+/// Trains the study's model on this site's patients alone, to compare with: nothing is sent
+#[derive(Args, Debug)]
+pub(crate) struct Baseline {
+    /// The file to write: what the model says of patients where its name ends in .csv, the model as JSON for .json, else
+    /// as CBOR for `host predict --state`
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Which patients to write into a .csv file
+    #[arg(long, value_enum, default_value_t = Part::HeldOut)]
+    split: Part,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    patients: Patients,
+}
+
+impl Baseline {
+    pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
+        let config = site::optional(config)?;
+        let chosen = self.choice.load(config.as_ref())?;
+        let cohorts = self.patients.load(&chosen, config.as_ref())?;
+        let baseline = door::Baseline {
+            study: chosen.text.clone().into(),
+            cohorts: cohorts
+                .iter()
+                .map(|cohort| cohort.bytes.clone().into())
+                .collect(),
+        };
+        let reporter = Reporter::of_terminal();
+        let state = Session::baseline(&chosen.sandbox, baseline, &mut |progress| {
+            reporter.work(progress)
+        })?;
+        reporter.done(&format!("trained on {} sites' patients", cohorts.len()));
+        if self
+            .out
+            .extension()
+            .is_some_and(|extension| extension == "csv")
+        {
+            let encoded = codec::encode(&state);
+            let predictions = predictions::predict(&chosen, &cohorts, &encoded, self.split)?;
+            predictions::write(
+                &self.out,
+                &chosen.study.manifest().cohort.classes,
+                &predictions,
+            )?;
+            return predictions::tell(&self.out, &predictions, out);
+        }
+        model::write(&self.out, &state)?;
+        writeln!(out, "model  {}", self.out.display())?;
+        Ok(())
+    }
+}

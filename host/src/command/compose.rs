@@ -1,0 +1,90 @@
+//! `host compose`
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use host::compose::{Draft, Parts};
+use host::durable;
+use host::sandbox::{Sandbox, SandboxError};
+use protocol::door::{Describe, Request, Response};
+use protocol::id::AgreementKey;
+use protocol::study::Study;
+
+use super::site::Limits;
+
+/// Makes a study of a draft: adds the module's digest, the aggregator's key, the roster and the number of parameters
+#[derive(Args, Debug)]
+pub(crate) struct Compose {
+    /// The draft
+    #[arg(value_name = "DRAFT")]
+    draft: PathBuf,
+    /// The module that all sites will run
+    #[arg(long, value_name = "FILE")]
+    module: PathBuf,
+    /// The aggregator's key, as `aggregator key` prints it
+    #[arg(long, value_name = "KEY")]
+    aggregator_key: AgreementKey,
+    /// The sites, as `aggregator roster` prints them
+    #[arg(long, value_name = "FILE")]
+    roster: PathBuf,
+    /// Replace a setting of the draft, for example privacy.epsilon=1.0; can be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// The study file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+impl Compose {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let text = |path: &PathBuf| -> Result<String> {
+            String::from_utf8(durable::read(path)?)
+                .with_context(|| format!("{} is not UTF-8", path.display()))
+        };
+        let module = durable::read(&self.module)?;
+        let sandbox = Sandbox::load(&module, self.limits.allowance(None))?;
+        let in_draft = || self.draft.display().to_string();
+        let mut draft = Draft::parse(&text(&self.draft)?).with_context(in_draft)?;
+        for (path, value) in &self.set {
+            draft
+                .set(path, value)
+                .with_context(|| format!("--set {path}={value}"))?;
+        }
+        let roster = text(&self.roster)?;
+        let parts = Parts {
+            module: sandbox.digest(),
+            aggregator: self.aggregator_key,
+            roster: &roster,
+        };
+        draft.complete(&parts).with_context(in_draft)?;
+        if draft.parameters().is_none() {
+            // Any number will do for the module to say what its own is.
+            draft.state_parameters(1)?;
+            draft.state_parameters(parameters(&sandbox, &draft.text()).with_context(in_draft)?)?;
+        }
+        let study = Study::parse(draft.text().as_bytes()).with_context(in_draft)?;
+        durable::replace(&self.out, draft.text().as_bytes())?;
+        writeln!(out, "study  {}  {}", study.digest(), self.out.display())?;
+        Ok(())
+    }
+}
+
+/// The parameters of the module's own model.
+fn parameters(sandbox: &Sandbox, study: &str) -> Result<u32> {
+    let request = Request::Describe(Describe {
+        study: study.as_bytes().to_vec().into(),
+    });
+    match sandbox.instance()?.ask(&request)? {
+        Response::Described(described) => Ok(described.parameters),
+        _ => Err(SandboxError::OtherAnswer.into()),
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("want NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}

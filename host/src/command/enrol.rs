@@ -1,0 +1,37 @@
+//! `host enrol`
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+use host::config::Config;
+use host::identity;
+use protocol::api;
+
+use super::site;
+
+/// Asks the aggregator's operator to put this site into a study's roster
+#[derive(Args, Debug)]
+pub(crate) struct Enrol {
+    /// The one-time token that the operator gave
+    #[arg(long)]
+    token: String,
+}
+
+impl Enrol {
+    pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
+        let config = Config::read(config)?;
+        let identity = identity::load(&config.identity)?;
+        let signature = identity.sign(&api::Enrol::signed_bytes(&self.token, &config.site));
+        let enrol = api::Enrol {
+            token: self.token.clone(),
+            name: config.site.clone(),
+            key: identity.key(),
+            signature,
+        };
+        site::aggregator(&config)?.enrol(&enrol)?;
+        writeln!(out, "enrolled  {} as {}", config.site, identity.key())?;
+        Ok(())
+    }
+}

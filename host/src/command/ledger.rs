@@ -1,0 +1,89 @@
+//! `host ledger`
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use host::config::Config;
+use host::ledger;
+use host::pin::Approved;
+use privacy::{Delta, Loss};
+
+use super::clock;
+
+/// Shows what this site has released of its patients, and what that adds up to
+#[derive(Args, Debug)]
+pub(crate) struct Ledger {
+    /// The δ at which ε is counted [default: that of the patient budget, or of the approved study, or 1e-6]
+    #[arg(long)]
+    delta: Option<f64>,
+}
+
+impl Ledger {
+    pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
+        let config = Config::read(config)?;
+        let path = config.state.join("ledger.jsonl");
+        if !path.exists() {
+            writeln!(out, "nothing was released")?;
+            return Ok(());
+        }
+        let ledger = ledger::Ledger::open(&path, config.patient_budget)?;
+        let delta = self.delta(&config)?;
+        writeln!(
+            out,
+            "{:16}  {:>5}  {:13}  {:>9}  {:>9}  study",
+            "charged (UTC)", "round", "purpose", "ε alone", "ε so far"
+        )?;
+        let mut so_far = Vec::new();
+        for line in ledger.lines() {
+            so_far.push(line.loss);
+            writeln!(
+                out,
+                "{:16}  {:>5}  {:13}  {:>9}  {:>9}  {} {}",
+                clock::date(line.charged_at),
+                line.round,
+                format!("{:?}", line.purpose).to_lowercase(),
+                epsilon(line.loss, delta),
+                epsilon(Loss::compose(so_far.iter().copied()), delta),
+                &line.study.to_string()[..12],
+                line.title
+            )?;
+        }
+        writeln!(
+            out,
+            "{} releases; all together ε {} at δ {delta}",
+            ledger.lines().len(),
+            epsilon(ledger.total(), delta)
+        )?;
+        if let Some(budget) = ledger.budget() {
+            writeln!(
+                out,
+                "patient budget: ε {} at δ {}",
+                budget.epsilon, budget.delta
+            )?;
+        }
+        Ok(())
+    }
+
+    fn delta(&self, config: &Config) -> Result<Delta> {
+        if let Some(delta) = self.delta {
+            return Delta::try_from(delta).context("--delta");
+        }
+        if let Some(budget) = config.patient_budget {
+            return Ok(budget.delta);
+        }
+        let approved = Approved::load(&config.state).ok();
+        let delta = approved.map_or(1e-6, |approved| approved.study.manifest().privacy.delta);
+        Ok(Delta::try_from(delta)?)
+    }
+}
+
+fn epsilon(loss: Loss, delta: Delta) -> String {
+    let epsilon = loss.epsilon(delta);
+    if epsilon.is_infinite() {
+        "infinite".to_owned()
+    } else {
+        format!("{epsilon:.4}")
+    }
+}

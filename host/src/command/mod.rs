@@ -1,0 +1,76 @@
+//! The commands, one a file.
+
+mod approve;
+mod baseline;
+mod clock;
+mod compose;
+mod enrol;
+mod import;
+mod init;
+mod inspect;
+mod ledger;
+mod model;
+mod predict;
+mod predictions;
+mod replay;
+mod run;
+mod site;
+mod study;
+mod synth;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Trains a model with other hospitals; patient data stays here
+#[derive(Debug, Parser)]
+#[command(name = "host", version)]
+pub(crate) struct Cli {
+    /// The file that says what this site is
+    #[arg(long, global = true, default_value = "host.toml", value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Enrol(enrol::Enrol),
+    Synth(synth::Synth),
+    #[command(subcommand)]
+    Import(import::Import),
+    Inspect(inspect::Inspect),
+    Study(study::Show),
+    Compose(compose::Compose),
+    Approve(approve::Approve),
+    Run(run::Run),
+    Ledger(ledger::Ledger),
+    Replay(replay::Replay),
+    Predict(predict::Predict),
+    Baseline(baseline::Baseline),
+    Model(model::Model),
+}
+
+/// Does what the arguments say; what it has to tell goes to `out`.
+pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
+    let config = cli.config.as_path();
+    match &cli.command {
+        Command::Init(init) => init.run(out),
+        Command::Enrol(enrol) => enrol.run(config, out),
+        Command::Synth(synth) => synth.run(out),
+        Command::Import(import) => import.run(out),
+        Command::Inspect(inspect) => inspect.run(out),
+        Command::Study(show) => show.run(out),
+        Command::Compose(compose) => compose.run(out),
+        Command::Approve(approve) => approve.run(config, out),
+        Command::Run(run) => run.run(config, out),
+        Command::Ledger(ledger) => ledger.run(config, out),
+        Command::Replay(replay) => replay.run(config, out),
+        Command::Predict(predict) => predict.run(config, out),
+        Command::Baseline(baseline) => baseline.run(config, out),
+        Command::Model(model) => model.run(config, out),
+    }
+}

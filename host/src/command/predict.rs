@@ -1,0 +1,52 @@
+//! `host predict`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use host::durable;
+
+use super::predictions::{self, Part};
+use super::site::{self, Choice, Patients};
+
+/// Writes what the model says of each patient; the file stays here
+#[derive(Args, Debug)]
+pub(crate) struct Predict {
+    /// Which patients
+    #[arg(long, value_enum, default_value_t = Part::HeldOut)]
+    split: Part,
+    /// The model: `published`, or a file that `host model` or `host baseline` wrote as CBOR
+    #[arg(long, value_name = "FILE", default_value = "published")]
+    state: PathBuf,
+    /// The CSV file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    patients: Patients,
+}
+
+impl Predict {
+    pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
+        let published = self.state == Path::new("published");
+        let config = site::optional(config)?;
+        let state = match (published, &config) {
+            (false, _) => durable::read(&self.state)?,
+            (true, Some(config)) => site::published(config)?,
+            (true, None) => bail!(
+                "the published model is the site's aggregator's to give: name a site (--config)"
+            ),
+        };
+        let chosen = self.choice.load(config.as_ref())?;
+        let cohorts = self.patients.load(&chosen, config.as_ref())?;
+        let predictions = predictions::predict(&chosen, &cohorts, &state, self.split)?;
+        predictions::write(
+            &self.out,
+            &chosen.study.manifest().cohort.classes,
+            &predictions,
+        )?;
+        predictions::tell(&self.out, &predictions, out)
+    }
+}

@@ -1,0 +1,129 @@
+//! Per-patient predictions as a CSV file, which stays at the site.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use host::durable;
+use host::patients::Cohort;
+use host::sandbox::SandboxError;
+use protocol::door::{Predict, Prediction, Request, Response, Split};
+
+use super::site::Chosen;
+
+/// Which patients
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Part {
+    /// Those trained on
+    Train,
+    /// Those to choose by
+    Tuning,
+    /// Those held out
+    HeldOut,
+    /// All
+    All,
+}
+
+impl Part {
+    fn holds(self, split: Split) -> bool {
+        match self {
+            Self::Train => split == Split::Train,
+            Self::Tuning => split == Split::Tuning,
+            Self::HeldOut => split == Split::HeldOut,
+            Self::All => true,
+        }
+    }
+}
+
+/// What the model in `state` says of the patients of `cohorts`.
+pub(super) fn predict(
+    chosen: &Chosen,
+    cohorts: &[Cohort],
+    state: &[u8],
+    part: Part,
+) -> Result<Vec<Prediction>> {
+    let mut predictions = Vec::new();
+    for cohort in cohorts {
+        let request = Request::Predict(Predict {
+            study: chosen.text.clone().into(),
+            cohort: cohort.bytes.clone().into(),
+            state: state.to_vec().into(),
+        });
+        match chosen.sandbox.instance()?.ask(&request)? {
+            Response::Predicted(predicted) => predictions.extend(predicted.patients),
+            _ => return Err(SandboxError::OtherAnswer.into()),
+        }
+    }
+    predictions.retain(|prediction| part.holds(prediction.split));
+    Ok(predictions)
+}
+
+/// Writes one line a patient: number, split, index of the true class, and the probability of each class.
+pub(super) fn write(path: &Path, classes: &[String], predictions: &[Prediction]) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let probabilities = classes.iter().map(|class| format!("p_{class}"));
+    writer.write_record(
+        ["subject_id", "split", "label"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(probabilities),
+    )?;
+    for prediction in predictions {
+        let fixed = [
+            prediction.subject.to_string(),
+            split(prediction.split).to_owned(),
+            prediction.label.to_string(),
+        ];
+        writer.write_record(
+            fixed
+                .into_iter()
+                .chain(prediction.probabilities.iter().map(f32::to_string)),
+        )?;
+    }
+    let bytes = writer.into_inner().context("writing CSV into memory")?;
+    Ok(durable::replace(path, &bytes)?)
+}
+
+/// Says what was written, and how often the model was right.
+pub(super) fn tell(path: &Path, predictions: &[Prediction], out: &mut dyn Write) -> Result<()> {
+    write!(out, "{} patients  {}", predictions.len(), path.display())?;
+    match accuracy(predictions) {
+        Some(accuracy) => writeln!(out, "  accuracy {accuracy:.4}")?,
+        None => writeln!(out)?,
+    }
+    Ok(())
+}
+
+/// The share of the patients whose most probable class is the true one; `None` without patients.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "patients are far fewer than 2^52"
+)]
+fn accuracy(predictions: &[Prediction]) -> Option<f64> {
+    let right = predictions
+        .iter()
+        .filter(|prediction| top(prediction) == Some(prediction.label))
+        .count();
+    (!predictions.is_empty()).then(|| right as f64 / predictions.len() as f64)
+}
+
+/// The first of the most probable classes.
+fn top(prediction: &Prediction) -> Option<u32> {
+    let mut best: Option<(u32, f32)> = None;
+    for (class, probability) in (0..).zip(&prediction.probabilities) {
+        if best.is_none_or(|(_, most)| *probability > most) {
+            best = Some((class, *probability));
+        }
+    }
+    best.map(|(class, _)| class)
+}
+
+fn split(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train",
+        Split::Tuning => "tuning",
+        Split::HeldOut => "held_out",
+    }
+}

@@ -1,0 +1,87 @@
+//! `host replay`
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use host::config::Config;
+use host::journal::Journal;
+use host::patients::Cohorts;
+use host::pin::Approved;
+use host::reporter::Reporter;
+use host::sandbox::Sandbox;
+use host::{replay, round};
+
+use super::site::Limits;
+
+/// Runs a recorded round again, and compares what was sent with what the module computes
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    /// The round's number
+    #[arg(value_name = "ROUND")]
+    number: u32,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+impl Replay {
+    pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
+        let config = Config::read(config)?;
+        let approved = Approved::load(&config.state)?;
+        let folder = round::folder(&approved.rounds(), self.number);
+        let Some(journal) = Journal::open(&folder)? else {
+            bail!(
+                "this site took no part in round {} of the approved study",
+                self.number
+            );
+        };
+        let opened = journal.opened();
+        let sandbox = Sandbox::load_approved(
+            &approved.module,
+            opened.module,
+            self.limits.allowance(Some(&config)),
+        )?;
+        let cohort = Cohorts::under(&config.state).named(opened.cohort)?;
+        let state = Journal::state(&folder, &opened.header)?;
+        let reporter = Reporter::of_terminal();
+        reporter.round(&opened.header);
+        let mut progress = |progress| reporter.work(progress);
+        let comparisons = replay::replay(
+            &sandbox,
+            &approved.text,
+            &cohort,
+            &state,
+            &journal,
+            &mut progress,
+        )?;
+        reporter.done("");
+        for comparison in &comparisons {
+            let verdict = if comparison.is_identical() {
+                "identical"
+            } else {
+                "DIFFERS"
+            };
+            writeln!(
+                out,
+                "{:9}  {:>9} bytes  {}  {verdict}",
+                comparison.stage.name(),
+                comparison.bytes,
+                comparison.sent
+            )?;
+        }
+        if comparisons.iter().all(replay::Comparison::is_identical) {
+            writeln!(
+                out,
+                "round {}: all {} messages are what the module computes",
+                self.number,
+                comparisons.len()
+            )?;
+            return Ok(());
+        }
+        bail!(
+            "round {}: what was sent is not what the module computes",
+            self.number
+        )
+    }
+}

@@ -1,0 +1,190 @@
+//! What several commands need of this site.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use host::aggregator::Aggregator;
+use host::config::{Config, Data, MEMORY_MIB, REQUEST_SECONDS};
+use host::durable;
+use host::patients::{self, Cohort, Cohorts};
+use host::pin::Approved;
+use host::retry::Patience;
+use host::sandbox::{Allowance, Sandbox};
+use protocol::api::Status;
+use protocol::door::{BadRows, Report};
+use protocol::study::Study;
+
+/// What the module may use.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The most memory for the module, in MiB [default: memory-mib of host.toml, or 1024]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=4096))]
+    memory_mib: Option<u32>,
+    /// The longest time for one request to the module, in seconds [default: request-seconds of host.toml, or 600]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    request_seconds: Option<u32>,
+}
+
+impl Limits {
+    pub(super) fn allowance(self, config: Option<&Config>) -> Allowance {
+        let of_config = |get: fn(&Config) -> u32, default| config.map_or(default, get);
+        Allowance {
+            memory_mib: self
+                .memory_mib
+                .unwrap_or_else(|| of_config(|config| config.memory_mib, MEMORY_MIB)),
+            request_seconds: self
+                .request_seconds
+                .unwrap_or_else(|| of_config(|config| config.request_seconds, REQUEST_SECONDS)),
+        }
+    }
+}
+
+/// A study and its module: the approved ones, or two files.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Choice {
+    /// A study file [default: the approved study]
+    #[arg(long, value_name = "FILE", requires = "module")]
+    study: Option<PathBuf>,
+    /// The study's module [default: the approved one]
+    #[arg(long, value_name = "FILE", requires = "study")]
+    module: Option<PathBuf>,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// A study with its module, ready to run.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) study: Study,
+    pub(super) text: Vec<u8>,
+    pub(super) sandbox: Sandbox,
+}
+
+impl Choice {
+    pub(super) fn load(&self, config: Option<&Config>) -> Result<Chosen> {
+        let (text, module) = match (&self.study, &self.module, config) {
+            (Some(study), Some(module), _) => (durable::read(study)?, durable::read(module)?),
+            (_, _, Some(config)) => {
+                let approved = Approved::load(&config.state)?;
+                (approved.text, approved.module)
+            }
+            _ => bail!("name a study and its module (--study, --module), or a site (--config)"),
+        };
+        let study = Study::parse(&text)?;
+        let approved = study.manifest().module;
+        let sandbox = Sandbox::load_approved(&module, approved, self.limits.allowance(config))?;
+        Ok(Chosen {
+            study,
+            text,
+            sandbox,
+        })
+    }
+}
+
+/// Whose patients: the site's, or those in folders.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Patients {
+    /// A folder with events.parquet, labels.parquet and, if it is there, splits.parquet [default: the site's data]
+    #[arg(long = "data", value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// Leave out rows that cannot be used, and count them [default: on-bad-rows of host.toml, or stop]
+    #[arg(long)]
+    drop_bad_rows: bool,
+}
+
+impl Patients {
+    /// A cohort for each folder.
+    pub(super) fn load(&self, chosen: &Chosen, config: Option<&Config>) -> Result<Vec<Cohort>> {
+        let of_config = config.map_or(BadRows::Stop, |config| config.bad_rows);
+        let bad_rows = if self.drop_bad_rows {
+            BadRows::Drop
+        } else {
+            of_config
+        };
+        if self.folders.is_empty() {
+            let Some(config) = config else {
+                bail!("name a folder of patients (--data), or a site (--config)");
+            };
+            let cohorts = Cohorts::under(&config.state);
+            return Ok(vec![cohorts.get(
+                &chosen.sandbox,
+                &chosen.text,
+                &config.data,
+                bad_rows,
+            )?]);
+        }
+        let prepare = |folder: &PathBuf| {
+            patients::prepare(
+                &chosen.sandbox,
+                &chosen.text,
+                &Data::in_folder(folder),
+                bad_rows,
+            )
+            .with_context(|| format!("reading the patients in {}", folder.display()))
+        };
+        self.folders.iter().map(prepare).collect()
+    }
+}
+
+/// The configuration, where there is one: some commands make do without.
+pub(super) fn optional(config: &Path) -> Result<Option<Config>> {
+    if config.exists() {
+        Ok(Some(Config::read(config)?))
+    } else {
+        Ok(None)
+    }
+}
+
+/// The site's aggregator, for a person who is waiting.
+pub(super) fn aggregator(config: &Config) -> Result<Aggregator> {
+    Ok(Aggregator::new(
+        &config.aggregator,
+        config.ca.as_deref(),
+        Patience::SHORT,
+    )?)
+}
+
+/// The encoded state that the finished study published.
+pub(super) fn published(config: &Config) -> Result<Vec<u8>> {
+    let aggregator = aggregator(config)?;
+    match aggregator.view(0, Duration::ZERO)?.status {
+        Status::Finished { state } => Ok(aggregator.state(state)?),
+        Status::Open { header, .. } => bail!(
+            "the study is not finished: round {} is open; a published model comes after the last one",
+            header.number
+        ),
+    }
+}
+
+/// What was read from a hospital's files, in a line or two.
+pub(super) fn describe(report: &Report) -> String {
+    let Report {
+        train,
+        tuning,
+        held_out,
+        events,
+        used,
+        dropped,
+        clipped,
+        empty,
+        ..
+    } = report;
+    let mut text = format!(
+        "{train} patients to train on, {tuning} to choose by, {held_out} held out; {used} of {events} events used"
+    );
+    for (count, what) in [
+        (*clipped, "values set to the end of their plausible range"),
+        (u64::from(*empty), "patients without any usable event"),
+        (*dropped, "rows left out"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    for reason in &report.reasons {
+        text += &format!("\n  left out: {reason}");
+    }
+    text
+}

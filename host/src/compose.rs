@@ -1,0 +1,215 @@
+//! From a draft to a study: what a study's author does before hospitals are asked.
+//!
+//! A draft is a study file without what only a machine knows: the module's digest, the aggregator's key, the roster and
+//! the number of parameters. Comments and order of the draft are kept, for people will read the study.
+
+use protocol::id::{AgreementKey, Digest};
+use toml_edit::{DocumentMut, Item, Table, TomlError, Value, value};
+
+/// What a draft lacks.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// The digest of the module.
+    pub module: Digest,
+    /// The aggregator's key.
+    pub aggregator: AgreementKey,
+    /// `[[roster]]` tables, as `aggregator roster` prints them.
+    pub roster: &'a str,
+}
+
+/// A study in the making.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    document: DocumentMut,
+}
+
+impl Draft {
+    /// Reads a draft.
+    ///
+    /// # Errors
+    ///
+    /// A text that is no TOML.
+    pub fn parse(text: &str) -> Result<Self, ComposeError> {
+        Ok(Self {
+            document: text.parse()?,
+        })
+    }
+
+    /// Replaces a setting, named by its path (`privacy.epsilon`), by a TOML value.
+    ///
+    /// # Errors
+    ///
+    /// A path through something that is no table, and a value that is no TOML.
+    pub fn set(&mut self, path: &str, text: &str) -> Result<(), ComposeError> {
+        let parsed: Value = text.parse()?;
+        self.put(path, value(parsed))
+    }
+
+    /// Adds what the draft lacks. Where it does not say them, the threshold becomes two thirds of the sites, rounded
+    /// up, and the promised honest survivors the threshold.
+    ///
+    /// # Errors
+    ///
+    /// A roster that is no TOML or names no site.
+    pub fn complete(&mut self, parts: &Parts<'_>) -> Result<(), ComposeError> {
+        let roster: DocumentMut = parts.roster.parse()?;
+        let roster = roster
+            .get("roster")
+            .and_then(Item::as_array_of_tables)
+            .ok_or(ComposeError::NoRoster)?;
+        let sites = i64::try_from(roster.len()).map_err(|_| ComposeError::NoRoster)?;
+        self.put("module", value(parts.module.to_string()))?;
+        self.put("aggregation.key", value(parts.aggregator.to_string()))?;
+        let threshold = (2 * sites + 2) / 3;
+        if self.number("aggregation.threshold").is_none() {
+            self.put("aggregation.threshold", value(threshold))?;
+        }
+        if self.number("privacy.honest-survivors").is_none() {
+            let threshold = self.number("aggregation.threshold").unwrap_or(threshold);
+            self.put("privacy.honest-survivors", value(threshold))?;
+        }
+        self.document.remove("roster");
+        self.document
+            .insert("roster", Item::ArrayOfTables(roster.clone()));
+        Ok(())
+    }
+
+    /// The number of parameters that the draft states.
+    #[must_use]
+    pub fn parameters(&self) -> Option<i64> {
+        self.number(PARAMETERS)
+    }
+
+    /// States the number of parameters.
+    ///
+    /// # Errors
+    ///
+    /// A draft whose `model` is no table.
+    pub fn state_parameters(&mut self, parameters: u32) -> Result<(), ComposeError> {
+        self.put(PARAMETERS, value(i64::from(parameters)))
+    }
+
+    /// The study's file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.document.to_string()
+    }
+
+    fn number(&self, path: &str) -> Option<i64> {
+        let mut item = self.document.as_item();
+        for name in path.split('.') {
+            item = item.get(name)?;
+        }
+        item.as_integer()
+    }
+
+    fn put(&mut self, path: &str, new: Item) -> Result<(), ComposeError> {
+        let no_table = || ComposeError::NoTable(path.to_owned());
+        let (folders, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let mut table = self.document.as_item_mut();
+        for folder in folders.split('.').filter(|folder| !folder.is_empty()) {
+            let inner = table.as_table_like_mut().ok_or_else(no_table)?;
+            table = inner
+                .entry(folder)
+                .or_insert_with(|| Item::Table(Table::new()));
+        }
+        table
+            .as_table_like_mut()
+            .ok_or_else(no_table)?
+            .insert(name, new);
+        Ok(())
+    }
+}
+
+/// Why a draft does not become a study.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// A text is no TOML.
+    #[error(transparent)]
+    Toml(#[from] TomlError),
+    /// A setting's path goes through a value.
+    #[error("{0}: a part of this path is a value, no table")]
+    NoTable(String),
+    /// Nobody takes part.
+    #[error("the roster has no [[roster]] table")]
+    NoRoster,
+}
+
+const PARAMETERS: &str = "model.parameters";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRAFT: &str = "# Read me.\ntitle = \"t\" # short\n\n[model]\nhead = \"ordinal\"\n\n[aggregation]\nfraction-bits = 16\n\n\
+                         [privacy]\nepsilon = inf\n";
+    const ROSTER: &str = "[[roster]]\nname = \"a\"\nkey = \"00\"\n\n[[roster]]\nname = \"b\"\nkey = \"01\"\n\n\
+                          [[roster]]\nname = \"c\"\nkey = \"02\"\n\n[[roster]]\nname = \"d\"\nkey = \"03\"\n";
+
+    fn parts() -> Parts<'static> {
+        Parts {
+            module: Digest([1; 32]),
+            aggregator: AgreementKey([2; 32]),
+            roster: ROSTER,
+        }
+    }
+
+    #[test]
+    fn a_draft_keeps_its_comments_and_gets_what_it_lacks() {
+        let mut draft = Draft::parse(DRAFT).unwrap();
+        assert_eq!(draft.parameters(), None);
+        draft.set("privacy.epsilon", "1.0").unwrap();
+        draft.set("training.rounds", "20").unwrap();
+        draft.complete(&parts()).unwrap();
+        draft.state_parameters(77).unwrap();
+        let text = draft.text();
+        assert!(
+            text.starts_with("# Read me.\ntitle = \"t\" # short\n"),
+            "{text}"
+        );
+        let study: toml::Table = toml::from_str(&text).unwrap();
+        assert_eq!(study["module"].as_str(), Some("01".repeat(32).as_str()));
+        assert_eq!(
+            study["aggregation"]["key"].as_str(),
+            Some("02".repeat(32).as_str())
+        );
+        assert_eq!(study["aggregation"]["threshold"].as_integer(), Some(3));
+        assert_eq!(study["privacy"]["honest-survivors"].as_integer(), Some(3));
+        assert_eq!(study["privacy"]["epsilon"].as_float(), Some(1.0));
+        assert_eq!(study["training"]["rounds"].as_integer(), Some(20));
+        assert_eq!(study["model"]["parameters"].as_integer(), Some(77));
+        assert_eq!(study["roster"].as_array().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn what_a_draft_says_is_kept() {
+        let mut draft = Draft::parse(DRAFT).unwrap();
+        draft.set("aggregation.threshold", "4").unwrap();
+        draft.complete(&parts()).unwrap();
+        let study: toml::Table = toml::from_str(&draft.text()).unwrap();
+        assert_eq!(study["aggregation"]["threshold"].as_integer(), Some(4));
+        assert_eq!(study["privacy"]["honest-survivors"].as_integer(), Some(4));
+    }
+
+    #[test]
+    fn what_is_no_setting_is_refused() {
+        let mut draft = Draft::parse(DRAFT).unwrap();
+        assert!(matches!(
+            draft.set("title.length", "1"),
+            Err(ComposeError::NoTable(_))
+        ));
+        assert!(matches!(
+            draft.set("title", "one two"),
+            Err(ComposeError::Toml(_))
+        ));
+        let empty = Parts {
+            roster: "",
+            ..parts()
+        };
+        assert!(matches!(
+            draft.complete(&empty),
+            Err(ComposeError::NoRoster)
+        ));
+    }
+}

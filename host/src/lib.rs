@@ -1,0 +1,35 @@
+//! The program that a hospital runs: it gives the sealed module its patients and its randomness, and lets out what the
+//! protocol allows.
+//!
+//! ```text
+//!   patients (Parquet)          study.toml, client.wasm (approved, by digest)
+//!        │                             │
+//!        ▼                             ▼
+//!   ┌─────────────────── host ───────────────────────┐
+//!   │  sandbox: wasmtime, no import, limits          │  answers   ┌─ egress check ─ sign ─ journal ─ ledger ─▶ aggregator
+//!   │  asks the module; holds seed, key and journal  │ ──────────▶┘
+//!   └────────────────────────────────────────────────┘
+//! ```
+//!
+//! The host links no training code, and the module never sees the site's key, the network or a file.
+
+#![forbid(unsafe_code)]
+
+pub mod aggregator;
+pub mod compose;
+pub mod config;
+pub mod durable;
+pub mod entropy;
+pub mod identity;
+pub mod journal;
+pub mod ledger;
+pub mod limits;
+pub mod patients;
+pub mod pin;
+pub mod replay;
+pub mod reporter;
+pub mod retry;
+pub mod round;
+pub mod run;
+pub mod sandbox;
+pub mod session;

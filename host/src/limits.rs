@@ -1,0 +1,464 @@
+//! The egress check: what the module gave must be exactly what this stage of this round may send.
+//!
+//! | stage | may leave |
+//! | --- | --- |
+//! | advertise | two public keys: 69 bytes |
+//! | share | a commitment, and one ciphertext of 85 bytes for each other site that advertised |
+//! | mask | one ciphertext, as long as the packed vector of the study's layout and its tag |
+//! | agree | the list of survivors that the module was given, nothing else |
+//! | unmask | for each site that shared its secrets one share of 32 bytes: of survivors a seed, of others a key |
+//!
+//! All lengths come from the study and from what was asked before, so that a module has no room to hide anything in.
+
+use std::collections::BTreeSet;
+
+use protocol::api::Stage;
+use protocol::codec::{self, DecodeError};
+use protocol::door::Request;
+use protocol::id::{Header, SiteId};
+use protocol::message::{Advert, Agreement, MaskedInput, Opening, Shares, Signed, largest_body};
+use protocol::pack::packed_length;
+use protocol::study::Study;
+
+/// What a round's instance may send next.
+#[derive(Clone, Debug)]
+pub struct Egress {
+    study: Study,
+    header: Header,
+    site: SiteId,
+    /// Sites that advertised.
+    advertised: BTreeSet<SiteId>,
+    /// Sites that shared their secrets, this one included.
+    shared: BTreeSet<SiteId>,
+    survivors: Vec<SiteId>,
+}
+
+impl Egress {
+    /// Before the first message of a round.
+    #[must_use]
+    pub fn new(study: Study, header: Header, site: SiteId) -> Self {
+        Self {
+            study,
+            header,
+            site,
+            advertised: BTreeSet::new(),
+            shared: BTreeSet::new(),
+            survivors: Vec::new(),
+        }
+    }
+
+    /// Checks what the module gave to a request; gives the stage that the body belongs to.
+    ///
+    /// # Errors
+    ///
+    /// A body that is not exactly of the stage's form and size: the instance must be dropped, and nothing sent.
+    pub fn check(&mut self, request: &Request, body: &[u8]) -> Result<Stage, EgressError> {
+        let stage = stage_of(request).ok_or(EgressError::NothingMayLeave)?;
+        let most = largest_body(&self.study, &self.header, stage);
+        if body.len() > most {
+            return Err(EgressError::TooLong {
+                stage,
+                bytes: body.len(),
+                most,
+            });
+        }
+        match request {
+            Request::Share(adverts) => {
+                let sites = adverts
+                    .messages
+                    .iter()
+                    .map(|bytes| codec::decode::<Signed>(bytes));
+                self.advertised = sites
+                    .map(|signed| signed.map(|signed| signed.site))
+                    .collect::<Result<_, _>>()
+                    .map_err(|error| EgressError::Form { stage, error })?;
+                self.shares(body)?;
+            }
+            Request::Mask(inbox) => {
+                self.shared = inbox
+                    .shares
+                    .iter()
+                    .map(|sealed| sealed.site)
+                    .chain([self.site])
+                    .collect();
+                self.masked(body)?;
+            }
+            Request::Agree(survivors) => {
+                self.survivors.clone_from(&survivors.sites);
+                let agreement: Agreement = form(stage, body)?;
+                exactly(
+                    stage,
+                    "the survivors",
+                    &agreement.survivors,
+                    &self.survivors,
+                )?;
+            }
+            Request::Unmask(_) => self.opening(body)?,
+            _ => {
+                form::<Advert>(stage, body)?;
+            }
+        }
+        Ok(stage)
+    }
+
+    fn shares(&self, body: &[u8]) -> Result<(), EgressError> {
+        let stage = Stage::Share;
+        let shares: Shares = form(stage, body)?;
+        let recipients: Vec<SiteId> = shares.sealed.iter().map(|sealed| sealed.site).collect();
+        let wanted: Vec<SiteId> = self
+            .advertised
+            .iter()
+            .copied()
+            .filter(|site| *site != self.site)
+            .collect();
+        exactly(stage, "the recipients", &recipients, &wanted)?;
+        for sealed in &shares.sealed {
+            length(
+                stage,
+                "an encrypted share",
+                sealed.bytes.len(),
+                SEALED_SHARES,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn masked(&self, body: &[u8]) -> Result<(), EgressError> {
+        let stage = Stage::Mask;
+        let input: MaskedInput = form(stage, body)?;
+        let layout = self.study.layout(self.header.purpose);
+        let wanted = packed_length(layout.length(), layout.modulus_bits) + TAG;
+        length(stage, "the sealed vector", input.ciphertext.len(), wanted)
+    }
+
+    fn opening(&self, body: &[u8]) -> Result<(), EgressError> {
+        let stage = Stage::Unmask;
+        let opening: Opening = form(stage, body)?;
+        let seeds: Vec<SiteId> = opening.seeds.iter().map(|share| share.site).collect();
+        let keys: Vec<SiteId> = opening.keys.iter().map(|share| share.site).collect();
+        let dropped: Vec<SiteId> = self
+            .shared
+            .iter()
+            .copied()
+            .filter(|site| !self.survivors.contains(site))
+            .collect();
+        exactly(
+            stage,
+            "the sites whose seed is opened",
+            &seeds,
+            &self.survivors,
+        )?;
+        exactly(stage, "the sites whose key is opened", &keys, &dropped)
+    }
+}
+
+/// The stage whose message a request asks for; `None` for requests whose answer stays at the site.
+#[must_use]
+pub fn stage_of(request: &Request) -> Option<Stage> {
+    match request {
+        Request::Advertise => Some(Stage::Advertise),
+        Request::Share(_) => Some(Stage::Share),
+        Request::Mask(_) => Some(Stage::Mask),
+        Request::Agree(_) => Some(Stage::Agree),
+        Request::Unmask(_) => Some(Stage::Unmask),
+        Request::Describe(_)
+        | Request::Prepare(_)
+        | Request::Open(_)
+        | Request::Work(_)
+        | Request::Baseline(_)
+        | Request::Finish
+        | Request::Predict(_)
+        | Request::Import(_) => None,
+    }
+}
+
+/// The module gave something that must not leave: nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EgressError {
+    /// The answer to this request stays at the site.
+    #[error("the module wanted to send something where nothing may leave: nothing was sent")]
+    NothingMayLeave,
+    /// The body is longer than any of its stage.
+    #[error(
+        "the module wanted to send {bytes} bytes at stage {stage}, and {most} is the most: nothing was sent"
+    )]
+    TooLong {
+        /// The stage.
+        stage: Stage,
+        /// Bytes of the body.
+        bytes: usize,
+        /// The most that a body of the stage has.
+        most: usize,
+    },
+    /// The body is no body of its stage.
+    #[error(
+        "the module wanted to send what is no message of stage {stage} ({error}): nothing was sent"
+    )]
+    Form {
+        /// The stage.
+        stage: Stage,
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// A part of the body has another length than it must have.
+    #[error(
+        "the module wanted to send {what} of {got} bytes at stage {stage}, and it has {want}: nothing was sent"
+    )]
+    Length {
+        /// The stage.
+        stage: Stage,
+        /// The part.
+        what: &'static str,
+        /// Its bytes.
+        got: usize,
+        /// The bytes that it must have.
+        want: usize,
+    },
+    /// The body names other sites than it must.
+    #[error(
+        "{what} in the module's message of stage {stage} are not those of the round: nothing was sent"
+    )]
+    Sites {
+        /// The stage.
+        stage: Stage,
+        /// The list.
+        what: &'static str,
+    },
+}
+
+fn form<T: minicbor::Encode<()> + for<'b> minicbor::Decode<'b, ()>>(
+    stage: Stage,
+    body: &[u8],
+) -> Result<T, EgressError> {
+    codec::decode(body).map_err(|error| EgressError::Form { stage, error })
+}
+
+fn length(stage: Stage, what: &'static str, got: usize, want: usize) -> Result<(), EgressError> {
+    if got == want {
+        Ok(())
+    } else {
+        Err(EgressError::Length {
+            stage,
+            what,
+            got,
+            want,
+        })
+    }
+}
+
+fn exactly(
+    stage: Stage,
+    what: &'static str,
+    got: &[SiteId],
+    want: &[SiteId],
+) -> Result<(), EgressError> {
+    if got == want {
+        Ok(())
+    } else {
+        Err(EgressError::Sites { stage, what })
+    }
+}
+
+/// Bytes of the tag of ChaCha20-Poly1305 (RFC 8439).
+const TAG: usize = 16;
+/// Bytes of two encrypted shares: an array of two byte strings of 32 bytes, and a tag.
+const SEALED_SHARES: usize = 1 + 2 * 34 + TAG;
+
+#[cfg(test)]
+mod tests {
+    use minicbor::bytes::ByteVec;
+    use protocol::door::{Messages, Survivors};
+    use protocol::id::Purpose;
+    use testkit::TestStudy;
+    use testkit::round::Play;
+
+    use super::*;
+
+    const SITE: SiteId = SiteId(0);
+
+    /// What the module is asked and what it rightly gives, stage by stage, in a round where site 4 drops out.
+    fn honest(kit: &TestStudy) -> Vec<(Request, Vec<u8>)> {
+        let header = kit.header(3, Purpose::Train);
+        let vector = vec![1; kit.study.layout(Purpose::Train).length()];
+        let mut play = Play::new(kit, &header, &vec![vector; 5]);
+        let mut exchanges = Vec::new();
+        for stage in Stage::ALL {
+            let round = &play.round;
+            let request = match stage {
+                Stage::Advertise => Request::Advertise,
+                Stage::Share => Request::Share(round.adverts().unwrap()),
+                Stage::Mask => Request::Mask(round.inbox(SITE).unwrap()),
+                Stage::Agree => Request::Agree(round.survivors().unwrap()),
+                Stage::Unmask => Request::Unmask(round.statements().unwrap()),
+            };
+            for site in play.round.missing() {
+                if site == SiteId(4) && stage >= Stage::Mask {
+                    continue;
+                }
+                let signed = play.message(site).unwrap();
+                if site == SITE {
+                    exchanges.push((request.clone(), signed.body.to_vec()));
+                }
+                play.round.accept(stage, signed).unwrap();
+            }
+            if stage != Stage::Unmask {
+                play.next_stage();
+            }
+        }
+        exchanges
+    }
+
+    fn egress(kit: &TestStudy) -> Egress {
+        Egress::new(kit.study.clone(), kit.header(3, Purpose::Train), SITE)
+    }
+
+    #[test]
+    fn an_honest_round_may_leave() {
+        let kit = testkit::study(5, 3);
+        let mut egress = egress(&kit);
+        for ((request, body), stage) in honest(&kit).into_iter().zip(Stage::ALL) {
+            assert_eq!(egress.check(&request, &body), Ok(stage));
+        }
+    }
+
+    #[test]
+    fn no_body_may_be_longer_or_shorter() {
+        let kit = testkit::study(5, 3);
+        let mut egress = egress(&kit);
+        for (request, body) in honest(&kit) {
+            for wrong in [
+                &body[..body.len() - 1],
+                &[body.as_slice(), &[0]].concat(),
+                &[],
+                &[0; 5_000],
+            ] {
+                assert!(
+                    egress.clone().check(&request, wrong).is_err(),
+                    "{request:?}"
+                );
+            }
+            egress.check(&request, &body).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_wrong_size_inside_a_body_is_refused() {
+        let kit = testkit::study(5, 3);
+        let exchanges = honest(&kit);
+        let mut egress = egress(&kit);
+        egress.check(&exchanges[0].0, &exchanges[0].1).unwrap();
+
+        let mut shares: Shares = codec::decode(&exchanges[1].1).unwrap();
+        shares.sealed[2].bytes = ByteVec::from(vec![0; SEALED_SHARES - 1]);
+        let error = egress
+            .clone()
+            .check(&exchanges[1].0, &codec::encode(&shares))
+            .unwrap_err();
+        assert!(
+            matches!(error, EgressError::Length { got, want, .. } if (got, want) == (84, 85)),
+            "{error}"
+        );
+        let mut shares: Shares = codec::decode(&exchanges[1].1).unwrap();
+        shares.sealed.pop();
+        let error = egress
+            .clone()
+            .check(&exchanges[1].0, &codec::encode(&shares))
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                EgressError::Sites {
+                    stage: Stage::Share,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        egress.check(&exchanges[1].0, &exchanges[1].1).unwrap();
+
+        let mut input: MaskedInput = codec::decode(&exchanges[2].1).unwrap();
+        let shorter = input.ciphertext[1..].to_vec();
+        input.ciphertext = shorter.into();
+        let error = egress
+            .clone()
+            .check(&exchanges[2].0, &codec::encode(&input))
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                EgressError::Length {
+                    stage: Stage::Mask,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn other_sites_than_the_rounds_are_refused() {
+        let kit = testkit::study(5, 3);
+        let exchanges = honest(&kit);
+        let mut egress = egress(&kit);
+        for (request, body) in &exchanges[..3] {
+            egress.check(request, body).unwrap();
+        }
+        // The module agrees to something else than it was told.
+        let other = codec::encode(&Agreement {
+            survivors: vec![SITE, SiteId(1), SiteId(4)],
+        });
+        let error = egress.clone().check(&exchanges[3].0, &other).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                EgressError::Sites {
+                    stage: Stage::Agree,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        egress.check(&exchanges[3].0, &exchanges[3].1).unwrap();
+        // Both secrets of a survivor, none of the site that dropped out.
+        let mut opening: Opening = codec::decode(&exchanges[4].1).unwrap();
+        assert_eq!((opening.seeds.len(), opening.keys.len()), (4, 1));
+        opening.keys[0] = opening.seeds[0].clone();
+        let error = egress
+            .clone()
+            .check(&exchanges[4].0, &codec::encode(&opening))
+            .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                EgressError::Sites {
+                    stage: Stage::Unmask,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn nothing_leaves_where_nothing_may() {
+        let kit = testkit::study(5, 3);
+        let error = egress(&kit).check(&Request::Finish, &[]).unwrap_err();
+        assert_eq!(error, EgressError::NothingMayLeave);
+        let none = Request::Share(Messages {
+            messages: Vec::new(),
+        });
+        assert!(egress(&kit).check(&none, &[0x80]).is_err());
+        let nobody = Request::Agree(Survivors { sites: Vec::new() });
+        assert!(
+            egress(&kit)
+                .check(
+                    &nobody,
+                    &codec::encode(&Agreement {
+                        survivors: vec![SITE]
+                    })
+                )
+                .is_err()
+        );
+    }
+}

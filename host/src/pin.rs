@@ -1,0 +1,146 @@
+//! What the hospital's people have approved: the study and the module, by their digests.
+//!
+//! ```text
+//! state/approved                     digests of the study and the module that `host run` may run
+//! state/studies/<digest>/study.toml  the approved bytes
+//! state/studies/<digest>/client.wasm
+//! state/studies/<digest>/rounds/     journals
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use protocol::id::Digest;
+use protocol::study::{Study, StudyError};
+use serde::{Deserialize, Serialize};
+
+use crate::durable::{self, FileError};
+
+/// A study that the hospital approved, with its module; both are the approved bytes.
+#[derive(Debug)]
+pub struct Approved {
+    /// The study.
+    pub study: Study,
+    /// The bytes of its file.
+    pub text: Vec<u8>,
+    /// The bytes of its module.
+    pub module: Vec<u8>,
+    /// Where this study's things are kept.
+    pub folder: PathBuf,
+}
+
+impl Approved {
+    /// Reads what is approved under the state folder.
+    ///
+    /// # Errors
+    ///
+    /// Nothing approved yet, and bytes that are not the approved ones.
+    pub fn load(state: &Path) -> Result<Self, PinError> {
+        let path = state.join(APPROVED);
+        let bytes = durable::read(&path).map_err(|error| {
+            if error.is_missing() {
+                PinError::Nothing(state.to_owned())
+            } else {
+                error.into()
+            }
+        })?;
+        let text = String::from_utf8_lossy(&bytes);
+        let pin: Pin = toml::from_str(&text).map_err(|_| PinError::Changed(path))?;
+        let folder = folder(state, pin.study);
+        let text = pinned(&folder.join(STUDY), pin.study)?;
+        let module = pinned(&folder.join(MODULE), pin.module)?;
+        Ok(Self {
+            study: Study::parse(&text)?,
+            text,
+            module,
+            folder,
+        })
+    }
+
+    /// Pins a study and its module: from now on `host run` runs these, and only these.
+    ///
+    /// # Errors
+    ///
+    /// A study that cannot be run, a module that is not the study's, and a disk that does not take them.
+    pub fn pin(state: &Path, text: &[u8], module: &[u8]) -> Result<Self, PinError> {
+        let study = Study::parse(text)?;
+        let (got, want) = (Digest::of(module), study.manifest().module);
+        if got != want {
+            return Err(PinError::OtherModule { got, want });
+        }
+        let folder = folder(state, study.digest());
+        durable::create_folder(&folder)?;
+        durable::replace(&folder.join(STUDY), text)?;
+        durable::replace(&folder.join(MODULE), module)?;
+        // Last, so that a crash leaves what was approved before.
+        let pin = format!("study = \"{}\"\nmodule = \"{want}\"\n", study.digest());
+        durable::replace(&state.join(APPROVED), pin.as_bytes())?;
+        Ok(Self {
+            study,
+            text: text.to_vec(),
+            module: module.to_vec(),
+            folder,
+        })
+    }
+
+    /// The folder of the journals of the study's rounds.
+    #[must_use]
+    pub fn rounds(&self) -> PathBuf {
+        self.folder.join("rounds")
+    }
+
+    /// Where the published model is kept once the study is finished.
+    #[must_use]
+    pub fn model(&self) -> PathBuf {
+        self.folder.join("model.cbor")
+    }
+}
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PinError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The study cannot be run.
+    #[error(transparent)]
+    Study(#[from] StudyError),
+    /// Nothing is approved.
+    #[error("no study is approved under {}: read one with `host study`, then run `host approve`", .0.display())]
+    Nothing(PathBuf),
+    /// The bytes on disk are not those that were approved.
+    #[error("{} is not what was approved: look who changed it, then run `host approve` again", .0.display())]
+    Changed(PathBuf),
+    /// The module is not the study's.
+    #[error("the module's SHA-256 is {got}, and the study names {want}")]
+    OtherModule {
+        /// The digest of the module given.
+        got: Digest,
+        /// The digest that the study names.
+        want: Digest,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pin {
+    study: Digest,
+    module: Digest,
+}
+
+fn folder(state: &Path, study: Digest) -> PathBuf {
+    state.join("studies").join(study.to_string())
+}
+
+fn pinned(path: &Path, want: Digest) -> Result<Vec<u8>, PinError> {
+    let bytes = durable::read(path)?;
+    if Digest::of(&bytes) == want {
+        Ok(bytes)
+    } else {
+        Err(PinError::Changed(path.to_owned()))
+    }
+}
+
+const APPROVED: &str = "approved";
+const STUDY: &str = "study.toml";
+const MODULE: &str = "client.wasm";

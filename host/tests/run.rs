@@ -1,0 +1,471 @@
+//! A site's part in whole rounds, against an aggregator and other sites that live in memory.
+//!
+//! The module here is a tape: it gives to each kind of request what a site computed beforehand, so a restart gets the
+//! same answers, as it does from the real module.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use host::aggregator::{Aggregator, AggregatorError};
+use host::journal::Journal;
+use host::ledger::{Ledger, LedgerError};
+use host::patients::Cohort;
+use host::replay;
+use host::reporter::Reporter;
+use host::retry::Patience;
+use host::round::{RoundError, Site};
+use host::run::{Run, RunError};
+use host::sandbox::{Allowance, Sandbox};
+use protocol::api::{RoundView, Stage, Status};
+use protocol::codec;
+use protocol::door::{Progress, Report, Response, State};
+use protocol::id::{Digest, Header, Purpose, SiteId};
+use protocol::message::Signed;
+use protocol::round::AnyRound;
+use support::{Asked, Reply, Server};
+use tempfile::TempDir;
+use testkit::round::Play;
+use testkit::{Draft, TestStudy};
+
+const SITE: SiteId = SiteId(0);
+
+#[test]
+fn a_round_runs_to_its_end_and_can_be_replayed() {
+    let world = World::new();
+    let (digest, _) = world.run(&world.serve(None)).unwrap();
+    assert_eq!(digest, Digest::of(&world.state));
+    let ledger = world.ledger();
+    assert_eq!(ledger.lines().len(), 1);
+
+    let folder = world.site.folder(0);
+    let journal = Journal::open(&folder).unwrap().unwrap();
+    let state = Journal::state(&folder, &world.header).unwrap();
+    let site = &world.site;
+    let compared = replay::replay(
+        &site.sandbox,
+        &site.text,
+        &site.cohort,
+        &state,
+        &journal,
+        &mut |_| (),
+    )
+    .unwrap();
+    assert_eq!(
+        compared.iter().map(|one| one.stage).collect::<Vec<_>>(),
+        Stage::ALL
+    );
+    assert!(compared.iter().all(replay::Comparison::is_identical));
+
+    // Another module would have sent something else in one stage.
+    let mut bodies = world.bodies.clone();
+    let last = bodies[2].len() - 1;
+    bodies[2][last] ^= 1;
+    let other = tape(&bodies);
+    let compared = replay::replay(
+        &other,
+        &site.text,
+        &site.cohort,
+        &state,
+        &journal,
+        &mut |_| (),
+    )
+    .unwrap();
+    let identical: Vec<bool> = compared
+        .iter()
+        .map(replay::Comparison::is_identical)
+        .collect();
+    assert_eq!(identical, [true, true, false, true, true]);
+}
+
+#[test]
+fn a_crash_at_any_message_is_survived_and_nothing_is_charged_twice() {
+    for stage in Stage::ALL {
+        for cut in [Cut::Before, Cut::After] {
+            let world = World::new();
+            let server = world.serve(Some((stage, cut)));
+            let error = world.run(&server).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    RunError::Aggregator(AggregatorError::Unreachable { .. })
+                ),
+                "{stage} {cut:?}: {error}"
+            );
+            world.run(&server).unwrap();
+            assert_eq!(world.ledger().lines().len(), 1, "{stage} {cut:?}");
+            // What was sent again is what was sent before.
+            let sent: Vec<Asked> = server
+                .asked()
+                .into_iter()
+                .filter(|asked| asked.line.starts_with("POST"))
+                .collect();
+            for one in &sent {
+                for other in sent.iter().filter(|other| other.line == one.line) {
+                    assert_eq!(one, other);
+                }
+            }
+            assert!(
+                sent.iter()
+                    .filter(|asked| asked.line.ends_with(stage.name()))
+                    .count()
+                    > 1
+            );
+        }
+    }
+}
+
+#[test]
+fn another_answer_after_a_restart_is_never_sent() {
+    let mut world = World::new();
+    let server = world.serve(Some((Stage::Share, Cut::Before)));
+    world.run(&server).unwrap_err();
+    let mut bodies = world.bodies.clone();
+    bodies[0][20] ^= 1;
+    // The same digest, as a processor that computes something else would have.
+    world.site.sandbox = tape(&bodies);
+    let sent = server.asked().len();
+    let error = world.run(&server);
+    // The journal names the module, so the round is left alone; nothing is sent either way.
+    assert!(
+        !matches!(error, Err(RunError::Round(RoundError::Egress(_)))),
+        "{error:?}"
+    );
+    let later = &server.asked()[sent..];
+    assert!(
+        later.iter().all(|asked| !asked.line.starts_with("POST")),
+        "{later:?}"
+    );
+}
+
+#[test]
+fn a_module_that_would_send_too_much_is_stopped() {
+    let mut world = World::new();
+    world.bodies[2].push(0);
+    world.site.sandbox = tape(&world.bodies);
+    let server = world.serve(None);
+    let error = world.run(&server).unwrap_err();
+    assert!(
+        matches!(error, RunError::Round(RoundError::Egress(_))),
+        "{error}"
+    );
+    let sent = server
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.line.starts_with("POST"))
+        .count();
+    assert_eq!(sent, 2);
+    assert_eq!(world.ledger().lines().len(), 0);
+}
+
+#[test]
+fn a_spent_budget_stops_before_anything_is_sent() {
+    let world = World::new();
+    let budget = privacy::Budget {
+        epsilon: 1e-9.try_into().unwrap(),
+        delta: 1e-6.try_into().unwrap(),
+    };
+    let server = world.serve(None);
+    let mut ledger = Ledger::open(&world.folder.path().join("ledger.jsonl"), Some(budget)).unwrap();
+    let error = world.run_with(&server, &mut ledger).unwrap_err();
+    assert!(
+        matches!(error, RunError::Ledger(LedgerError::PatientsSpent(_))),
+        "{error}"
+    );
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|asked| asked.line.starts_with("GET"))
+    );
+}
+
+#[test]
+fn a_round_of_another_study_is_refused() {
+    let mut world = World::new();
+    world.header.study = Digest([9; 32]);
+    let error = world.run(&world.serve(None)).unwrap_err();
+    assert!(matches!(error, RunError::OtherStudy { .. }), "{error}");
+}
+
+#[test]
+fn a_state_that_is_none_of_the_studys_is_refused() {
+    let mut world = World::new();
+    let state = State {
+        offset: vec![0.0; 5],
+        normalisation: Vec::new(),
+    };
+    world.state = codec::encode(&state);
+    world.header.state = Digest::of(&world.state);
+    let error = world.run(&world.serve(None)).unwrap_err();
+    assert!(
+        error.to_string().contains("5 weights, and the study has 6"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_aggregator_that_goes_back_is_refused() {
+    let world = World::new();
+    std::fs::create_dir_all(world.site.folder(8)).unwrap();
+    let error = world.run(&world.serve(None)).unwrap_err();
+    assert!(
+        matches!(error, RunError::Backwards { number: 0, last: 8 }),
+        "{error}"
+    );
+}
+
+/// Where the connection breaks.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    /// The message does not arrive.
+    Before,
+    /// The answer does not arrive.
+    After,
+}
+
+/// A study, its other sites, and this one.
+struct World {
+    folder: TempDir,
+    kit: &'static TestStudy,
+    header: Header,
+    state: Vec<u8>,
+    /// What this site sends, stage by stage.
+    bodies: Vec<Vec<u8>>,
+    site: Site,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let kit: &'static TestStudy = Box::leak(Box::new(
+            Draft {
+                epsilon: 1.0,
+                sites: 3,
+                threshold: 2,
+                ..Draft::default()
+            }
+            .make(),
+        ));
+        let state = codec::encode(&State {
+            offset: vec![0.0; 6],
+            normalisation: Vec::new(),
+        });
+        let header = Header {
+            study: kit.study.digest(),
+            number: 0,
+            purpose: Purpose::Train,
+            state: Digest::of(&state),
+        };
+        let bodies = rehearsed(kit, &header);
+        let cohort = Cohort {
+            digest: Digest::of(b"cohort"),
+            bytes: b"cohort".to_vec(),
+            report: Report::default(),
+        };
+        let site = Site {
+            study: kit.study.clone(),
+            text: kit.toml.clone().into_bytes(),
+            sandbox: tape(&bodies),
+            cohort,
+            id: SITE,
+            identity: identity(),
+            rounds: folder.path().join("rounds"),
+        };
+        assert_eq!(site.identity.key(), kit.identities[0].key());
+        Self {
+            folder,
+            kit,
+            header,
+            state,
+            bodies,
+            site,
+        }
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::open(&self.folder.path().join("ledger.jsonl"), None).unwrap()
+    }
+
+    fn run(&self, server: &Server) -> Result<(Digest, Vec<u8>), RunError> {
+        self.run_with(server, &mut self.ledger())
+    }
+
+    fn run_with(
+        &self,
+        server: &Server,
+        ledger: &mut Ledger,
+    ) -> Result<(Digest, Vec<u8>), RunError> {
+        let once = Patience {
+            first: Duration::ZERO,
+            longest: Duration::ZERO,
+            total: Duration::ZERO,
+        };
+        let aggregator = Aggregator::new(&server.url, None, once).unwrap();
+        Run::new(&self.site, &aggregator, ledger, &Reporter::Silent, || 7)?.to_the_end()
+    }
+
+    /// An aggregator that holds one round, and then is finished.
+    fn serve(&self, cut: Option<(Stage, Cut)>) -> Server {
+        let play = Arc::new(Mutex::new(Some(begun(self.kit, &self.header))));
+        let (header, state) = (self.header.clone(), self.state.clone());
+        let mut cut = cut;
+        Server::start(move |asked| {
+            let mut play = play.lock().unwrap();
+            let due = cut.filter(|(stage, _)| asked.line.ends_with(&format!("/{stage}")));
+            if let Some((_, Cut::Before)) = due {
+                cut = None;
+                return Reply::HangUp;
+            }
+            let reply = answer(&mut play, &header, &state, asked);
+            if due.is_some() {
+                cut = None;
+                return Reply::HangUp;
+            }
+            reply
+        })
+    }
+}
+
+fn answer(play: &mut Option<Play<'static>>, header: &Header, state: &[u8], asked: &Asked) -> Reply {
+    let path: Vec<&str> = asked
+        .line
+        .split(['/', ' ', '?'])
+        .filter(|part| !part.is_empty())
+        .collect();
+    match path.as_slice() {
+        ["GET", "v1", "states", _] => Reply::cbor(state.to_vec()),
+        ["GET", "v1", "round", _] => {
+            let status = match play {
+                Some(play) => Status::Open {
+                    header: header.clone(),
+                    stage: play.round.stage(),
+                    waiting: vec![SITE],
+                },
+                None => Status::Finished {
+                    state: Digest::of(state),
+                },
+            };
+            Reply::cbor(codec::encode(&RoundView { version: 1, status }))
+        }
+        ["GET", "v1", "rounds", "0", part, ..] => {
+            let round = &play.as_ref().expect("a round is open").round;
+            Reply::cbor(match *part {
+                "adverts" => codec::encode(&round.adverts().unwrap()),
+                "shares" => codec::encode(&round.inbox(SITE).unwrap()),
+                "survivors" => codec::encode(&round.survivors().unwrap()),
+                "statements" => codec::encode(&round.statements().unwrap()),
+                other => panic!("{other}"),
+            })
+        }
+        ["POST", "v1", "rounds", "0", stage] => take(play, stage.parse().unwrap(), &asked.body),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Takes this site's message, lets the other sites send theirs, and ends the stage.
+fn take(play: &mut Option<Play<'static>>, stage: Stage, body: &[u8]) -> Reply {
+    let accepted = Reply::Answer(204, "", Vec::new());
+    let Some(open) = play else {
+        return Reply::problem(410, "round-over");
+    };
+    let signed: Signed = codec::decode(body).unwrap();
+    if open.round.accept(stage, signed).is_err() {
+        return Reply::problem(403, "bad-signature");
+    }
+    if open.round.stage() != stage {
+        return accepted;
+    }
+    for other in open.round.missing() {
+        let message = open.message(other).unwrap();
+        open.round.accept(stage, message).unwrap();
+    }
+    if stage == Stage::Unmask {
+        *play = None
+    } else {
+        open.next_stage()
+    }
+    accepted
+}
+
+fn begun(kit: &'static TestStudy, header: &Header) -> Play<'static> {
+    let vector = vec![3; kit.study.layout(header.purpose).length()];
+    if header.study != kit.study.digest() {
+        // Another study's header: no round of this one begins with it, and nobody gets that far.
+        return begun(
+            kit,
+            &Header {
+                study: kit.study.digest(),
+                ..header.clone()
+            },
+        );
+    }
+    Play::new(kit, header, &vec![vector; 3])
+}
+
+/// What this site sends in the round.
+fn rehearsed(kit: &'static TestStudy, header: &Header) -> Vec<Vec<u8>> {
+    let mut play = begun(kit, header);
+    let mut bodies = Vec::new();
+    for stage in Stage::ALL {
+        for site in play.round.missing() {
+            let message = play.message(site).unwrap();
+            if site == SITE {
+                bodies.push(message.body.to_vec());
+            }
+            play.round.accept(stage, message).unwrap();
+        }
+        if stage != Stage::Unmask {
+            let bytes = play.round.to_bytes();
+            play.round = AnyRound::from_bytes(kit.aggregator(), &bytes).unwrap();
+            play.next_stage();
+        }
+    }
+    bodies
+}
+
+/// The identity that testkit gives to site 0.
+fn identity() -> protocol::identity::Identity {
+    protocol::identity::Identity::from_seed(&Digest::of(b"identity of site 0").0)
+}
+
+/// A module that gives `bodies` to the requests of the five stages, and has no work to do.
+fn tape(bodies: &[Vec<u8>]) -> Sandbox {
+    let done = codec::encode(&Response::Progress(Progress { done: 0, total: 0 }));
+    let sends = bodies
+        .iter()
+        .map(|body| codec::encode(&Response::Send(body.clone().into())));
+    // Requests 2 and 3 are open and work, 4 to 8 the stages.
+    let answers: Vec<Vec<u8>> = [done.clone(), done].into_iter().chain(sends).collect();
+    let (mut table, mut data, mut at) = (Vec::new(), Vec::new(), 4_096_u32);
+    for answer in &answers {
+        let length = u32::try_from(answer.len()).unwrap();
+        table.extend([at.to_le_bytes(), length.to_le_bytes()].concat());
+        data.extend(answer);
+        at += length;
+    }
+    let escaped =
+        |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("\\{byte:02x}")).collect() };
+    let text = format!(
+        r#"(module
+            (memory (export "memory") 64)
+            (data (i32.const 16) "{}")
+            (data (i32.const 4096) "{}")
+            (func (export "__wbindgen_malloc") (param i32 i32) (result i32) (i32.const 1048576))
+            (func (export "__wbindgen_free") (param i32 i32 i32))
+            (func (export "handle") (param $at i32) (param i32) (result i32 i32)
+                (local $entry i32)
+                (local.set $entry (i32.mul (i32.const 8) (i32.load8_u offset=1 (local.get $at))))
+                (i32.load (local.get $entry))
+                (i32.load offset=4 (local.get $entry)))
+            (func (export "panic_message") (result i32 i32) (i32.const 0) (i32.const 0)))"#,
+        escaped(&table),
+        escaped(&data)
+    );
+    let allowance = Allowance {
+        memory_mib: 16,
+        request_seconds: 10,
+    };
+    Sandbox::load(&wat::parse_str(text).unwrap(), allowance).unwrap()
+}

@@ -1,0 +1,105 @@
+//! A small HTTP server for tests: one thread, one answer a request.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// What a client asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Method and path.
+    pub line: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What the server does.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Answers with this status, type and body.
+    Answer(u16, &'static str, Vec<u8>),
+    /// Closes the connection without a word.
+    HangUp,
+}
+
+impl Reply {
+    /// A CBOR body.
+    pub fn cbor(body: Vec<u8>) -> Self {
+        Self::Answer(200, "application/cbor", body)
+    }
+
+    /// A problem of this kind.
+    pub fn problem(status: u16, kind: &str) -> Self {
+        let body = format!(
+            r#"{{"type":"urn:wardround:problem:{kind}","title":"not now","status":{status},"detail":"because"}}"#
+        );
+        Self::Answer(status, "application/problem+json", body.into_bytes())
+    }
+}
+
+/// A server on loopback, for as long as the test runs.
+#[derive(Debug)]
+pub struct Server {
+    /// Its base URL.
+    pub url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Server {
+    /// Answers each request by what `reply` says.
+    pub fn start(mut reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Some(request) = read(&stream) else {
+                    continue;
+                };
+                log.lock().unwrap().push(request.clone());
+                write(stream, reply(&request));
+            }
+        });
+        Self { url, asked }
+    }
+
+    /// All requests so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn read(stream: &TcpStream) -> Option<Asked> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first).ok()?;
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        if header.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let line = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
+    Some(Asked { line, body })
+}
+
+fn write(mut stream: TcpStream, reply: Reply) {
+    let Reply::Answer(status, kind, body) = reply else {
+        return;
+    };
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(&body));
+}
