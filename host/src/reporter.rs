@@ -94,11 +94,16 @@ impl Reporter {
 
     /// The run is over.
     pub fn done(&self, text: &str) {
+        self.clear();
+        self.note(text);
+    }
+
+    /// Takes the bars away.
+    pub fn clear(&self) {
         if let Self::Bars(bars) = self {
             bars.work.finish_and_clear();
             bars.rounds.finish_and_clear();
         }
-        self.note(text);
     }
 }
 

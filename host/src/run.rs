@@ -6,7 +6,7 @@
 //!   └───────────────────────────────────────────────────────────┘
 //! ```
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::api::{RoundView, Stage, Status};
 use protocol::codec::{self, DecodeError};
@@ -82,7 +82,12 @@ impl<'a> Run<'a> {
     pub fn to_the_end(mut self) -> Result<(Digest, Vec<u8>), RunError> {
         let mut seen = 0;
         loop {
+            let asked = Instant::now();
             let RoundView { version, status } = self.aggregator.view(seen, POLL)?;
+            if version == seen && asked.elapsed() < LULL {
+                // An aggregator that does not hold polls is not to be asked without pause.
+                std::thread::sleep(LULL);
+            }
             seen = version;
             match status {
                 Status::Finished { state } => return Ok((state, self.aggregator.state(state)?)),
@@ -363,3 +368,5 @@ fn check(study: &Study, header: &Header, state: &[u8]) -> Result<(), RunError> {
 
 /// How long the aggregator may hold a poll: proxies cut connections that are silent for a minute.
 const POLL: Duration = Duration::from_secs(25);
+/// The least time between two polls without news.
+const LULL: Duration = Duration::from_millis(500);

@@ -115,6 +115,7 @@ fn seal(unsealed: &Path) -> Result<(Vec<u8>, String)> {
     let mut output = bindgen.generate_output().context("wasm-bindgen refused the module")?;
     let module = output.wasm_mut();
     close_imports(module)?;
+    keep_the_door(module);
     let custom: Vec<_> = module.customs.iter().map(|(id, _)| id).collect();
     for id in custom {
         module.customs.delete(id);
@@ -125,26 +126,60 @@ fn seal(unsealed: &Path) -> Result<(Vec<u8>, String)> {
     Ok((wasm, output.js().to_owned()))
 }
 
-/// Replaces the one import that wasm-bindgen always leaves by a function that does nothing.
+/// Replaces the two imports that wasm-bindgen may leave by functions of the module's own.
 fn close_imports(module: &mut walrus::Module) -> Result<()> {
-    let mut unknown = Vec::new();
     let mut closable = Vec::new();
+    let mut unknown = Vec::new();
     for import in module.imports.iter() {
-        match import.kind {
-            // It would fill a table of JavaScript values; the door passes bytes alone.
-            ImportKind::Function(function) if import.name == "__wbindgen_init_externref_table" => {
-                closable.push(function);
-            }
+        match (&import.kind, Replacement::of(&import.name)) {
+            (ImportKind::Function(function), Some(replacement)) => closable.push((*function, replacement)),
             _ => unknown.push(format!("{}.{}", import.module, import.name)),
         }
     }
     if !unknown.is_empty() {
         bail!("the module would import {}: a dependency reaches outside of the sandbox", unknown.join(", "));
     }
-    for function in closable {
-        module.replace_imported_func(function, |_| {})?;
+    for (function, replacement) in closable {
+        module.replace_imported_func(function, |(body, _)| match replacement {
+            Replacement::Nothing => {}
+            Replacement::Trap => {
+                body.unreachable();
+            }
+        })?;
     }
     Ok(())
+}
+
+/// What a function of the module's own does in place of an imported one.
+#[derive(Clone, Copy)]
+enum Replacement {
+    /// Nothing.
+    Nothing,
+    /// Traps.
+    Trap,
+}
+
+impl Replacement {
+    fn of(import: &str) -> Option<Self> {
+        if import == "__wbindgen_init_externref_table" {
+            // It would fill a table of JavaScript values; the door passes bytes alone.
+            Some(Self::Nothing)
+        } else if import.starts_with("__wbg___wbindgen_throw_") {
+            // It would throw a JavaScript error; a trap ends the instance as surely.
+            Some(Self::Trap)
+        } else {
+            None
+        }
+    }
+}
+
+/// Takes away what neither the host nor the glue calls.
+fn keep_the_door(module: &mut walrus::Module) {
+    let door = |name: &str| matches!(name, "memory" | "handle" | "panic_message") || name.starts_with("__wbindgen_");
+    let others: Vec<_> = module.exports.iter().filter(|export| !door(&export.name)).map(|export| export.id()).collect();
+    for export in others {
+        module.exports.delete(export);
+    }
 }
 
 /// Reads the finished bytes once more: what counts is what is shipped.

@@ -39,11 +39,11 @@ pub(crate) struct Bench {
     pub(crate) restarts: Restarts,
 }
 
-/// Whether the service is killed after each request.
+/// Whether the service is killed after each request that could change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Restarts {
     Never,
-    AfterEachRequest,
+    AfterEachPost,
 }
 
 /// An answer.
@@ -136,6 +136,7 @@ impl Bench {
     }
 
     pub(crate) async fn request(&mut self, method: Method, path: &str, body: Vec<u8>) -> Answer {
+        let changes = method == Method::POST;
         let request = Request::builder()
             .method(method)
             .uri(format!("/v1/{path}"))
@@ -154,7 +155,7 @@ impl Bench {
             .await
             .unwrap()
             .to_vec();
-        if self.restarts == Restarts::AfterEachRequest {
+        if changes && self.restarts == Restarts::AfterEachPost {
             self.kill();
         }
         Answer {

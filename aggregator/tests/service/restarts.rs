@@ -20,14 +20,15 @@ async fn run(draft: &Draft, gone: &Gone, restarts: Restarts) -> Progress {
 }
 
 #[tokio::test]
-async fn a_service_that_is_killed_after_each_request_comes_to_the_same_model() {
+async fn a_service_that_is_killed_after_each_message_comes_to_the_same_model() {
     let draft = Draft {
         normalisation: "shared",
+        rounds: 1,
         ..draft()
     };
     for gone in [Gone::new(), Gone::from([(SiteId(2), Stage::Mask)])] {
         let steady = run(&draft, &gone, Restarts::Never).await;
-        let killed = run(&draft, &gone, Restarts::AfterEachRequest).await;
+        let killed = run(&draft, &gone, Restarts::AfterEachPost).await;
         assert!(steady.model.is_some());
         assert_eq!(killed, steady);
     }

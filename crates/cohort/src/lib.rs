@@ -28,6 +28,7 @@ mod patients;
 mod prepare;
 mod slots;
 mod split;
+mod values;
 
 pub use bad_row::{BadRow, Problem, Quoted};
 pub use error::{CohortError, ColumnProblem};

@@ -65,7 +65,7 @@ pub enum NormaliseError {
 }
 
 impl Normaliser {
-    /// Normalises by one pair of moments a feature: [`reference`], or what the sites share.
+    /// Normalises by one pair of moments a feature: [`reference()`], or what the sites share.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 //! Every kind of row and file that cannot be used: what is said, and what is left when such rows are dropped.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 mod support;
 
 use cohort::prepare;
@@ -289,7 +291,7 @@ fn files_that_cannot_be_used_at_all_are_refused_in_either_mode() {
         ),
         (
             vec![
-                labels.clone(),
+                labels,
                 events_of("subject_id:i64 time:us code:text numeric_value:text", {
                     let mut row = good.clone();
                     row[3] = cell::text("60");

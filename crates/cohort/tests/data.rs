@@ -2,6 +2,8 @@
 //!
 //! The data is not part of the repository; where it is absent, the tests say so and pass.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! Bytes that are no file of ours: refused, or read as something, but never a panic and never without bound.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 mod support;
 
 use cohort::{DecodeError, Patients, prepare};
@@ -31,7 +33,7 @@ fn cohort() -> Cohort {
 
 /// Files as our writer leaves them.
 fn files() -> [File; 3] {
-    files_with(WriterProperties::builder().set_compression(Compression::SNAPPY))
+    files_with(&WriterProperties::builder().set_compression(Compression::SNAPPY))
 }
 
 /// The ways to write a file that differ in what the reader runs through.
@@ -40,18 +42,18 @@ fn variants() -> Vec<[File; 3]> {
     let version_2 = || WriterProperties::builder().set_writer_version(WriterVersion::PARQUET_2_0);
     vec![
         files(),
-        files_with(WriterProperties::builder()),
-        files_with(plain()),
-        files_with(version_2()),
+        files_with(&WriterProperties::builder()),
+        files_with(&plain()),
+        files_with(&version_2()),
         files_with(
-            version_2()
+            &version_2()
                 .set_dictionary_enabled(false)
                 .set_encoding(Encoding::PLAIN),
         ),
     ]
 }
 
-fn files_with(properties: WriterPropertiesBuilder) -> [File; 3] {
+fn files_with(properties: &WriterPropertiesBuilder) -> [File; 3] {
     let codes = ["HR", "CT"].iter().cycle();
     let rows: Vec<_> = (0..50)
         .zip(codes)
@@ -65,7 +67,17 @@ fn files_with(properties: WriterPropertiesBuilder) -> [File; 3] {
         })
         .collect();
     let labels: Vec<_> = (0..5)
-        .map(|row| vec![cell::int(row), cell::time(1_000), cell::bool(row % 2 == 0)])
+        .map(|row| {
+            vec![
+                cell::int(row),
+                cell::time(1_000),
+                if row % 2 == 0 {
+                    cell::yes()
+                } else {
+                    cell::no()
+                },
+            ]
+        })
         .collect();
     let splits: Vec<_> = (0..5)
         .map(|row| vec![cell::int(row), cell::text("train")])

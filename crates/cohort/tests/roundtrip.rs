@@ -78,8 +78,12 @@ fn files(events: &[Event], prediction: Timestamp) -> [File; 3] {
             event.value,
         );
     }
-    for (subject, split) in (0..).zip([Split::Train, Split::Tuning, Split::HeldOut]) {
-        labels.push(subject, prediction, u32::try_from(subject).unwrap());
+    for ((subject, class), split) in
+        (0..)
+            .zip(0..)
+            .zip([Split::Train, Split::Tuning, Split::HeldOut])
+    {
+        labels.push(subject, prediction, class);
         splits.push(subject, split);
     }
     let file = |name: &str, role, bytes: Vec<u8>| File {

@@ -11,7 +11,7 @@ use protocol::study::{
 };
 use study::{Patients, cohort, modality};
 
-const PATIENTS: usize = 600;
+const PATIENTS: usize = 1000;
 
 fn task() -> Cohort {
     let series = Shape::Series {
@@ -112,7 +112,7 @@ fn linear_models_learn_trends_and_values() {
 fn transformers_learn_trends_and_values() {
     for head in [Head::Softmax, Head::Ordinal] {
         let architecture = Architecture::Transformer {
-            width: 16,
+            width: 8,
             heads: 2,
             layers: 2,
             feed_forward: 16,
@@ -125,12 +125,12 @@ fn transformers_learn_trends_and_values() {
             parameters: 0,
         };
         let adam = Optimizer::Adam {
-            rate: 0.02,
+            rate: 0.01,
             beta1: 0.9,
             beta2: 0.99,
             tau: 1e-6,
         };
         let accuracy = accuracy(&model, adam, 60);
-        assert!(accuracy > 0.85, "{head:?} {accuracy}");
+        assert!(accuracy > 0.8, "{head:?} {accuracy}");
     }
 }

@@ -251,3 +251,30 @@ const BYTES32_LENGTH: usize = 2 + 32;
 const SITE_LENGTH: usize = 3;
 /// The most bytes that CBOR takes for the length of an array or of bytes.
 const HEAD_LENGTH: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Purpose;
+
+    #[test]
+    fn a_signature_is_over_the_bytes_that_are_documented() {
+        let header = Header {
+            study: Digest([1; 32]),
+            number: 2,
+            purpose: Purpose::Train,
+            state: Digest([3; 32]),
+        };
+        // CBOR by hand: an array of a string of 32 bytes, 2, the index of the purpose, and 32 bytes.
+        let encoded = [&[0x84, 0x58, 32][..], &[1; 32], &[2, 1, 0x58, 32], &[3; 32]].concat();
+        assert_eq!(header.digest(), Digest::of(&encoded));
+
+        let bytes = Signed::bytes_to_sign(&header, Stage::Agree, SiteId(0x0102), b"body");
+        let (context, rest) = bytes.split_at(19);
+        assert_eq!(context, b"wardround/1 message");
+        let (round, rest) = rest.split_at(32);
+        assert_eq!(round, header.digest().0);
+        assert_eq!(rest[..3], [3, 1, 2]);
+        assert_eq!(rest[3..], Digest::of(b"body").0);
+    }
+}

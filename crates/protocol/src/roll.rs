@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
+use zeroize::Zeroizing;
 
 use crate::agreement::{self, Secret, WeakKey};
 use crate::id::{AgreementKey, Digest, Header, SiteId};
@@ -91,9 +92,10 @@ impl Binding {
         theirs: &AgreementKey,
         from: SiteId,
         to: SiteId,
-    ) -> Result<[u8; 32], WeakKey> {
+    ) -> Result<Zeroizing<[u8; 32]>, WeakKey> {
         let agreed = mine.agree(theirs)?;
-        Ok(expand(SHARE_SALT, agreed.bytes(), &[&self.route(from, to)]))
+        let key = expand(SHARE_SALT, agreed.bytes(), &[&self.route(from, to)]);
+        Ok(Zeroizing::new(key))
     }
 
     /// What the encryption of a bundle binds beside its text: round, roll, sender and recipient.

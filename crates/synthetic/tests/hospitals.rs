@@ -1,5 +1,7 @@
 //! Hospitals as a site would read them.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 use cohort::{Patients, Slots, prepare};
 use protocol::door::{BadRows, File, Report, Role};
 use protocol::id::Digest;

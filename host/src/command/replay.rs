@@ -55,7 +55,7 @@ impl Replay {
             &journal,
             &mut progress,
         )?;
-        reporter.done("");
+        reporter.clear();
         for comparison in &comparisons {
             let verdict = if comparison.is_identical() {
                 "identical"

@@ -5,17 +5,19 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use host::durable;
+use synthetic::Settings;
 
 /// Writes made-up hospitals as MEDS files, to try everything with
 #[derive(Args, Debug)]
 pub(crate) struct Synth {
-    /// Hospitals
+    /// Hospitals, 3 to 100
     #[arg(long, default_value_t = 3)]
-    hospitals: u16,
-    /// Patients of each hospital
+    hospitals: u32,
+    /// Patients of each hospital, 5 to 100000
     #[arg(long, default_value_t = 1_000)]
     patients: u32,
-    /// Months of history of each patient
+    /// Months of history of each patient, 6 to 12, each of four weeks
     #[arg(long, default_value_t = 6)]
     months: u32,
     /// The same seed gives the same files
@@ -28,7 +30,30 @@ pub(crate) struct Synth {
 
 impl Synth {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
-        writeln!(out, "TBD")?;
+        let settings = Settings::new(self.hospitals, self.patients, self.months, self.seed)?;
+        let mut best = 0.0;
+        for hospital in synthetic::synthesise(settings) {
+            let folder = self.out.join(&hospital.name);
+            durable::create_folder(&folder)?;
+            for (name, bytes) in [
+                ("events.parquet", &hospital.events),
+                ("labels.parquet", &hospital.labels),
+                ("splits.parquet", &hospital.splits),
+            ] {
+                durable::replace(&folder.join(name), bytes)?;
+            }
+            let [low, medium, high] = hospital.classes;
+            writeln!(
+                out,
+                "{}: {low} low, {medium} medium, {high} high  {}",
+                hospital.name,
+                folder.display()
+            )?;
+            best += hospital.best_accuracy;
+        }
+        // All hospitals have as many patients, so the mean over hospitals is that over patients.
+        let best = best / f64::from(self.hospitals);
+        writeln!(out, "best possible accuracy {best:.4}")?;
         Ok(())
     }
 }

@@ -3,7 +3,8 @@
 #![allow(
     dead_code,
     clippy::cast_possible_truncation,
-    reason = "each test file uses its own part"
+    clippy::unwrap_used,
+    reason = "shared by tests, each of which uses its own part"
 )]
 
 use std::sync::Arc;
@@ -85,8 +86,12 @@ pub(crate) mod cell {
         Some(Value::Float(value))
     }
 
-    pub(crate) fn bool(value: bool) -> Cell {
-        Some(Value::Bool(value))
+    pub(crate) fn yes() -> Cell {
+        Some(Value::Bool(true))
+    }
+
+    pub(crate) fn no() -> Cell {
+        Some(Value::Bool(false))
     }
 
     pub(crate) fn text(value: &str) -> Cell {

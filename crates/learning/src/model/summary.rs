@@ -40,14 +40,10 @@ impl Summarizer {
         for (values, missing) in batch.rows(self.slots) {
             for input in &self.inputs {
                 let range = input.offset..input.offset + input.bins * input.features;
-                let series = Series {
-                    input,
-                    values: &values[range.clone()],
-                    missing: &missing[range],
-                };
-                features.extend((0..input.features).map(|feature| series.mean(feature)));
+                let sums = sums(input, &values[range.clone()], &missing[range]);
+                features.extend(sums.iter().map(Sums::mean));
                 if self.summary == Summary::MeanAndTrend && input.kind != Kind::Static {
-                    features.extend((0..input.features).map(|feature| series.trend(feature)));
+                    features.extend(sums.iter().map(Sums::trend));
                 }
             }
         }
@@ -55,58 +51,53 @@ impl Summarizer {
     }
 }
 
-/// One patient's values of one modality, `[bins, features]`.
-struct Series<'a> {
-    input: &'a Input,
-    values: &'a [f32],
-    missing: &'a [f32],
+/// Sums over the bins of one patient that hold a value of one feature.
+///
+/// Time runs from -½ at the start of the history to ½ at its end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    count: f64,
+    time: f64,
+    value: f64,
+    time_squared: f64,
+    time_value: f64,
 }
 
-impl Series<'_> {
-    /// Time and value of the bins that hold one; time runs from -½ at the start of the history to ½ at its end.
-    #[expect(clippy::cast_precision_loss, reason = "bins are far below 2^52")]
-    fn observed(&self, feature: usize) -> impl Iterator<Item = (f64, f64)> {
-        let bins = self.input.bins as f64;
-        (0..self.input.bins).filter_map(move |bin| {
-            let place = bin * self.input.features + feature;
-            let value = f64::from(known(self.values[place], self.missing[place]));
-            (self.missing[place] <= 0.0).then(|| ((bin as f64 + 0.5) / bins - 0.5, value))
-        })
+/// The sums of each feature of one patient's `[bins, features]`.
+#[expect(clippy::cast_precision_loss, reason = "bins are far below 2^52")]
+fn sums(input: &Input, values: &[f32], missing: &[f32]) -> Vec<Sums> {
+    let mut sums = vec![Sums::default(); input.features];
+    let bins = values.chunks_exact(input.features).zip(missing.chunks_exact(input.features));
+    for (bin, (values, missing)) in bins.enumerate() {
+        let time = (bin as f64 + 0.5) / input.bins as f64 - 0.5;
+        for (sums, (value, missing)) in sums.iter_mut().zip(values.iter().zip(missing)) {
+            let value = f64::from(known(*value, *missing));
+            let here = 1.0 - f64::from(*missing);
+            sums.count += here;
+            sums.time += here * time;
+            sums.value += value;
+            sums.time_squared += here * time * time;
+            sums.time_value += value * time;
+        }
     }
+    sums
+}
 
+impl Sums {
     /// The mean of the bins that hold a value; 0, the population's mean, where none does.
-    fn mean(&self, feature: usize) -> f32 {
-        let (_, mean, _) = self.centre(feature);
-        narrow(mean)
+    fn mean(&self) -> f32 {
+        narrow(self.value / self.count.max(1.0))
     }
 
     /// The slope of the least-squares line over the bins that hold a value, as the change over the whole history in
     /// standard deviations; 0 where fewer than two do.
     ///
     /// The slope is shrunk as [`SHRINKAGE`] says, so that two values close in time do not make a wild one.
-    fn trend(&self, feature: usize) -> f32 {
-        let (time, mean, _) = self.centre(feature);
-        let (mut with, mut spread) = (0.0, 0.0);
-        for (at, value) in self.observed(feature) {
-            with += (at - time) * (value - mean);
-            spread += (at - time) * (at - time);
-        }
+    fn trend(&self) -> f32 {
+        let count = self.count.max(1.0);
+        let with = self.time_value - self.time * self.value / count;
+        let spread = self.time_squared - self.time * self.time / count;
         narrow(with / (spread + SHRINKAGE))
-    }
-
-    /// Mean time and mean value of the bins that hold a value, and their number.
-    fn centre(&self, feature: usize) -> (f64, f64, f64) {
-        let (mut time, mut sum, mut count) = (0.0, 0.0, 0.0);
-        for (at, value) in self.observed(feature) {
-            time += at;
-            sum += value;
-            count += 1.0;
-        }
-        if count > 0.0 {
-            (time / count, sum / count, count)
-        } else {
-            (0.0, 0.0, 0.0)
-        }
     }
 }
 

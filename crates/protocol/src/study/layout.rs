@@ -212,9 +212,11 @@ impl Plain {
         };
         let sensitivity = match self.kind {
             Kind::Counts => self.sensitivity,
-            Kind::Reals => {
-                rounding::rounded_sensitivity(self.sensitivity * FLOAT_MARGIN, self.grid, self.length)
-            }
+            Kind::Reals => rounding::rounded_sensitivity(
+                self.sensitivity * FLOAT_MARGIN,
+                self.grid,
+                self.length,
+            ),
         };
         let honest = NonZeroU16::new(manifest.privacy.honest_survivors)
             .ok_or_else(|| refused("no site is promised to survive".to_owned()))?;

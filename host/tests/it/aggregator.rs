@@ -1,17 +1,15 @@
 //! The client of the aggregator's service, against a server that misbehaves.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::server::{Reply, Server};
 use host::aggregator::{Aggregator, AggregatorError, Delivery};
 use host::retry::Patience;
 use protocol::api::{RoundView, Stage, Status};
 use protocol::codec;
 use protocol::id::Digest;
-use support::{Reply, Server};
 
 const QUICK: Patience = Patience {
     first: Duration::from_millis(2),

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 
 /// What a client asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Method and path.
-    pub line: String,
+    pub(crate) line: String,
     /// The body.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What the server does.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// Answers with this status, type and body.
     Answer(u16, &'static str, Vec<u8>),
     /// Closes the connection without a word.
@@ -24,12 +24,12 @@ pub enum Reply {
 
 impl Reply {
     /// A CBOR body.
-    pub fn cbor(body: Vec<u8>) -> Self {
+    pub(crate) fn cbor(body: Vec<u8>) -> Self {
         Self::Answer(200, "application/cbor", body)
     }
 
     /// A problem of this kind.
-    pub fn problem(status: u16, kind: &str) -> Self {
+    pub(crate) fn problem(status: u16, kind: &str) -> Self {
         let body = format!(
             r#"{{"type":"urn:wardround:problem:{kind}","title":"not now","status":{status},"detail":"because"}}"#
         );
@@ -39,15 +39,15 @@ impl Reply {
 
 /// A server on loopback, for as long as the test runs.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     /// Its base URL.
-    pub url: String,
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
     /// Answers each request by what `reply` says.
-    pub fn start(mut reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
+    pub(crate) fn start(mut reply: impl FnMut(&Asked) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -65,7 +65,7 @@ impl Server {
     }
 
     /// All requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -1,0 +1,10 @@
+//! The host from outside: its command line, its client of the aggregator, and whole rounds.
+
+#[cfg(test)]
+mod aggregator;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod run;
+#[cfg(test)]
+mod server;
