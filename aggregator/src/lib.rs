@@ -16,7 +16,6 @@
 mod app;
 mod clock;
 mod limits;
-mod moments;
 mod problem;
 pub mod rounds;
 mod routes;

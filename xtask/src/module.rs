@@ -12,7 +12,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use walrus::ImportKind;
+use walrus::ir::Visitor;
+use walrus::{ImportKind, RefType, TableId};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::setup::{self, WasmTarget};
@@ -116,6 +117,7 @@ fn seal(unsealed: &Path) -> Result<(Vec<u8>, String)> {
     let module = output.wasm_mut();
     close_imports(module)?;
     keep_the_door(module);
+    drop_javascript_values(module);
     let custom: Vec<_> = module.customs.iter().map(|(id, _)| id).collect();
     for id in custom {
         module.customs.delete(id);
@@ -173,9 +175,38 @@ impl Replacement {
     }
 }
 
+/// Makes the functions that handle JavaScript values trap: the door passes bytes alone, so there are none. Their table
+/// goes with them, and the module needs no reference types.
+fn drop_javascript_values(module: &mut walrus::Module) {
+    let values: Vec<TableId> =
+        module.tables.iter().filter(|table| table.element_ty == RefType::EXTERNREF).map(walrus::Table::id).collect();
+    for (_, function) in module.funcs.iter_local_mut() {
+        let mut tables = TablesUsed::default();
+        walrus::ir::dfs_in_order(&mut tables, function, function.entry_block());
+        if tables.0.iter().any(|table| values.contains(table)) {
+            let entry = function.entry_block();
+            let body = &mut function.block_mut(entry).instrs;
+            body.clear();
+            body.push((walrus::ir::Unreachable {}.into(), walrus::ir::InstrLocId::default()));
+        }
+    }
+}
+
+/// The tables that a function's instructions name.
+#[derive(Default)]
+struct TablesUsed(Vec<TableId>);
+
+impl<'module> Visitor<'module> for TablesUsed {
+    fn visit_table_id(&mut self, table: &TableId) {
+        self.0.push(*table);
+    }
+}
+
 /// Takes away what neither the host nor the glue calls.
 fn keep_the_door(module: &mut walrus::Module) {
-    let door = |name: &str| matches!(name, "memory" | "handle" | "panic_message") || name.starts_with("__wbindgen_");
+    let door = |name: &str| {
+        matches!(name, "memory" | "handle" | "panic_message" | "__wbindgen_malloc" | "__wbindgen_free" | "__wbindgen_start")
+    };
     let others: Vec<_> = module.exports.iter().filter(|export| !door(&export.name)).map(|export| export.id()).collect();
     for export in others {
         module.exports.delete(export);

@@ -28,12 +28,11 @@ use minicbor::{Decode, Encode};
 use protocol::api::Metrics;
 use protocol::door::{Moments, State};
 use protocol::id::{Digest, Purpose, SiteId};
-use protocol::study::{SectionName, Study};
+use protocol::study::{SectionName, Study, moments_from_sum};
 
 use super::error::Fault;
 use super::patients::PatientCount;
 use super::sum::RealSum;
-use crate::moments;
 
 /// Where a study stands between its rounds.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -207,7 +206,7 @@ impl Course {
     pub fn finish_round(&mut self, study: &Study, sum: &RealSum) -> Result<Figures, Fault> {
         let figures = match sum.purpose() {
             Purpose::Moments => {
-                self.normalisation = moments::normalisation(
+                self.normalisation = moments_from_sum(
                     &study.manifest().cohort,
                     sum.section(SectionName::Moments),
                 );

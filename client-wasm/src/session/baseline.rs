@@ -7,7 +7,7 @@ use cohort::{Normaliser, Patients};
 use learning::model::Network;
 use learning::optimizer::ServerOptimizer;
 use protocol::door::{self, Progress, Split, State};
-use protocol::study::{Normalisation, Study};
+use protocol::study::{Normalisation, Study, moments_from_sum};
 
 use super::error::SessionError;
 use super::inputs::{Inputs, network, rows};
@@ -42,7 +42,7 @@ impl Baseline {
             Normalisation::Reference => (reference, Vec::new()),
             Normalisation::Shared => {
                 let sums = cohort::moment_vector(&patients, &manifest.cohort);
-                let moments = cohort::moments_from_sum(&manifest.cohort, &sums);
+                let moments = moments_from_sum(&manifest.cohort, &sums);
                 (moments.clone(), moments)
             }
         };

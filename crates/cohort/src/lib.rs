@@ -32,7 +32,7 @@ mod values;
 
 pub use bad_row::{BadRow, Problem, Quoted};
 pub use error::{CohortError, ColumnProblem};
-pub use moments::{moment_vector, moments_from_sum};
+pub use moments::moment_vector;
 pub use normalise::{Batch, NormaliseError, Normaliser, reference};
 pub use patients::{DecodeError, Patients, PoolError};
 pub use prepare::prepare;

@@ -8,7 +8,7 @@
 //! for each feature: [patients with a value, Σ m, Σ m²]     m = 2·(mean − low) / (high − low) − 1
 //! ```
 
-use protocol::door::{Moments, Split};
+use protocol::door::Split;
 use protocol::study::{Cohort, Feature};
 
 use crate::patients::Patients;
@@ -16,12 +16,6 @@ use crate::slots::Slots;
 
 /// Entries of a feature: count, sum, sum of squares.
 const ENTRIES: usize = 3;
-
-/// With fewer patients than this, a feature keeps its reference moments: noise would say more than they do.
-const FEWEST: f64 = 8.0;
-
-/// The least standard deviation, as a share of the reference: noise could make it 0, and values infinite.
-const LEAST_SD: f64 = 0.25;
 
 /// What a site adds to the moments' sum: of its training patients, `[count, sum, sum of squares]` for each feature.
 ///
@@ -47,37 +41,6 @@ pub fn moment_vector(patients: &Patients, cohort: &Cohort) -> Vec<f64> {
         }
     }
     vector
-}
-
-/// The moments that the sum of all sites' vectors gives, noise and all: always finite, with a standard deviation
-/// above 0 (divided by n − 1). A feature with too few patients keeps its reference moments.
-#[must_use]
-pub fn moments_from_sum(cohort: &Cohort, sums: &[f64]) -> Vec<Moments> {
-    let mut entries = sums.chunks_exact(ENTRIES);
-    cohort
-        .features()
-        .map(|feature| from_entries(feature, entries.next().unwrap_or(&[0.0; 3])))
-        .collect()
-}
-
-fn from_entries(feature: &Feature, entries: &[f64]) -> Moments {
-    let reference = Moments {
-        mean: feature.mean,
-        sd: feature.sd,
-    };
-    let &[count, sum, squares] = entries else {
-        return reference;
-    };
-    if !(count >= FEWEST && sum.is_finite() && squares.is_finite()) {
-        return reference;
-    }
-    let mean = (sum / count).clamp(-1.0, 1.0);
-    let variance = ((squares - count * mean * mean) / (count - 1.0)).clamp(0.0, 2.0);
-    let half_range = (feature.high - feature.low) / 2.0;
-    Moments {
-        mean: feature.low + (mean + 1.0) * half_range,
-        sd: (variance.sqrt() * half_range).max(LEAST_SD * feature.sd),
-    }
 }
 
 /// The feature's plausible range as -1 to 1.

@@ -6,13 +6,13 @@ mod support;
 
 use cohort::meds::{Events, Labels, Splits, Timestamp};
 use cohort::{
-    NormaliseError, Normaliser, Patients, PoolError, Slots, moment_vector, moments_from_sum,
+    NormaliseError, Normaliser, Patients, PoolError, Slots, moment_vector,
     prepare, reference,
 };
 use minicbor::bytes::ByteVec;
 use protocol::door::{BadRows, File, Moments, Role, Split};
 use protocol::id::Digest;
-use protocol::study::{Cohort, Encoding, Shape};
+use protocol::study::{Cohort, Encoding, Shape, moments_from_sum};
 use support::{feature, modality, study};
 
 /// Two weeks of heart rate, and whether there was a scan.

@@ -15,7 +15,7 @@ use super::{Backend, ModelError};
 ///
 /// A batch is cut into chunks of this many from its first patient on; so results are the same, to the bit, however
 /// the caller cuts its patients, as long as it cuts at multiples of this number.
-pub const CHUNK: usize = 128;
+pub const CHUNK: usize = 32;
 
 /// A study's model without its weights, which are a flat vector: the blocks of [`Network::blocks`] one after the
 /// other.

@@ -67,7 +67,9 @@ struct Sums {
 #[expect(clippy::cast_precision_loss, reason = "bins are far below 2^52")]
 fn sums(input: &Input, values: &[f32], missing: &[f32]) -> Vec<Sums> {
     let mut sums = vec![Sums::default(); input.features];
-    let bins = values.chunks_exact(input.features).zip(missing.chunks_exact(input.features));
+    let bins = values
+        .chunks_exact(input.features)
+        .zip(missing.chunks_exact(input.features));
     for (bin, (values, missing)) in bins.enumerate() {
         let time = (bin as f64 + 0.5) / input.bins as f64 - 0.5;
         for (sums, (value, missing)) in sums.iter_mut().zip(values.iter().zip(missing)) {

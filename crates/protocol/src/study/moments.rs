@@ -1,7 +1,7 @@
 //! A normalisation that all sites share, from the sum of a round of moments.
 
-use protocol::door::Moments;
-use protocol::study::{Cohort, Feature};
+use super::{Cohort, Feature};
+use crate::door::Moments;
 
 /// Entries of a feature: patients with a value, sum, sum of squares.
 const ENTRIES: usize = 3;
@@ -18,11 +18,8 @@ const LEAST_SD: f64 = 0.25;
 /// `sums` has for each feature, in the study's order, the number of patients with a value, the sum, and the sum of
 /// squares of values that are mapped to -1 at the feature's low and 1 at its high. The standard deviation is that of a
 /// sample (n - 1). A feature with too few patients keeps its reference moments.
-///
-/// The same as `cohort::moments_from_sum`, by which a site normalises for its own comparison: a change to one is a
-/// change to both. It stands here as well because the aggregator does not link the code that reads patient data.
 #[must_use]
-pub(crate) fn normalisation(cohort: &Cohort, sums: &[f64]) -> Vec<Moments> {
+pub fn moments_from_sum(cohort: &Cohort, sums: &[f64]) -> Vec<Moments> {
     let mut sums = sums.chunks_exact(ENTRIES);
     cohort
         .features()
@@ -52,7 +49,7 @@ fn from_entries(feature: &Feature, entries: &[f64]) -> Moments {
 
 #[cfg(test)]
 mod tests {
-    use protocol::study::{Encoding, Modality, Normalisation, Shape, Split};
+    use crate::study::{Encoding, Modality, Normalisation, Shape, Split};
 
     use super::*;
 
@@ -99,7 +96,7 @@ mod tests {
 
     #[test]
     fn exact_sums_give_the_sample_mean_and_deviation() {
-        let moments = normalisation(
+        let moments = moments_from_sum(
             &cohort(),
             &sums(&[60.0, 70.0, 110.0, 60.0, 70.0, 110.0, 60.0, 100.0]),
         );
@@ -119,14 +116,14 @@ mod tests {
             &[f64::NAN, 0.0, 0.0],
             &[],
         ] {
-            assert_eq!(normalisation(&cohort(), sums), reference, "{sums:?}");
+            assert_eq!(moments_from_sum(&cohort(), sums), reference, "{sums:?}");
         }
     }
 
     #[test]
     fn noise_never_gives_a_deviation_of_nothing_or_infinity() {
         for squares in [-50.0, 0.0, 1e-9, 1e9] {
-            let moments = normalisation(&cohort(), &[100.0, -450.0, squares]);
+            let moments = moments_from_sum(&cohort(), &[100.0, -450.0, squares]);
             assert!((3.75..=150.0).contains(&moments[0].sd), "{squares}");
             assert!((moments[0].mean - 20.0).abs() < 1e-9);
         }
