@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::compiled::Compiled;
 use protocol::codec::{self, DecodeError};
 use protocol::door::{Refusal, Request, Response};
 use protocol::id::Digest;
@@ -51,12 +52,13 @@ impl Sandbox {
         bytes: &[u8],
         approved: Digest,
         allowance: Allowance,
+        compiled: &Compiled,
     ) -> Result<Self, SandboxError> {
         let got = Digest::of(bytes);
         if got != approved {
             return Err(SandboxError::OtherModule { got, approved });
         }
-        Self::load(bytes, allowance)
+        Self::load(bytes, allowance, compiled)
     }
 
     /// Compiles a module that nobody has to have approved: for work whose result stays at the site.
@@ -64,10 +66,15 @@ impl Sandbox {
     /// # Errors
     ///
     /// Bytes that are no module, a module that imports anything, and one without the door's exports.
-    pub fn load(bytes: &[u8], allowance: Allowance) -> Result<Self, SandboxError> {
-        let engine = engine()?;
-        let module =
-            Module::new(&engine, bytes).map_err(|error| SandboxError::NoModule(cause(&error)))?;
+    pub fn load(
+        bytes: &[u8],
+        allowance: Allowance,
+        compiled: &Compiled,
+    ) -> Result<Self, SandboxError> {
+        let (engine, digest) = (engine()?, Digest::of(bytes));
+        let module = compiled
+            .module(&engine, bytes, digest)
+            .map_err(|error| SandboxError::NoModule(cause(&error)))?;
         let imports: Vec<String> = module
             .imports()
             .map(|import| format!("{}.{}", import.module(), import.name()))
@@ -79,7 +86,7 @@ impl Sandbox {
         Ok(Self {
             engine,
             module,
-            digest: Digest::of(bytes),
+            digest,
             allowance,
             _ticker: ticker,
         })
@@ -131,8 +138,9 @@ impl Anatomy {
     /// # Errors
     ///
     /// Bytes that are no module.
-    pub fn of(bytes: &[u8]) -> Result<Self, SandboxError> {
-        let module = Module::new(&engine()?, bytes)
+    pub fn of(bytes: &[u8], compiled: &Compiled) -> Result<Self, SandboxError> {
+        let module = compiled
+            .module(&engine()?, bytes, Digest::of(bytes))
             .map_err(|error| SandboxError::NoModule(cause(&error)))?;
         Ok(Self {
             digest: Digest::of(bytes),
@@ -547,7 +555,7 @@ mod tests {
     }
 
     fn ask(wasm: &[u8]) -> Result<Response, SandboxError> {
-        Sandbox::load(wasm, ALLOWANCE)?
+        Sandbox::load(wasm, ALLOWANCE, &Compiled::Anew)?
             .instance()?
             .ask(&Request::Advertise)
     }
@@ -565,7 +573,7 @@ mod tests {
         let request = Request::Describe(Describe {
             study: vec![7; 40].into(),
         });
-        let error = Sandbox::load(&echo, ALLOWANCE)
+        let error = Sandbox::load(&echo, ALLOWANCE, &Compiled::Anew)
             .unwrap()
             .instance()
             .unwrap()
@@ -577,19 +585,25 @@ mod tests {
     #[test]
     fn an_import_is_refused() {
         let wasm = wat::parse_str(r#"(module (import "env" "now" (func (result i64))))"#).unwrap();
-        let error = Sandbox::load(&wasm, ALLOWANCE).unwrap_err();
+        let error = Sandbox::load(&wasm, ALLOWANCE, &Compiled::Anew).unwrap_err();
         assert!(
             matches!(&error, SandboxError::Imports(names) if names == "env.now"),
             "{error}"
         );
-        assert_eq!(Anatomy::of(&wasm).unwrap().imports, ["env.now (function)"]);
+        assert_eq!(
+            Anatomy::of(&wasm, &Compiled::Anew).unwrap().imports,
+            ["env.now (function)"]
+        );
     }
 
     #[test]
     fn another_digest_is_refused() {
         let wasm = answering(&Response::Progress(Progress { done: 0, total: 0 }));
-        assert!(Sandbox::load_approved(&wasm, Digest::of(&wasm), ALLOWANCE).is_ok());
-        let error = Sandbox::load_approved(&wasm, Digest::of(b"other"), ALLOWANCE).unwrap_err();
+        assert!(
+            Sandbox::load_approved(&wasm, Digest::of(&wasm), ALLOWANCE, &Compiled::Anew).is_ok()
+        );
+        let error = Sandbox::load_approved(&wasm, Digest::of(b"other"), ALLOWANCE, &Compiled::Anew)
+            .unwrap_err();
         assert!(matches!(error, SandboxError::OtherModule { .. }), "{error}");
     }
 
@@ -606,7 +620,7 @@ mod tests {
         let error = ask(&module(grow, b"")).unwrap_err();
         assert!(matches!(error, SandboxError::Memory(4)), "{error}");
         let born_large = wat::parse_str(r#"(module (memory (export "memory") 1000))"#).unwrap();
-        let error = Sandbox::load(&born_large, ALLOWANCE)
+        let error = Sandbox::load(&born_large, ALLOWANCE, &Compiled::Anew)
             .unwrap()
             .instance()
             .unwrap_err();
@@ -615,7 +629,8 @@ mod tests {
 
     #[test]
     fn a_trap_gives_the_panics_message_and_ends_the_instance() {
-        let sandbox = Sandbox::load(&module("(unreachable)", b""), ALLOWANCE).unwrap();
+        let sandbox =
+            Sandbox::load(&module("(unreachable)", b""), ALLOWANCE, &Compiled::Anew).unwrap();
         let mut instance = sandbox.instance().unwrap();
         let error = instance.ask(&Request::Advertise).unwrap_err();
         assert!(
@@ -636,7 +651,10 @@ mod tests {
                 fatal,
             };
             let wasm = answering(&Response::Refused(refusal.clone()));
-            let mut instance = Sandbox::load(&wasm, ALLOWANCE).unwrap().instance().unwrap();
+            let mut instance = Sandbox::load(&wasm, ALLOWANCE, &Compiled::Anew)
+                .unwrap()
+                .instance()
+                .unwrap();
             for first in [true, false] {
                 let error = instance.ask(&Request::Advertise).unwrap_err();
                 if first || !gone {
@@ -660,7 +678,7 @@ mod tests {
     #[test]
     fn a_module_without_a_door_is_refused() {
         let wasm = wat::parse_str(r#"(module (memory (export "memory") 1))"#).unwrap();
-        let error = Sandbox::load(&wasm, ALLOWANCE)
+        let error = Sandbox::load(&wasm, ALLOWANCE, &Compiled::Anew)
             .unwrap()
             .instance()
             .unwrap_err();
@@ -674,7 +692,8 @@ mod tests {
     fn relaxed_simd_is_refused() {
         let text = "(module (func (param v128 v128 v128) (result v128) \
                     (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2))))";
-        let error = Sandbox::load(&wat::parse_str(text).unwrap(), ALLOWANCE).unwrap_err();
+        let error =
+            Sandbox::load(&wat::parse_str(text).unwrap(), ALLOWANCE, &Compiled::Anew).unwrap_err();
         assert!(matches!(error, SandboxError::NoModule(_)), "{error}");
     }
 
@@ -683,7 +702,7 @@ mod tests {
         // 0/0 with the sign flipped by the module's own arithmetic: the bits are always 0x7fc00000.
         let body = "(i32.store (i32.const 1028) (i32.reinterpret_f32 (f32.div (f32.const 0) (f32.const 0)))) \
                     (i32.const 1028) (i32.const 4)";
-        let sandbox = Sandbox::load(&module(body, b""), ALLOWANCE).unwrap();
+        let sandbox = Sandbox::load(&module(body, b""), ALLOWANCE, &Compiled::Anew).unwrap();
         let mut live = Live::start(&sandbox).unwrap();
         assert_eq!(
             live.call(b"", ALLOWANCE).unwrap(),

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+use std::fs;
+use std::path::Path;
+
 use cohort::{Patients, Slots, prepare};
 use protocol::door::{BadRows, File, Report, Role};
 use protocol::id::Digest;
+use protocol::study::{Cohort, Feature};
 use synthetic::{Hospital, Settings, best_accuracy, spec, synthesise};
 
 fn settings(seed: u64) -> Settings {
@@ -169,4 +173,39 @@ fn the_best_accuracy_is_that_of_the_hospitals() {
     let best = best_accuracy(settings);
     assert!((best - each.iter().sum::<f64>() / 3.0).abs() < 1e-12);
     assert!((0.84..0.91).contains(&best), "{best}");
+}
+
+#[test]
+fn the_drafts_of_studies_ask_for_what_is_made() {
+    let spec = spec(Settings::new(3, 5, 6, 1).unwrap());
+    for draft in ["readmission.toml", "readmission-transformer.toml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../studies")
+            .join(draft);
+        let study: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
+        let asked: Cohort = study["cohort"].clone().try_into().unwrap();
+        assert_eq!(asked.history_days, spec.history_days, "{draft}");
+        assert_eq!(asked.classes, spec.classes, "{draft}");
+        for (asked, made) in asked.modalities.iter().zip(&spec.modalities) {
+            for (asked, made) in asked.features.iter().zip(&made.features) {
+                let close = |one: f64, other: f64| (one - other).abs() < 1e-3;
+                assert!(
+                    close(asked.mean, made.mean) && close(asked.sd, made.sd),
+                    "{draft}: {}",
+                    asked.code
+                );
+                let same = Feature {
+                    mean: made.mean,
+                    sd: made.sd,
+                    ..asked.clone()
+                };
+                assert_eq!(same, *made, "{draft}");
+            }
+            assert_eq!(
+                (&asked.name, asked.shape, asked.features.len()),
+                (&made.name, made.shape, made.features.len())
+            );
+        }
+        assert_eq!(asked.modalities.len(), spec.modalities.len(), "{draft}");
+    }
 }

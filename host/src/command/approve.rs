@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use host::compiled::Compiled;
 use host::config::Config;
 use host::pin::{Approved, PinError};
 use host::sandbox::Sandbox;
@@ -42,7 +43,12 @@ impl Approve {
             return Err(PinError::OtherModule { got, want }.into());
         }
         check_roster(&manifest, &config.site, key)?;
-        let sandbox = Sandbox::load_approved(&module, want, self.limits.allowance(Some(&config)))?;
+        let sandbox = Sandbox::load_approved(
+            &module,
+            want,
+            self.limits.allowance(Some(&config)),
+            &Compiled::of_user(),
+        )?;
         let described = study::describe(&sandbox, &text)?;
         study::show(&manifest, out)?;
         writeln!(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use host::compiled::Compiled;
 use host::compose::{Draft, Parts};
 use host::durable;
 use host::sandbox::{Sandbox, SandboxError};
@@ -46,7 +47,7 @@ impl Compose {
                 .with_context(|| format!("{} is not UTF-8", path.display()))
         };
         let module = durable::read(&self.module)?;
-        let sandbox = Sandbox::load(&module, self.limits.allowance(None))?;
+        let sandbox = Sandbox::load(&module, self.limits.allowance(None), &Compiled::of_user())?;
         let in_draft = || self.draft.display().to_string();
         let mut draft = Draft::parse(&text(&self.draft)?).with_context(in_draft)?;
         for (path, value) in &self.set {

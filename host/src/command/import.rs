@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use flate2::read::MultiGzDecoder;
+use host::compiled::Compiled;
 use host::durable;
 use host::sandbox::{Sandbox, SandboxError};
 use protocol::door::{self, BadRows, Request, Response, Role};
@@ -53,7 +54,11 @@ pub(crate) struct Csv {
 
 impl Csv {
     fn run(&self, out: &mut dyn Write) -> Result<()> {
-        let sandbox = Sandbox::load(&durable::read(&self.module)?, self.limits.allowance(None))?;
+        let sandbox = Sandbox::load(
+            &durable::read(&self.module)?,
+            self.limits.allowance(None),
+            &Compiled::of_user(),
+        )?;
         let request = Request::Import(door::Import {
             map: self.map()?.into(),
             name: self

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use host::compiled::Compiled;
 use host::durable;
 use host::sandbox::Anatomy;
 
@@ -18,7 +19,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
-        let anatomy = Anatomy::of(&durable::read(&self.module)?)?;
+        let anatomy = Anatomy::of(&durable::read(&self.module)?, &Compiled::of_user())?;
         writeln!(out, "sha-256  {}", anatomy.digest)?;
         writeln!(out, "size     {} bytes", anatomy.bytes)?;
         list(out, "imports", &anatomy.imports)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use host::compiled::Compiled;
 use host::config::Config;
 use host::journal::Journal;
 use host::patients::Cohorts;
@@ -41,6 +42,7 @@ impl Replay {
             &approved.module,
             opened.module,
             self.limits.allowance(Some(&config)),
+            &Compiled::Anew,
         )?;
         let cohort = Cohorts::under(&config.state).named(opened.cohort)?;
         let state = Journal::state(&folder, &opened.header)?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use host::aggregator::Aggregator;
+use host::compiled::Compiled;
 use host::config::Config;
 use host::ledger::Ledger;
 use host::patients::Cohorts;
@@ -65,6 +66,7 @@ impl Run {
             &approved.module,
             approved.study.manifest().module,
             allowance,
+            &Compiled::of_user(),
         )?;
         let cohort = Cohorts::under(&config.state)
             .get(&sandbox, &approved.text, &config.data, config.bad_rows)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use host::aggregator::Aggregator;
+use host::compiled::Compiled;
 use host::config::{Config, Data, MEMORY_MIB, REQUEST_SECONDS};
 use host::durable;
 use host::patients::{self, Cohort, Cohorts};
@@ -74,7 +75,12 @@ impl Choice {
         };
         let study = Study::parse(&text)?;
         let approved = study.manifest().module;
-        let sandbox = Sandbox::load_approved(&module, approved, self.limits.allowance(config))?;
+        let sandbox = Sandbox::load_approved(
+            &module,
+            approved,
+            self.limits.allowance(config),
+            &Compiled::of_user(),
+        )?;
         Ok(Chosen {
             study,
             text,

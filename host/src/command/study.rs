@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use host::compiled::Compiled;
 use host::durable;
 use host::sandbox::{Sandbox, SandboxError};
 use protocol::door::{Describe, Described, Request, Response};
@@ -35,8 +36,12 @@ impl Show {
             return Ok(());
         };
         let bytes = durable::read(module)?;
-        let sandbox =
-            Sandbox::load_approved(&bytes, study.manifest().module, self.limits.allowance(None))?;
+        let sandbox = Sandbox::load_approved(
+            &bytes,
+            study.manifest().module,
+            self.limits.allowance(None),
+            &Compiled::of_user(),
+        )?;
         let described = describe(&sandbox, &text)?;
         writeln!(
             out,

@@ -483,6 +483,8 @@ impl Desk {
         let output = Command::new(Path::new(env!("CARGO_BIN_EXE_host")))
             .args(arguments)
             .current_dir(self.folder.path())
+            // Nothing is left in the cache of who runs the tests.
+            .env("XDG_CACHE_HOME", self.folder.path().join("cache"))
             .stdin(std::process::Stdio::null())
             .output()
             .unwrap();

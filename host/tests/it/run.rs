@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::server::{Asked, Reply, Server};
 use host::aggregator::{Aggregator, AggregatorError};
+use host::compiled::Compiled;
 use host::journal::Journal;
 use host::ledger::{Ledger, LedgerError};
 use host::patients::Cohort;
@@ -481,5 +482,5 @@ fn tape(bodies: &[Vec<u8>]) -> Sandbox {
         memory_mib: 16,
         request_seconds: 10,
     };
-    Sandbox::load(&wat::parse_str(text).unwrap(), allowance).unwrap()
+    Sandbox::load(&wat::parse_str(text).unwrap(), allowance, &Compiled::Anew).unwrap()
 }

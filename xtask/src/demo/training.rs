@@ -77,8 +77,7 @@ fn baseline(federation: &Federation, at: usize, places: &[usize], folder: &Path)
     let words: Vec<String> = places.iter().map(usize::to_string).collect();
     let state = folder.join(format!("baseline-{}.state", words.join("-")));
     let mut command = federation.programs().host();
-    command.arg("baseline").arg("--config").arg(federation.config(at)).arg("--model").arg(&state);
-    command.arg("--out").arg(state.with_extension("csv"));
+    command.arg("baseline").arg("--config").arg(federation.config(at)).arg("--out").arg(&state);
     for place in places {
         command.arg("--data").arg(&federation.sites()[*place].data);
     }
