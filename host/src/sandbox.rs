@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::compiled::Compiled;
 use protocol::codec::{self, DecodeError};
 use protocol::door::{Refusal, Request, Response};
 use protocol::id::Digest;
@@ -22,6 +21,8 @@ use wasmtime::{
     Config, Engine, ExternType, Memory, Module, ResourceLimiter, Store, Trap, TypedFunc,
     UpdateDeadline,
 };
+
+use crate::compiled::Compiled;
 
 /// What a module may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

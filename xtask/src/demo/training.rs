@@ -111,7 +111,7 @@ fn federated(
     bar.finish();
     let seconds = start.elapsed().as_secs_f64();
     federation.wait_for_hosts(Duration::from_secs(60))?;
-    let state = folder.join(format!("{}.state", name.replace([' ', ',', '='], "-")));
+    let state = federation.study().with_file_name("model.state");
     let mut model = federation.programs().host();
     finish(model.arg("model").arg("--config").arg(federation.config(0)).arg("--out").arg(&state))?;
     let metrics = metrics(&federation, &state, &predictions(folder, name)?)?;
