@@ -23,7 +23,10 @@ pub fn handle(request: &[u8]) -> Vec<u8> {
     remember_panics();
     let response = match codec::decode::<Request>(request) {
         Ok(request) => MODULE.with_borrow_mut(|module| module.answer(request)),
-        Err(error) => Response::Refused(Refusal { reason: error.to_string(), fatal: false }),
+        Err(error) => Response::Refused(Refusal {
+            reason: error.to_string(),
+            fatal: false,
+        }),
     };
     codec::encode(&response)
 }
@@ -32,7 +35,11 @@ pub fn handle(request: &[u8]) -> Vec<u8> {
 #[wasm_bindgen]
 #[must_use]
 pub fn panic_message() -> Vec<u8> {
-    PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone().into_bytes()
+    PANIC
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+        .into_bytes()
 }
 
 fn remember_panics() {

@@ -20,7 +20,10 @@ pub(crate) fn start(seed: &Seed) {
 }
 
 /// Fills `bytes` from the stream; gives nothing where no session has started it.
-#[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "other targets have a system to ask"))]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(dead_code, reason = "other targets have a system to ask")
+)]
 fn fill(bytes: &mut [u8]) -> Option<()> {
     STREAM.with_borrow_mut(|stream| {
         let stream = stream.as_mut()?;

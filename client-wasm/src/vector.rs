@@ -1,8 +1,8 @@
 //! From a site's real sums to the integers that are masked: rounding, noise, range.
 
+use privacy::DiscreteGaussian;
 use privacy::rounding::{self, RoundingError};
 use privacy::sampler::VarianceTooLarge;
-use privacy::DiscreteGaussian;
 use protocol::seed::Seed;
 use protocol::study::{Layout, Section};
 
@@ -15,12 +15,20 @@ use protocol::study::{Layout, Section};
 /// # Errors
 ///
 /// [`VectorError`]: nothing that is not a number leaves the module.
-pub(crate) fn noised(layout: &Layout, values: &[Vec<f64>], seed: &Seed) -> Result<Vec<i64>, VectorError> {
+pub(crate) fn noised(
+    layout: &Layout,
+    values: &[Vec<f64>],
+    seed: &Seed,
+) -> Result<Vec<i64>, VectorError> {
     let mut vector = Vec::with_capacity(layout.length());
     for (section, values) in layout.sections.iter().zip(values) {
         if values.len() != section.length {
             let (got, want) = (values.len(), section.length);
-            return Err(VectorError::Length { section: section.name.name(), got, want });
+            return Err(VectorError::Length {
+                section: section.name.name(),
+                got,
+                want,
+            });
         }
         section_into(&mut vector, section, values, seed)?;
     }
@@ -39,9 +47,15 @@ fn section_into(
     let gaussian = section.variance.map(DiscreteGaussian::new).transpose()?;
     let bound = i64::try_from(section.bound).unwrap_or(i64::MAX);
     for &value in values {
-        let rounded = rounding::round(value / section.grid, &mut rounding)
-            .map_err(|error| VectorError::Rounding { section: name, error })?;
-        let share = gaussian.as_ref().map_or(0, |gaussian| gaussian.sample(&mut noise));
+        let rounded = rounding::round(value / section.grid, &mut rounding).map_err(|error| {
+            VectorError::Rounding {
+                section: name,
+                error,
+            }
+        })?;
+        let share = gaussian
+            .as_ref()
+            .map_or(0, |gaussian| gaussian.sample(&mut noise));
         vector.push(rounded.saturating_add(share).clamp(-bound, bound));
     }
     Ok(())
@@ -52,10 +66,17 @@ fn section_into(
 pub(crate) enum VectorError {
     /// A section has another length than the layout gives it.
     #[error("section {section} has {got} values and the layout wants {want}")]
-    Length { section: &'static str, got: usize, want: usize },
+    Length {
+        section: &'static str,
+        got: usize,
+        want: usize,
+    },
     /// A value is not finite or out of every range.
     #[error("section {section}: {error}; nothing was sent")]
-    Rounding { section: &'static str, error: RoundingError },
+    Rounding {
+        section: &'static str,
+        error: RoundingError,
+    },
     /// The layout asks for more noise than can be drawn.
     #[error(transparent)]
     Variance(#[from] VarianceTooLarge),
@@ -77,21 +98,38 @@ mod tests {
             bound: 1_000,
             mu: None,
         };
-        Layout { sections: vec![section], modulus_bits: 16 }
+        Layout {
+            sections: vec![section],
+            modulus_bits: 16,
+        }
     }
 
     #[test]
     fn without_noise_multiples_of_the_grid_are_exact() {
-        let vector = noised(&layout(None, 3), &[vec![1.0, -2.5, 0.0]], &Seed::new([1; 32])).unwrap();
+        let vector = noised(
+            &layout(None, 3),
+            &[vec![1.0, -2.5, 0.0]],
+            &Seed::new([1; 32]),
+        )
+        .unwrap();
         assert_eq!(vector, [2, -5, 0]);
     }
 
     #[test]
     fn noise_has_the_variance_of_the_layout_and_no_mean() {
         let count = 20_000;
-        let vector = noised(&layout(Some(400), count), &[vec![10.0; count]], &Seed::new([2; 32])).unwrap();
+        let vector = noised(
+            &layout(Some(400), count),
+            &[vec![10.0; count]],
+            &Seed::new([2; 32]),
+        )
+        .unwrap();
         let mean = vector.iter().sum::<i64>() as f64 / count as f64;
-        let variance = vector.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / count as f64;
+        let variance = vector
+            .iter()
+            .map(|v| (*v as f64 - mean).powi(2))
+            .sum::<f64>()
+            / count as f64;
         assert!((mean - 20.0).abs() < 0.6, "mean {mean}");
         assert!((variance / 400.0 - 1.0).abs() < 0.05, "variance {variance}");
     }
@@ -105,6 +143,9 @@ mod tests {
     #[test]
     fn what_is_no_number_is_refused() {
         let error = noised(&layout(None, 1), &[vec![f64::NAN]], &Seed::new([4; 32])).unwrap_err();
-        assert!(error.to_string().starts_with("section update: NaN"), "{error}");
+        assert!(
+            error.to_string().starts_with("section update: NaN"),
+            "{error}"
+        );
     }
 }

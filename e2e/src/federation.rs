@@ -46,11 +46,19 @@ impl Federation {
         settings: &[String],
         sites: Vec<Site>,
     ) -> Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("creating {}", folder.display()))?;
         let hosts = sites.iter().map(|_| None).collect();
         let address = format!("127.0.0.1:{}", free_port()?);
-        let mut federation =
-            Self { programs, folder: folder.to_path_buf(), address, sites, aggregator: None, hosts, stage_seconds: 5 };
+        let mut federation = Self {
+            programs,
+            folder: folder.to_path_buf(),
+            address,
+            sites,
+            aggregator: None,
+            hosts,
+            stage_seconds: 5,
+        };
         let roster = federation.enrol()?;
         federation.compose(draft, settings, &roster)?;
         for place in 0..federation.sites.len() {
@@ -63,7 +71,10 @@ impl Federation {
     /// rest; 5 seconds unless said otherwise.
     #[must_use]
     pub fn with_stage_seconds(self, stage_seconds: u32) -> Self {
-        Self { stage_seconds, ..self }
+        Self {
+            stage_seconds,
+            ..self
+        }
     }
 
     /// The study file.
@@ -119,7 +130,10 @@ impl Federation {
     ///
     /// One that is not running.
     pub fn kill_aggregator(&mut self) -> Result<()> {
-        self.aggregator.take().context("no aggregator is running")?.kill()
+        self.aggregator
+            .take()
+            .context("no aggregator is running")?
+            .kill()
     }
 
     /// Kills the host of a site at once.
@@ -128,7 +142,10 @@ impl Federation {
     ///
     /// One that is not running.
     pub fn kill_host(&mut self, place: usize) -> Result<()> {
-        self.hosts[place].take().context("this host is not running")?.kill()
+        self.hosts[place]
+            .take()
+            .context("this host is not running")?
+            .kill()
     }
 
     /// Every round so far.
@@ -147,7 +164,11 @@ impl Federation {
     /// # Errors
     ///
     /// A host that ends before with an error, an aggregator that ends, and `limit` passing.
-    pub fn wait(&mut self, limit: Duration, mut reached: impl FnMut(&Progress) -> bool) -> Result<Progress> {
+    pub fn wait(
+        &mut self,
+        limit: Duration,
+        mut reached: impl FnMut(&Progress) -> bool,
+    ) -> Result<Progress> {
         let start = Instant::now();
         loop {
             self.check_running()?;
@@ -156,7 +177,12 @@ impl Federation {
             {
                 return Ok(progress);
             }
-            ensure!(start.elapsed() < limit, "not reached within {} s; {}", limit.as_secs(), self.last_words());
+            ensure!(
+                start.elapsed() < limit,
+                "not reached within {} s; {}",
+                limit.as_secs(),
+                self.last_words()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -173,7 +199,12 @@ impl Federation {
             if self.hosts.iter().all(Option::is_none) {
                 return Ok(());
             }
-            ensure!(start.elapsed() < limit, "hosts still run after {} s; {}", limit.as_secs(), self.last_words());
+            ensure!(
+                start.elapsed() < limit,
+                "hosts still run after {} s; {}",
+                limit.as_secs(),
+                self.last_words()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -191,7 +222,8 @@ impl Federation {
     /// A configuration that cannot be read or written.
     pub fn reroute(&self, place: usize, address: &str) -> Result<()> {
         let path = self.config(place);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("reading {}", path.display()))?;
         let text = text.replace(&self.address, address);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
@@ -206,13 +238,22 @@ impl Federation {
         if let Some(aggregator) = &mut self.aggregator
             && let Some(status) = aggregator.ended()?
         {
-            bail!("the aggregator ended with {status}:\n{}", aggregator.last_words());
+            bail!(
+                "the aggregator ended with {status}:\n{}",
+                aggregator.last_words()
+            );
         }
         for (place, slot) in self.hosts.iter_mut().enumerate() {
             let Some(host) = slot else { continue };
-            let Some(status) = host.ended()? else { continue };
+            let Some(status) = host.ended()? else {
+                continue;
+            };
             if !status.success() {
-                bail!("{} ended with {status}:\n{}", self.sites[place].name, host.last_words());
+                bail!(
+                    "{} ended with {status}:\n{}",
+                    self.sites[place].name,
+                    host.last_words()
+                );
             }
             *slot = None;
         }
@@ -221,7 +262,10 @@ impl Federation {
 
     fn last_words(&self) -> String {
         let running = self.hosts.iter().flatten().chain(&self.aggregator);
-        running.map(Process::last_words).collect::<Vec<_>>().join("\n---\n")
+        running
+            .map(Process::last_words)
+            .collect::<Vec<_>>()
+            .join("\n---\n")
     }
 
     /// Enrols every site with a one-time token and gives the roster file.
@@ -231,14 +275,23 @@ impl Federation {
             let folder = self.folder.join(&site.name);
             let store = self.store();
             let mut token = self.programs.aggregator();
-            token.args(["token", "--site", &site.name, "--store"]).arg(&store);
+            token
+                .args(["token", "--site", &site.name, "--store"])
+                .arg(&store);
             let token = finish(&mut token)?;
             let mut init = self.programs.host();
-            init.arg("init").arg(&folder).args(["--site", &site.name, "--data"]).arg(&site.data);
-            init.arg("--aggregator").arg(format!("http://{}", self.address));
+            init.arg("init")
+                .arg(&folder)
+                .args(["--site", &site.name, "--data"])
+                .arg(&site.data);
+            init.arg("--aggregator")
+                .arg(format!("http://{}", self.address));
             finish(&mut init)?;
             let mut enrol = self.programs.host();
-            enrol.arg("enrol").args(["--token", token.trim(), "--config"]).arg(folder.join("host.toml"));
+            enrol
+                .arg("enrol")
+                .args(["--token", token.trim(), "--config"])
+                .arg(folder.join("host.toml"));
             finish(&mut enrol)?;
         }
         self.kill_aggregator()?;
@@ -253,8 +306,14 @@ impl Federation {
         let mut key = self.programs.aggregator();
         let key = finish(key.arg("key").arg("--store").arg(self.store()))?;
         let mut compose = self.programs.host();
-        compose.arg("compose").arg(draft).arg("--module").arg(&self.programs.module);
-        compose.args(["--aggregator-key", key.trim(), "--roster"]).arg(roster);
+        compose
+            .arg("compose")
+            .arg(draft)
+            .arg("--module")
+            .arg(&self.programs.module);
+        compose
+            .args(["--aggregator-key", key.trim(), "--roster"])
+            .arg(roster);
         for setting in settings {
             compose.args(["--set", setting]);
         }
@@ -264,23 +323,40 @@ impl Federation {
 
     fn approve(&self, place: usize) -> Result<()> {
         let mut approve = self.programs.host();
-        approve.arg("approve").arg(self.study()).arg("--module").arg(&self.programs.module);
+        approve
+            .arg("approve")
+            .arg(self.study())
+            .arg("--module")
+            .arg(&self.programs.module);
         finish(approve.arg("--yes").arg("--config").arg(self.config(place)))?;
         Ok(())
     }
 
     fn serve(&mut self, study: Option<&Path>) -> Result<()> {
         let mut command = self.programs.aggregator();
-        command.arg("serve").arg("--store").arg(self.store()).args(["--listen", &self.address]);
+        command
+            .arg("serve")
+            .arg("--store")
+            .arg(self.store())
+            .args(["--listen", &self.address]);
         command.args(["--stage-seconds", &self.stage_seconds.to_string()]);
         if let Some(study) = study {
             command.arg("--study").arg(study);
         }
-        self.aggregator = Some(Process::start(&mut command, &self.folder.join("aggregator.log"))?);
+        self.aggregator = Some(Process::start(
+            &mut command,
+            &self.folder.join("aggregator.log"),
+        )?);
         let start = Instant::now();
-        while ureq::get(format!("http://{}/v1/health", self.address)).call().is_err() {
+        while ureq::get(format!("http://{}/v1/health", self.address))
+            .call()
+            .is_err()
+        {
             self.check_running()?;
-            ensure!(start.elapsed() < Duration::from_secs(20), "the aggregator does not answer");
+            ensure!(
+                start.elapsed() < Duration::from_secs(20),
+                "the aggregator does not answer"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())

@@ -31,7 +31,10 @@ impl Process {
             .stderr(file)
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
-        Ok(Self { child, log: log.to_path_buf() })
+        Ok(Self {
+            child,
+            log: log.to_path_buf(),
+        })
     }
 
     /// Kills the program at once, as a power cut would (`SIGKILL`).
@@ -52,7 +55,9 @@ impl Process {
     ///
     /// A program whose state cannot be asked for.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().context("asking for a program's state")
+        self.child
+            .try_wait()
+            .context("asking for a program's state")
     }
 
     /// The last lines that it said.

@@ -30,7 +30,10 @@ impl Programs {
         };
         for path in [&programs.aggregator, &programs.host, &programs.module] {
             if !path.is_file() {
-                bail!("{} is not built: run `cargo xtask test`, which builds it", path.display());
+                bail!(
+                    "{} is not built: run `cargo xtask test`, which builds it",
+                    path.display()
+                );
             }
         }
         Ok(programs)
@@ -56,9 +59,16 @@ impl Programs {
 /// A command that cannot be started or fails; the error holds what it said.
 pub fn finish(command: &mut Command) -> Result<String> {
     let words = format!("{command:?}");
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {words}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {words}"))?;
     if !output.status.success() {
-        bail!("{words} ended with {}:\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{words} ended with {}:\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -41,18 +41,26 @@ impl Tap {
     /// No free port.
     pub fn to(aggregator: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listening for the tap")?;
-        let address = listener.local_addr().context("asking for the tap's address")?.to_string();
+        let address = listener
+            .local_addr()
+            .context("asking for the tap's address")?
+            .to_string();
         let plan = Arc::new(Mutex::new(None));
         let (sender, cuts) = channel();
         let (shared, aggregator) = (Arc::clone(&plan), aggregator.to_owned());
         std::thread::spawn(move || {
             for host in listener.incoming().flatten() {
-                let (plan, sender, aggregator) = (Arc::clone(&shared), sender.clone(), aggregator.clone());
+                let (plan, sender, aggregator) =
+                    (Arc::clone(&shared), sender.clone(), aggregator.clone());
                 // A wire that breaks is what this is for.
                 std::thread::spawn(move || drop(carry(host, &aggregator, &plan, &sender)));
             }
         });
-        Ok(Self { address, plan, cuts })
+        Ok(Self {
+            address,
+            plan,
+            cuts,
+        })
     }
 
     /// The address that the host is given.
@@ -105,7 +113,9 @@ fn carry(
     while let Ok(length @ 1..) = host.read(&mut buffer) {
         let due = {
             let mut plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = plan.as_ref().is_some_and(|(request, _)| buffer[..length].starts_with(request.as_bytes()));
+            let found = plan
+                .as_ref()
+                .is_some_and(|(request, _)| buffer[..length].starts_with(request.as_bytes()));
             if found { plan.take() } else { None }
         };
         match due {

@@ -19,18 +19,42 @@ fn federation(folder: &Path, settings: &[&str]) -> Federation {
     let programs = Programs::built(&target()).unwrap();
     let data = folder.join("data");
     let mut synth = programs.host();
-    synth.args(["synth", "--hospitals", "3", "--patients", "40", "--seed", "5", "--out"]).arg(&data);
+    synth
+        .args([
+            "synth",
+            "--hospitals",
+            "3",
+            "--patients",
+            "40",
+            "--seed",
+            "5",
+            "--out",
+        ])
+        .arg(&data);
     finish(&mut synth).unwrap();
     let mut sites: Vec<Site> = std::fs::read_dir(&data)
         .unwrap()
         .map(|entry| entry.unwrap())
         .filter(|entry| entry.path().is_dir())
-        .map(|entry| Site { name: entry.file_name().into_string().unwrap(), data: entry.path() })
+        .map(|entry| Site {
+            name: entry.file_name().into_string().unwrap(),
+            data: entry.path(),
+        })
         .collect();
     sites.sort_by(|one, other| one.name.cmp(&other.name));
     let draft = Path::new(env!("CARGO_MANIFEST_DIR")).join("../studies/readmission.toml");
-    let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-    Federation::set_up(programs, &folder.join("federation"), &draft, &settings, sites).unwrap()
+    let settings: Vec<String> = settings
+        .iter()
+        .map(|setting| (*setting).to_owned())
+        .collect();
+    Federation::set_up(
+        programs,
+        &folder.join("federation"),
+        &draft,
+        &settings,
+        sites,
+    )
+    .unwrap()
 }
 
 fn start_all(federation: &mut Federation) {
@@ -43,21 +67,40 @@ fn start_all(federation: &mut Federation) {
 /// Every round that has a sum names its survivors, and every site charged it once.
 fn check_rounds(federation: &Federation, progress: &Progress) {
     for round in &progress.rounds {
-        assert!(round.abandoned.is_some() || round.survivors.len() >= 2, "{round:?}");
+        assert!(
+            round.abandoned.is_some() || round.survivors.len() >= 2,
+            "{round:?}"
+        );
     }
     for place in 0..HOSPITALS {
         let path = federation.site_folder(place).join("state/ledger.jsonl");
         let ledger = std::fs::read_to_string(&path).unwrap();
         let mut charged: Vec<u64> = ledger
             .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["round"].as_u64().unwrap())
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["round"]
+                    .as_u64()
+                    .unwrap()
+            })
             .collect();
         let lines = charged.len();
         charged.dedup();
-        assert_eq!(charged.len(), lines, "a round was charged twice at site {place}");
+        assert_eq!(
+            charged.len(),
+            lines,
+            "a round was charged twice at site {place}"
+        );
         let name = &federation.sites()[place].name;
-        for round in progress.rounds.iter().filter(|round| round.survivors.contains(name)) {
-            assert!(charged.contains(&u64::from(round.number)), "round {} is not in {name}'s ledger", round.number);
+        for round in progress
+            .rounds
+            .iter()
+            .filter(|round| round.survivors.contains(name))
+        {
+            assert!(
+                charged.contains(&u64::from(round.number)),
+                "round {} is not in {name}'s ledger",
+                round.number
+            );
         }
     }
 }
@@ -66,7 +109,8 @@ fn check_rounds(federation: &Federation, progress: &Progress) {
 fn a_power_cut_at_any_request_of_a_round_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let rounds = "training.rounds=20";
-    let mut federation = federation(folder.path(), &[rounds, "privacy.epsilon=1.0"]).with_stage_seconds(60);
+    let mut federation =
+        federation(folder.path(), &[rounds, "privacy.epsilon=1.0"]).with_stage_seconds(60);
     let tap = Tap::to(federation.address()).unwrap();
     federation.reroute(0, tap.address()).unwrap();
     start_all(&mut federation);
@@ -87,13 +131,23 @@ fn a_power_cut_at_any_request_of_a_round_loses_nothing() {
             }
         }
     }
-    let progress = federation.wait(LIMIT, |progress| progress.model.is_some()).unwrap();
+    let progress = federation
+        .wait(LIMIT, |progress| progress.model.is_some())
+        .unwrap();
     federation.wait_for_hosts(LIMIT).unwrap();
     check_rounds(&federation, &progress);
-    assert!(progress.rounds.iter().all(|round| round.survivors.len() == HOSPITALS), "{progress:#?}");
+    assert!(
+        progress
+            .rounds
+            .iter()
+            .all(|round| round.survivors.len() == HOSPITALS),
+        "{progress:#?}"
+    );
     for round in [0, 7, 20] {
         let mut replay = federation.programs().host();
-        replay.args(["replay", &round.to_string(), "--config"]).arg(federation.config(0));
+        replay
+            .args(["replay", &round.to_string(), "--config"])
+            .arg(federation.config(0));
         finish(&mut replay).unwrap();
     }
 }
@@ -106,11 +160,20 @@ fn a_hospital_that_vanishes_in_the_middle_of_a_round_does_not_stop_it() {
     federation.reroute(2, tap.address()).unwrap();
     tap.cut_at("POST /v1/rounds/1/mask ", Cut::Before);
     start_all(&mut federation);
-    assert!(tap.was_cut(LIMIT), "round 1 never came to its masked inputs");
+    assert!(
+        tap.was_cut(LIMIT),
+        "round 1 never came to its masked inputs"
+    );
     federation.kill_host(2).unwrap();
-    let progress = federation.wait(LIMIT, |progress| progress.model.is_some()).unwrap();
+    let progress = federation
+        .wait(LIMIT, |progress| progress.model.is_some())
+        .unwrap();
     federation.wait_for_hosts(LIMIT).unwrap();
     check_rounds(&federation, &progress);
-    let survivors: Vec<usize> = progress.rounds.iter().map(|round| round.survivors.len()).collect();
+    let survivors: Vec<usize> = progress
+        .rounds
+        .iter()
+        .map(|round| round.survivors.len())
+        .collect();
     assert_eq!(survivors, [3, 2, 2, 2, 2], "{progress:#?}");
 }

@@ -17,7 +17,10 @@ impl Figures {
     pub(crate) fn new(command: &str) -> Self {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         let mut figures = Map::new();
-        figures.insert("command".to_owned(), json!(format!("cargo xtask {}", arguments.join(" "))));
+        figures.insert(
+            "command".to_owned(),
+            json!(format!("cargo xtask {}", arguments.join(" "))),
+        );
         figures.insert("kind".to_owned(), json!(command));
         figures.insert("machine".to_owned(), json!(machine()));
         Self { figures }
@@ -26,7 +29,10 @@ impl Figures {
     /// Adds a figure.
     pub(crate) fn record(&mut self, name: &str, value: impl Serialize) {
         // What cannot be written as JSON is a number that is none.
-        self.figures.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
+        self.figures.insert(
+            name.to_owned(),
+            serde_json::to_value(value).unwrap_or(Value::Null),
+        );
     }
 
     /// Writes them all.
@@ -40,6 +46,11 @@ impl Figures {
 pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    format!("{cores} cores, {}", model.map_or("unknown processor", |(_, name)| name))
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    format!(
+        "{cores} cores, {}",
+        model.map_or("unknown processor", |(_, name)| name)
+    )
 }

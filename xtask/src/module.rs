@@ -40,7 +40,10 @@ pub(crate) struct Sealed {
 
 /// Builds the module and prints what it is.
 pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
-    let out = arguments.out.clone().unwrap_or_else(|| target().join("module-out"));
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| target().join("module-out"));
     let sealed = build(&out)?;
     show(&format!("module   {}", sealed.path.display()));
     show(&format!("size     {} bytes", sealed.bytes));
@@ -60,16 +63,30 @@ pub(crate) fn build(out: &Path) -> Result<Sealed> {
     let digest = protocol::id::Digest::of(&wasm).to_string();
     write(&path, &wasm)?;
     write(&out.join("client.js"), glue.as_bytes())?;
-    write(&out.join("client.wasm.sha256"), format!("{digest}  client.wasm\n").as_bytes())?;
+    write(
+        &out.join("client.wasm.sha256"),
+        format!("{digest}  client.wasm\n").as_bytes(),
+    )?;
     let bytes = u64::try_from(wasm.len()).context("the module is larger than memory")?;
-    Ok(Sealed { path, digest, bytes })
+    Ok(Sealed {
+        path,
+        digest,
+        bytes,
+    })
 }
 
 /// Compiles `client-wasm` and gives the path of the module before wasm-bindgen.
 fn compile(source: WasmTarget) -> Result<PathBuf> {
     say("building the module (the first time takes a few minutes: it holds the whole of training)");
     let mut command = cargo();
-    command.args(["build", "--quiet", "--package", "client-wasm", "--profile", "module"]);
+    command.args([
+        "build",
+        "--quiet",
+        "--package",
+        "client-wasm",
+        "--profile",
+        "module",
+    ]);
     command.args(["--target", "wasm32-unknown-unknown", "--locked"]);
     command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?.join("\u{1f}"));
     command.env("CC_wasm32_unknown_unknown", "clang");
@@ -78,7 +95,9 @@ fn compile(source: WasmTarget) -> Result<PathBuf> {
     command.env("CFLAGS_wasm32_unknown_unknown", registry);
     if source == WasmTarget::BuiltFromSource {
         command.arg("-Zbuild-std=std,panic_abort");
-        command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
+        command
+            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC_BOOTSTRAP", "1");
     }
     run(&mut command)?;
     Ok(target().join("wasm32-unknown-unknown/module/client_wasm.wasm"))
@@ -104,16 +123,28 @@ fn cargo_home() -> Result<PathBuf> {
 }
 
 fn sysroot() -> Result<PathBuf> {
-    let text = output(Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()))?;
+    let text = output(
+        Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(root()),
+    )?;
     Ok(PathBuf::from(text.trim()))
 }
 
 /// Gives the sealed bytes and the JavaScript glue of a compiled module.
 fn seal(unsealed: &Path) -> Result<(Vec<u8>, String)> {
     let mut bindgen = Bindgen::new();
-    bindgen.web(true)?.input_path(unsealed).out_name("client").typescript(false);
-    bindgen.remove_name_section(true).remove_producers_section(true);
-    let mut output = bindgen.generate_output().context("wasm-bindgen refused the module")?;
+    bindgen
+        .web(true)?
+        .input_path(unsealed)
+        .out_name("client")
+        .typescript(false);
+    bindgen
+        .remove_name_section(true)
+        .remove_producers_section(true);
+    let mut output = bindgen
+        .generate_output()
+        .context("wasm-bindgen refused the module")?;
     let module = output.wasm_mut();
     close_imports(module)?;
     keep_the_door(module);
@@ -134,12 +165,17 @@ fn close_imports(module: &mut walrus::Module) -> Result<()> {
     let mut unknown = Vec::new();
     for import in module.imports.iter() {
         match (&import.kind, Replacement::of(&import.name)) {
-            (ImportKind::Function(function), Some(replacement)) => closable.push((*function, replacement)),
+            (ImportKind::Function(function), Some(replacement)) => {
+                closable.push((*function, replacement))
+            }
             _ => unknown.push(format!("{}.{}", import.module, import.name)),
         }
     }
     if !unknown.is_empty() {
-        bail!("the module would import {}: a dependency reaches outside of the sandbox", unknown.join(", "));
+        bail!(
+            "the module would import {}: a dependency reaches outside of the sandbox",
+            unknown.join(", ")
+        );
     }
     for (function, replacement) in closable {
         module.replace_imported_func(function, |(body, _)| match replacement {
@@ -178,8 +214,12 @@ impl Replacement {
 /// Makes the functions that handle JavaScript values trap: the door passes bytes alone, so there are none. Their table
 /// goes with them, and the module needs no reference types.
 fn drop_javascript_values(module: &mut walrus::Module) {
-    let values: Vec<TableId> =
-        module.tables.iter().filter(|table| table.element_ty == RefType::EXTERNREF).map(walrus::Table::id).collect();
+    let values: Vec<TableId> = module
+        .tables
+        .iter()
+        .filter(|table| table.element_ty == RefType::EXTERNREF)
+        .map(walrus::Table::id)
+        .collect();
     for (_, function) in module.funcs.iter_local_mut() {
         let mut tables = TablesUsed::default();
         walrus::ir::dfs_in_order(&mut tables, function, function.entry_block());
@@ -187,7 +227,10 @@ fn drop_javascript_values(module: &mut walrus::Module) {
             let entry = function.entry_block();
             let body = &mut function.block_mut(entry).instrs;
             body.clear();
-            body.push((walrus::ir::Unreachable {}.into(), walrus::ir::InstrLocId::default()));
+            body.push((
+                walrus::ir::Unreachable {}.into(),
+                walrus::ir::InstrLocId::default(),
+            ));
         }
     }
 }
@@ -205,9 +248,22 @@ impl<'module> Visitor<'module> for TablesUsed {
 /// Takes away what neither the host nor the glue calls.
 fn keep_the_door(module: &mut walrus::Module) {
     let door = |name: &str| {
-        matches!(name, "memory" | "handle" | "panic_message" | "__wbindgen_malloc" | "__wbindgen_free" | "__wbindgen_start")
+        matches!(
+            name,
+            "memory"
+                | "handle"
+                | "panic_message"
+                | "__wbindgen_malloc"
+                | "__wbindgen_free"
+                | "__wbindgen_start"
+        )
     };
-    let others: Vec<_> = module.exports.iter().filter(|export| !door(&export.name)).map(|export| export.id()).collect();
+    let others: Vec<_> = module
+        .exports
+        .iter()
+        .filter(|export| !door(&export.name))
+        .map(|export| export.id())
+        .collect();
     for export in others {
         module.exports.delete(export);
     }
@@ -216,9 +272,16 @@ fn keep_the_door(module: &mut walrus::Module) {
 /// Reads the finished bytes once more: what counts is what is shipped.
 fn check_no_import(wasm: &[u8]) -> Result<()> {
     let module = walrus::Module::from_buffer(wasm).context("reading the sealed module back")?;
-    let left: Vec<String> =
-        module.imports.iter().map(|import| format!("{}.{}", import.module, import.name)).collect();
-    if left.is_empty() { Ok(()) } else { bail!("the sealed module imports {}", left.join(", ")) }
+    let left: Vec<String> = module
+        .imports
+        .iter()
+        .map(|import| format!("{}.{}", import.module, import.name))
+        .collect();
+    if left.is_empty() {
+        Ok(())
+    } else {
+        bail!("the sealed module imports {}", left.join(", "))
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

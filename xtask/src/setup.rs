@@ -25,14 +25,20 @@ pub(crate) fn wasm_target() -> Result<WasmTarget> {
     if run(Command::new("rustup").args(["target", "add", "wasm32-unknown-unknown"])).is_ok() {
         return Ok(WasmTarget::Installed);
     }
-    say("rustup has no wasm32-unknown-unknown here: taking Debian's rustc-web and its sources instead");
+    say(
+        "rustup has no wasm32-unknown-unknown here: taking Debian's rustc-web and its sources instead",
+    );
     packages(&["rustc-web", "rust-web-src"])?;
     Ok(WasmTarget::BuiltFromSource)
 }
 
 /// clang, which compiles ring's C for WebAssembly.
 pub(crate) fn clang() -> Result<()> {
-    if has("clang") { Ok(()) } else { packages(&["clang"]) }
+    if has("clang") {
+        Ok(())
+    } else {
+        packages(&["clang"])
+    }
 }
 
 fn packages(names: &[&str]) -> Result<()> {
@@ -43,6 +49,9 @@ fn packages(names: &[&str]) -> Result<()> {
     }
     run(Command::new("apt-get").args(["update", "-qq"])).with_context(|| by_hand.clone())?;
     let mut install = Command::new("apt-get");
-    install.args(["install", "-y", "-qq"]).args(names).env("DEBIAN_FRONTEND", "noninteractive");
+    install
+        .args(["install", "-y", "-qq"])
+        .args(names)
+        .env("DEBIAN_FRONTEND", "noninteractive");
     run(&mut install).with_context(|| by_hand)
 }

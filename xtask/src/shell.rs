@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 /// The workspace's folder.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().map_or_else(|| here.to_path_buf(), Path::to_path_buf)
+    here.parent()
+        .map_or_else(|| here.to_path_buf(), Path::to_path_buf)
 }
 
 /// The folder of build results.
@@ -17,7 +18,10 @@ pub(crate) fn target() -> PathBuf {
 }
 
 /// Tells the person what is going on.
-#[expect(clippy::print_stderr, reason = "a command's words go to standard error, its figures to standard output")]
+#[expect(
+    clippy::print_stderr,
+    reason = "a command's words go to standard error, its figures to standard output"
+)]
 pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
@@ -67,7 +71,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// Whether a program can be started.
 pub(crate) fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }
 
 fn words(command: &Command) -> String {

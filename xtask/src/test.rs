@@ -16,10 +16,26 @@ pub(crate) fn run_command() -> Result<()> {
     step("documentation", documentation)?;
     step("licences", licences)?;
     let sealed = step("module", || module::build(&target().join("module-out")))?;
-    step("programs", || run(cargo().args(["build", "--locked", "--package", "aggregator", "--package", "host"])))?;
-    step("tests", || run(cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"])))?;
-    step("same module from another folder", || same_elsewhere(&sealed))?;
-    show(&format!("all checks passed in {:.1} minutes", start.elapsed().as_secs_f64() / 60.0));
+    step("programs", || {
+        run(cargo().args([
+            "build",
+            "--locked",
+            "--package",
+            "aggregator",
+            "--package",
+            "host",
+        ]))
+    })?;
+    step("tests", || {
+        run(cargo().args(["test", "--locked", "--workspace", "--no-fail-fast"]))
+    })?;
+    step("same module from another folder", || {
+        same_elsewhere(&sealed)
+    })?;
+    show(&format!(
+        "all checks passed in {:.1} minutes",
+        start.elapsed().as_secs_f64() / 60.0
+    ));
     Ok(())
 }
 
@@ -27,26 +43,45 @@ fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     say(&format!("── {name}"));
     let start = Instant::now();
     let result = work().with_context(|| name.to_owned())?;
-    say(&format!("── {name}: {:.0} s", start.elapsed().as_secs_f64()));
+    say(&format!(
+        "── {name}: {:.0} s",
+        start.elapsed().as_secs_f64()
+    ));
     Ok(result)
 }
 
 fn lints() -> Result<()> {
     let mut clippy = cargo();
-    clippy.args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    clippy.args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
     run(&mut clippy)
 }
 
 fn documentation() -> Result<()> {
     let mut doc = cargo();
-    doc.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
+    doc.args([
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]);
     run(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// cargo-deny takes minutes to build, so it is run where it is and not installed.
 fn licences() -> Result<()> {
     if output(cargo().args(["deny", "--version"])).is_err() {
-        say("cargo-deny is not installed: licences and sources of dependencies are not checked here");
+        say(
+            "cargo-deny is not installed: licences and sources of dependencies are not checked here",
+        );
         return Ok(());
     }
     run(cargo().args(["deny", "check", "bans", "licenses", "sources"]))
@@ -54,16 +89,25 @@ fn licences() -> Result<()> {
 
 /// Builds the module from a copy of the sources in another folder; the bytes must be the same.
 fn same_elsewhere(sealed: &Sealed) -> Result<()> {
-    let copy = target().join("elsewhere").join("a checkout with another path");
+    let copy = target()
+        .join("elsewhere")
+        .join("a checkout with another path");
     copy_sources(&copy)?;
     let mut xtask = cargo();
-    xtask.current_dir(&copy).env("CARGO_TARGET_DIR", target().join("elsewhere/target"));
+    xtask
+        .current_dir(&copy)
+        .env("CARGO_TARGET_DIR", target().join("elsewhere/target"));
     xtask.args(["xtask", "module"]);
     run(&mut xtask)?;
     let path = target().join("elsewhere/target/module-out/client.wasm");
     let wasm = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let digest = protocol::id::Digest::of(&wasm).to_string();
-    ensure!(digest == sealed.digest, "the module is {} here and {digest} from {}", sealed.digest, copy.display());
+    ensure!(
+        digest == sealed.digest,
+        "the module is {} here and {digest} from {}",
+        sealed.digest,
+        copy.display()
+    );
     show(&format!("the module is {digest} from both folders"));
     Ok(())
 }
@@ -78,7 +122,8 @@ fn copy_sources(to: &Path) -> Result<()> {
     for file in files.split('\0').filter(|file| !file.is_empty()) {
         let (from, to) = (root().join(file), to.join(file));
         if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("creating {}", folder.display()))?;
         }
         std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
     }

@@ -69,9 +69,10 @@ pub struct LastRound {
     /// Its number.
     #[n(0)]
     pub number: u32,
-    /// The sites that advertised in it: those that the next one expects. Empty before the first.
+    /// The sites that had answered in the stage that it ended in: those that the next one expects. Empty before the
+    /// first.
     #[n(1)]
-    pub advertised: BTreeSet<SiteId>,
+    pub present: BTreeSet<SiteId>,
     /// The digests of the bodies that opened its sum: a site whose answer was lost may send the same again.
     #[n(2)]
     pub opened: BTreeMap<SiteId, Digest>,
@@ -206,10 +207,8 @@ impl Course {
     pub fn finish_round(&mut self, study: &Study, sum: &RealSum) -> Result<Figures, Fault> {
         let figures = match sum.purpose() {
             Purpose::Moments => {
-                self.normalisation = moments_from_sum(
-                    &study.manifest().cohort,
-                    sum.section(SectionName::Moments),
-                );
+                self.normalisation =
+                    moments_from_sum(&study.manifest().cohort, sum.section(SectionName::Moments));
                 Figures::default()
             }
             Purpose::Train => self.train(sum),

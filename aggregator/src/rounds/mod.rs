@@ -230,7 +230,7 @@ impl Rounds {
     /// Closes and abandons until nothing is due.
     fn settle(&self, position: &mut Position, now: Instant) -> Result<(), Fault> {
         while let Some(mut open) = position.open.take() {
-            match open.due(now, &position.course.last().advertised, self.times) {
+            match open.due(now, &position.course.last().present, self.times) {
                 Due::Nothing => {
                     position.open = Some(open);
                     return Ok(());

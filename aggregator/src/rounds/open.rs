@@ -85,7 +85,7 @@ impl Open {
     /// What is due at `now`.
     ///
     /// Stage advertise waits its full time, which is long since sites train in it, only for the `expected` sites: those
-    /// of the round before. Once they are there, the others have the time of a quick stage to join in, so that a
+    /// that were still there when the round before ended. Once they have reported, the others have the time of a quick stage to join in, so that a
     /// site that is away does not hold up every round. A stage advertise in which nobody has reported goes on: there is
     /// nothing to abandon.
     pub(super) fn due(
@@ -127,14 +127,14 @@ impl Open {
 
     /// What is to outlive the round.
     pub(super) fn last(&self) -> LastRound {
-        let advertised = self.advertised();
-        let opened = advertised
-            .iter()
-            .filter_map(|site| Some((*site, self.receipt(Stage::Unmask, *site)?)))
+        let opened = self
+            .advertised()
+            .into_iter()
+            .filter_map(|site| Some((site, self.receipt(Stage::Unmask, site)?)))
             .collect();
         LastRound {
             number: self.number(),
-            advertised,
+            present: self.round.reported().into_iter().collect(),
             opened,
         }
     }

@@ -33,8 +33,11 @@ impl Baseline {
     pub(crate) fn begin(request: door::Baseline) -> Result<Self, SessionError> {
         let study = Study::parse(&request.study)?;
         let manifest = study.manifest();
-        let cohorts: Result<Vec<Patients>, _> =
-            request.cohorts.iter().map(|bytes| Patients::decode(bytes, &manifest.cohort)).collect();
+        let cohorts: Result<Vec<Patients>, _> = request
+            .cohorts
+            .iter()
+            .map(|bytes| Patients::decode(bytes, &manifest.cohort))
+            .collect();
         let patients = Patients::pool(cohorts?)?;
         let network = network(&study)?;
         let reference = cohort::reference(&manifest.cohort);
@@ -86,17 +89,33 @@ impl Baseline {
     /// The state that training ends in.
     pub(crate) fn finish(self) -> Result<State, SessionError> {
         if self.round < self.rounds {
-            return Err(SessionError::NotDone { done: self.round, total: self.rounds });
+            return Err(SessionError::NotDone {
+                done: self.round,
+                total: self.rounds,
+            });
         }
-        Ok(State { offset: self.optimizer.published(), normalisation: self.normalisation })
+        Ok(State {
+            offset: self.optimizer.published(),
+            normalisation: self.normalisation,
+        })
     }
 
     fn step(&mut self) -> Result<(), SessionError> {
         let places = self.inputs.places(self.done);
         let (batch, labels) = self.inputs.batch(places);
-        let weights: Vec<f32> =
-            self.initial.iter().zip(self.optimizer.offset()).map(|(initial, offset)| initial + offset).collect();
-        self.network.clipped_sum(&weights, rows(&batch), &labels, f64::INFINITY, &mut self.sum)?;
+        let weights: Vec<f32> = self
+            .initial
+            .iter()
+            .zip(self.optimizer.offset())
+            .map(|(initial, offset)| initial + offset)
+            .collect();
+        self.network.clipped_sum(
+            &weights,
+            rows(&batch),
+            &labels,
+            f64::INFINITY,
+            &mut self.sum,
+        )?;
         self.done += places.len();
         if self.done == self.inputs.len() {
             let patients = self.inputs.len() as f64;

@@ -21,7 +21,9 @@ pub(crate) enum SessionError {
     OtherStudy,
     #[error("the state given is not the one that the round's header names")]
     OtherState,
-    #[error("the study says {stated} parameters and its model has {actual}: set model.parameters = {actual}")]
+    #[error(
+        "the study says {stated} parameters and its model has {actual}: set model.parameters = {actual}"
+    )]
     Parameters { stated: u32, actual: usize },
     #[error("the state has {got} weights and the study {want}")]
     StateLength { got: usize, want: usize },

@@ -15,7 +15,10 @@ pub(crate) fn network(study: &Study) -> Result<Network, SessionError> {
     if usize::try_from(model.parameters) == Ok(actual) {
         Ok(network)
     } else {
-        Err(SessionError::Parameters { stated: model.parameters, actual })
+        Err(SessionError::Parameters {
+            stated: model.parameters,
+            actual,
+        })
     }
 }
 
@@ -23,13 +26,19 @@ pub(crate) fn network(study: &Study) -> Result<Network, SessionError> {
 pub(crate) fn moments(study: &Study, state: &State) -> Result<Vec<Moments>, SessionError> {
     match study.manifest().cohort.normalisation {
         Normalisation::Reference => Ok(cohort::reference(&study.manifest().cohort)),
-        Normalisation::Shared if state.normalisation.is_empty() => Err(SessionError::NoNormalisation),
+        Normalisation::Shared if state.normalisation.is_empty() => {
+            Err(SessionError::NoNormalisation)
+        }
         Normalisation::Shared => Ok(state.normalisation.clone()),
     }
 }
 
 /// The initial weights with the state's offset added.
-pub(crate) fn weights(network: &Network, study: &Study, state: &State) -> Result<Vec<f32>, SessionError> {
+pub(crate) fn weights(
+    network: &Network,
+    study: &Study,
+    state: &State,
+) -> Result<Vec<f32>, SessionError> {
     let mut weights = network.initial(study.manifest().model.initial_seed);
     let (got, want) = (state.offset.len(), weights.len());
     if got != want {
@@ -46,7 +55,10 @@ pub(crate) fn weights(network: &Network, study: &Study, state: &State) -> Result
 
 /// A batch as the model takes it.
 pub(crate) fn rows(batch: &Batch) -> model::Batch<'_> {
-    model::Batch { values: &batch.values, missing: &batch.missing }
+    model::Batch {
+        values: &batch.values,
+        missing: &batch.missing,
+    }
 }
 
 /// Some patients of a cohort, normalised batch by batch.
@@ -63,7 +75,11 @@ impl Inputs {
             Some(split) => patients.of_split(split),
             None => (0..patients.len()).collect(),
         };
-        Self { patients, normaliser, places }
+        Self {
+            patients,
+            normaliser,
+            places,
+        }
     }
 
     /// How many there are.
@@ -80,7 +96,10 @@ impl Inputs {
 
     /// The batch of `places` and its labels.
     pub(crate) fn batch(&self, places: &[usize]) -> (Batch, Vec<u32>) {
-        let labels = places.iter().map(|place| self.patients.labels()[*place]).collect();
+        let labels = places
+            .iter()
+            .map(|place| self.patients.labels()[*place])
+            .collect();
         (self.normaliser.apply(&self.patients, places), labels)
     }
 

@@ -15,7 +15,8 @@ mod work;
 
 use minicbor::bytes::ByteVec;
 use protocol::door::{
-    Describe, Described, Import, Imported, Prepare, Prepared, Progress, Refusal, Request, Response, State,
+    Describe, Described, Import, Imported, Prepare, Prepared, Progress, Refusal, Request, Response,
+    State,
 };
 use protocol::study::Study;
 
@@ -44,7 +45,10 @@ impl Module {
         let had_session = !matches!(self.session, Session::None);
         self.try_answer(request).unwrap_or_else(|error| {
             let fatal = had_session && matches!(self.session, Session::None);
-            Response::Refused(Refusal { reason: error.to_string(), fatal })
+            Response::Refused(Refusal {
+                reason: error.to_string(),
+                fatal,
+            })
         })
     }
 
@@ -123,9 +127,16 @@ fn describe(study: &[u8]) -> Result<Described, SessionError> {
 fn prepare(request: &Prepare) -> Result<Prepared, SessionError> {
     let study = Study::parse(&request.study)?;
     network(&study)?;
-    let (patients, report) =
-        cohort::prepare(&study.manifest().cohort, &study.digest(), &request.files, request.bad_rows)?;
-    Ok(Prepared { cohort: ByteVec::from(patients.encode()), report })
+    let (patients, report) = cohort::prepare(
+        &study.manifest().cohort,
+        &study.digest(),
+        &request.files,
+        request.bad_rows,
+    )?;
+    Ok(Prepared {
+        cohort: ByteVec::from(patients.encode()),
+        report,
+    })
 }
 
 fn import(request: &Import) -> Result<Imported, SessionError> {

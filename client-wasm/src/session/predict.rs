@@ -23,7 +23,11 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
         let places = inputs.places(predictions.len());
         let (batch, labels) = inputs.batch(places);
         let probabilities = network.probabilities(&weights, rows(&batch))?;
-        for ((&place, label), row) in places.iter().zip(labels).zip(probabilities.chunks_exact(classes)) {
+        for ((&place, label), row) in places
+            .iter()
+            .zip(labels)
+            .zip(probabilities.chunks_exact(classes))
+        {
             predictions.push(Prediction {
                 subject: inputs.patients().subjects()[place],
                 split: inputs.patients().splits()[place],
@@ -32,5 +36,7 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
             });
         }
     }
-    Ok(Predicted { patients: predictions })
+    Ok(Predicted {
+        patients: predictions,
+    })
 }

@@ -41,7 +41,14 @@ struct Working {
 impl Round {
     /// Starts a round, after checking that everything that was given belongs together.
     pub(crate) fn open(request: Open) -> Result<Self, SessionError> {
-        let Open { study, cohort, header, state, site, seed } = request;
+        let Open {
+            study,
+            cohort,
+            header,
+            state,
+            site,
+            seed,
+        } = request;
         let study = Study::parse(&study)?;
         if study.digest() != header.study {
             return Err(SessionError::OtherStudy);
@@ -55,8 +62,17 @@ impl Round {
         entropy::start(&seed);
         let layout = study.layout(header.purpose);
         let work = Work::new(&study, &state, patients, header.purpose, &layout)?;
-        let working = Working { header, site, seed, layout, work };
-        Ok(Self { study, stage: Stage::Working(Box::new(working)) })
+        let working = Working {
+            header,
+            site,
+            seed,
+            layout,
+            work,
+        };
+        Ok(Self {
+            study,
+            stage: Stage::Working(Box::new(working)),
+        })
     }
 
     /// How far the work is.
@@ -64,7 +80,10 @@ impl Round {
         let Stage::Working(working) = &self.stage else {
             return Err(SessionError::OutOfOrder("work"));
         };
-        Ok(Progress { done: working.work.done() as u64, total: working.work.total() as u64 })
+        Ok(Progress {
+            done: working.work.done() as u64,
+            total: working.work.total() as u64,
+        })
     }
 
     /// Works on at least `patients` more patients, in whole batches.
@@ -83,56 +102,116 @@ impl Round {
 
     /// Ends the work, rounds its sums and adds the noise; gives the round's public keys.
     pub(crate) fn advertise(self) -> Result<(Vec<u8>, Self), SessionError> {
-        let Self { study, stage: Stage::Working(working) } = self else {
+        let Self {
+            study,
+            stage: Stage::Working(working),
+        } = self
+        else {
             return Err(SessionError::OutOfOrder("advertise"));
         };
-        let Working { header, site, seed, layout, work } = *working;
+        let Working {
+            header,
+            site,
+            seed,
+            layout,
+            work,
+        } = *working;
         let (done, total) = (work.done(), work.total());
         if done < total {
             return Err(SessionError::NotDone { done, total });
         }
         let vector = vector::noised(&layout, &work.into_sums(), &seed)?;
         let (message, stage) = site::Advertising::begin(&study, header, site, &seed)?;
-        Ok((message, Self { study, stage: Stage::Sharing(stage, vector) }))
+        Ok((
+            message,
+            Self {
+                study,
+                stage: Stage::Sharing(stage, vector),
+            },
+        ))
     }
 
     /// Gives the encrypted shares of this round's secrets.
     pub(crate) fn share(self, request: &Messages) -> Result<(Vec<u8>, Self), SessionError> {
-        let Self { study, stage: Stage::Sharing(stage, vector) } = self else {
+        let Self {
+            study,
+            stage: Stage::Sharing(stage, vector),
+        } = self
+        else {
             return Err(SessionError::OutOfOrder("share"));
         };
         let (message, stage) = stage.share(&signed(request)?)?;
-        Ok((message, Self { study, stage: Stage::Masking(stage, vector) }))
+        Ok((
+            message,
+            Self {
+                study,
+                stage: Stage::Masking(stage, vector),
+            },
+        ))
     }
 
     /// Gives the masked, sealed vector.
     pub(crate) fn mask(self, request: &Inbox) -> Result<(Vec<u8>, Self), SessionError> {
-        let Self { study, stage: Stage::Masking(stage, vector) } = self else {
+        let Self {
+            study,
+            stage: Stage::Masking(stage, vector),
+        } = self
+        else {
             return Err(SessionError::OutOfOrder("mask"));
         };
         let (message, stage) = stage.mask(request, &vector)?;
-        Ok((message, Self { study, stage: Stage::Agreeing(stage) }))
+        Ok((
+            message,
+            Self {
+                study,
+                stage: Stage::Agreeing(stage),
+            },
+        ))
     }
 
     /// Gives the statement that the survivors are these.
     pub(crate) fn agree(self, request: &Survivors) -> Result<(Vec<u8>, Self), SessionError> {
-        let Self { study, stage: Stage::Agreeing(stage) } = self else {
+        let Self {
+            study,
+            stage: Stage::Agreeing(stage),
+        } = self
+        else {
             return Err(SessionError::OutOfOrder("agree"));
         };
         let (message, stage) = stage.agree(&request.sites)?;
-        Ok((message, Self { study, stage: Stage::Unmasking(stage) }))
+        Ok((
+            message,
+            Self {
+                study,
+                stage: Stage::Unmasking(stage),
+            },
+        ))
     }
 
     /// Gives the shares that open the masks of the sum; the round is over for this site.
     pub(crate) fn unmask(self, request: &Messages) -> Result<(Vec<u8>, Self), SessionError> {
-        let Self { study, stage: Stage::Unmasking(stage) } = self else {
+        let Self {
+            study,
+            stage: Stage::Unmasking(stage),
+        } = self
+        else {
             return Err(SessionError::OutOfOrder("unmask"));
         };
         let message = stage.open(&signed(request)?)?;
-        Ok((message, Self { study, stage: Stage::Over }))
+        Ok((
+            message,
+            Self {
+                study,
+                stage: Stage::Over,
+            },
+        ))
     }
 }
 
 fn signed(messages: &Messages) -> Result<Vec<Signed>, SessionError> {
-    messages.messages.iter().map(|bytes| Ok(codec::decode(bytes)?)).collect()
+    messages
+        .messages
+        .iter()
+        .map(|bytes| Ok(codec::decode(bytes)?))
+        .collect()
 }

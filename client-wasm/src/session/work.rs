@@ -50,9 +50,10 @@ impl Work {
             return Err(SessionError::NotPlanned(purpose));
         }
         let (total, task) = match purpose {
-            Purpose::Moments => {
-                (patients.of_split(Split::Train).len(), Task::Moments(Box::new(patients)))
-            }
+            Purpose::Moments => (
+                patients.of_split(Split::Train).len(),
+                Task::Moments(Box::new(patients)),
+            ),
             Purpose::Train => {
                 let learner = Learner::new(study, state, patients, Split::Train)?;
                 (learner.inputs.len(), Task::Gradient(Box::new(learner)))
@@ -66,8 +67,18 @@ impl Work {
         if total > usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(SessionError::TooManyPatients { found: total, most });
         }
-        let sums = layout.sections.iter().map(|section| vec![0.0; section.length]).collect();
-        Ok(Self { task, clip_norm: study.manifest().privacy.clip_norm, done: 0, total, sums })
+        let sums = layout
+            .sections
+            .iter()
+            .map(|section| vec![0.0; section.length])
+            .collect();
+        Ok(Self {
+            task,
+            clip_norm: study.manifest().privacy.clip_norm,
+            done: 0,
+            total,
+            sums,
+        })
     }
 
     /// Patients done.
@@ -93,14 +104,22 @@ impl Work {
                 let [update, weight] = self.sums.as_mut_slice() else {
                     return Err(SessionError::Sections);
                 };
-                learner.network.clipped_sum(&learner.weights, rows(&batch), &labels, self.clip_norm, update)?;
+                learner.network.clipped_sum(
+                    &learner.weights,
+                    rows(&batch),
+                    &labels,
+                    self.clip_norm,
+                    update,
+                )?;
                 weight[0] += labels.len() as f64;
                 self.done += places.len();
             }
             Task::Evaluate(learner) => {
                 let places = learner.inputs.places(self.done);
                 let (batch, labels) = learner.inputs.batch(places);
-                let probabilities = learner.network.probabilities(&learner.weights, rows(&batch))?;
+                let probabilities = learner
+                    .network
+                    .probabilities(&learner.weights, rows(&batch))?;
                 let mut counts = vec![0; self.sums[0].len()];
                 let classes = study.manifest().cohort.classes.len();
                 for (row, label) in probabilities.chunks_exact(classes).zip(&labels) {
@@ -122,10 +141,19 @@ impl Work {
 }
 
 impl Learner {
-    fn new(study: &Study, state: &State, patients: Patients, split: Split) -> Result<Self, SessionError> {
+    fn new(
+        study: &Study,
+        state: &State,
+        patients: Patients,
+        split: Split,
+    ) -> Result<Self, SessionError> {
         let network = network(study)?;
         let weights = weights(&network, study, state)?;
         let normaliser = Normaliser::new(&study.manifest().cohort, &moments(study, state)?)?;
-        Ok(Self { network, weights, inputs: Inputs::new(patients, normaliser, Some(split)) })
+        Ok(Self {
+            network,
+            weights,
+            inputs: Inputs::new(patients, normaliser, Some(split)),
+        })
     }
 }

@@ -6,8 +6,7 @@ mod support;
 
 use cohort::meds::{Events, Labels, Splits, Timestamp};
 use cohort::{
-    NormaliseError, Normaliser, Patients, PoolError, Slots, moment_vector,
-    prepare, reference,
+    NormaliseError, Normaliser, Patients, PoolError, Slots, moment_vector, prepare, reference,
 };
 use minicbor::bytes::ByteVec;
 use protocol::door::{BadRows, File, Moments, Role, Split};

@@ -319,8 +319,10 @@ mod tests {
 
     #[test]
     fn negative_noisy_counts_give_figures_from_0_to_1() {
-        let mut counts: Vec<f64> = (0..counts_length(3))
-            .map(|i| f64::from(i as u32 % 7) - 3.4)
+        let mut counts: Vec<f64> = (0..7)
+            .cycle()
+            .take(counts_length(3))
+            .map(|step| f64::from(step) - 3.4)
             .collect();
         for _ in 0..counts.len() {
             counts.rotate_left(1);

@@ -1,5 +1,7 @@
 //! What holds of every model: its gradient is that of its loss, whoever it is computed with.
 #![cfg(feature = "burn")]
+#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::cast_possible_truncation, reason = "weights are f32")]
 
 mod study;
 

@@ -1,8 +1,14 @@
-//! The Transformer against PyTorch and Opacus: `shared/reference/dp_sgd_reference.npz`, beside the repository.
+//! The Transformer against Opacus: `shared/reference/dp_sgd_reference.npz`, beside the repository.
 //!
-//! Made by `peers/opacus_reference.py` there: `f64`, one patient at a time by plain autograd; Opacus agrees in four
-//! modes. Opacus clips by `min(1, C / (norm + 1e-6))`, we by `min(1, C / norm)`.
+//! Made by `peers/opacus_reference.py` there: `f64`, one patient at a time by plain automatic differentiation;
+//! Opacus agrees in four modes. Opacus clips by `min(1, C / (norm + 1e-6))`, we by `min(1, C / norm)`.
 #![cfg(feature = "burn")]
+#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the arrays hold what f32 and u32 hold"
+)]
 
 mod npz;
 mod study;

@@ -17,15 +17,32 @@ pub(crate) fn metrics(federation: &Federation, state: &Path, folder: &Path) -> R
     for place in 0..federation.sites().len() {
         let file = folder.join(format!("{}.csv", federation.sites()[place].name));
         let mut predict = federation.programs().host();
-        predict.arg("predict").arg("--config").arg(federation.config(place)).arg("--state").arg(state);
+        predict
+            .arg("predict")
+            .arg("--config")
+            .arg(federation.config(place))
+            .arg("--state")
+            .arg(state);
         finish(predict.args(["--split", "held_out", "--out"]).arg(&file))?;
-        let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("reading {}", file.display()))?;
         let mut lines = text.lines();
         // subject, split, label, then one column a class.
-        classes = lines.next().unwrap_or_default().split(',').count().saturating_sub(3);
+        classes = lines
+            .next()
+            .unwrap_or_default()
+            .split(',')
+            .count()
+            .saturating_sub(3);
         for line in lines {
             let mut cells = line.split(',').skip(2);
-            labels.push(cells.next().unwrap_or_default().parse::<u32>().context("reading a label")?);
+            labels.push(
+                cells
+                    .next()
+                    .unwrap_or_default()
+                    .parse::<u32>()
+                    .context("reading a label")?,
+            );
             for cell in cells {
                 probabilities.push(cell.parse::<f32>().context("reading a probability")?);
             }

@@ -36,16 +36,28 @@ fn synthetic(programs: &Programs, arguments: &Arguments, folder: &Path) -> Resul
     ));
     let mut synth = programs.host();
     synth.args(["synth", "--hospitals", &arguments.hospitals.to_string()]);
-    synth.args(["--patients", &arguments.patients.to_string(), "--seed", &arguments.seed.to_string()]);
+    synth.args([
+        "--patients",
+        &arguments.patients.to_string(),
+        "--seed",
+        &arguments.seed.to_string(),
+    ]);
     let said = finish(synth.arg("--out").arg(folder))?;
-    let best = said.lines().find_map(|line| line.strip_prefix("best possible accuracy "));
+    let best = said
+        .lines()
+        .find_map(|line| line.strip_prefix("best possible accuracy "));
     let best = best.context("the generator did not say its best possible accuracy")?;
     let mut sites = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?
+    {
         let entry = entry.context("reading the hospitals' folder")?;
         if entry.path().is_dir() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            sites.push(Site { name, data: entry.path() });
+            sites.push(Site {
+                name,
+                data: entry.path(),
+            });
         }
     }
     sites.sort_by(|one, other| one.name.cmp(&other.name));
@@ -53,7 +65,12 @@ fn synthetic(programs: &Programs, arguments: &Arguments, folder: &Path) -> Resul
         Model::Linear => "readmission.toml",
         Model::Transformer => "readmission-transformer.toml",
     });
-    Ok(Hospitals { sites, draft, best_accuracy: Some(best.trim().parse()?), published: &[] })
+    Ok(Hospitals {
+        sites,
+        draft,
+        best_accuracy: Some(best.trim().parse()?),
+        published: &[],
+    })
 }
 
 fn heart_disease(programs: &Programs, data: &Path, folder: &Path) -> Result<Hospitals> {
@@ -68,11 +85,31 @@ fn heart_disease(programs: &Programs, data: &Path, folder: &Path) -> Result<Hosp
     for name in ["cleveland", "hungarian", "switzerland", "va"] {
         let out = folder.join(name);
         let mut import = programs.host();
-        import.args(["import", "csv"]).arg(&split).arg("--map").arg(&map).arg("--where").arg(format!("site={name}"));
-        finish(import.arg("--module").arg(&programs.module).arg("--out").arg(&out))?;
-        sites.push(Site { name: name.to_owned(), data: out });
+        import
+            .args(["import", "csv"])
+            .arg(&split)
+            .arg("--map")
+            .arg(&map)
+            .arg("--where")
+            .arg(format!("site={name}"));
+        finish(
+            import
+                .arg("--module")
+                .arg(&programs.module)
+                .arg("--out")
+                .arg(&out),
+        )?;
+        sites.push(Site {
+            name: name.to_owned(),
+            data: out,
+        });
     }
-    Ok(Hospitals { sites, draft: draft("heart-disease.toml"), best_accuracy: None, published: FLAMBY })
+    Ok(Hospitals {
+        sites,
+        draft: draft("heart-disease.toml"),
+        best_accuracy: None,
+        published: FLAMBY,
+    })
 }
 
 /// FLamby's own rows on this split (Ogier du Terrail et al. 2022, results of its repository, mean of 5 seeds).

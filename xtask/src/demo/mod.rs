@@ -68,14 +68,26 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
     let mut figures = Figures::new("demo");
     let module = module::build(&target().join("module-out"))?;
-    run(cargo().args(["build", "--quiet", "--locked", "--package", "aggregator", "--package", "host"]))?;
+    run(cargo().args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "aggregator",
+        "--package",
+        "host",
+    ]))?;
     figures.record("module bytes", module.bytes);
     figures.record("module digest", &module.digest);
     figures.record("build seconds", start.elapsed().as_secs_f64());
     let programs = Programs::built(&target())?;
-    let folder = arguments.out.clone().unwrap_or_else(|| target().join("demo"));
+    let folder = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| target().join("demo"));
     if folder.exists() {
-        std::fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("emptying {}", folder.display()))?;
     }
     let hospitals = hospitals::make(&programs, arguments, &folder.join("data"))?;
     if let Some(best) = hospitals.best_accuracy {
@@ -87,15 +99,23 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
         show(&line);
     }
     if let Some(best) = hospitals.best_accuracy {
-        show(&format!("best possible accuracy on these hospitals, known to their generator: {best:.3}"));
+        show(&format!(
+            "best possible accuracy on these hospitals, known to their generator: {best:.3}"
+        ));
     }
     for line in hospitals.published {
         show(line);
     }
     figures.record("rows", &rows.rows);
-    show(&format!("module   {} bytes, imports none, sha-256 {}", module.bytes, module.digest));
+    show(&format!(
+        "module   {} bytes, imports none, sha-256 {}",
+        module.bytes, module.digest
+    ));
     show(&format!("model    {}", rows.model.display()));
-    show(&format!("in all   {:.1} minutes, building included", start.elapsed().as_secs_f64() / 60.0));
+    show(&format!(
+        "in all   {:.1} minutes, building included",
+        start.elapsed().as_secs_f64() / 60.0
+    ));
     figures.record("total seconds", start.elapsed().as_secs_f64());
     if let Some(path) = &arguments.json {
         figures.write(path)?;

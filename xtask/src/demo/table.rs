@@ -35,10 +35,17 @@ pub(crate) fn lines(rows: &Rows) -> Vec<String> {
     );
     let rule = "─".repeat(heads.chars().count());
     let body = rows.rows.iter().map(|row| {
-        let rounds = row.rounds.map_or_else(|| "-".to_owned(), |rounds| rounds.to_string());
+        let rounds = row
+            .rounds
+            .map_or_else(|| "-".to_owned(), |rounds| rounds.to_string());
         format!(
             "{:<34} {:>8.3} {:>10.3} {:>9.3} {:>7} {:>8.1}",
-            row.name, row.metrics.accuracy, row.metrics.macro_auc, row.metrics.macro_f1, rounds, row.seconds
+            row.name,
+            row.metrics.accuracy,
+            row.metrics.macro_auc,
+            row.metrics.macro_f1,
+            rounds,
+            row.seconds
         )
     });
     [heads, rule].into_iter().chain(body).collect()

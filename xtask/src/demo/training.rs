@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use protocol::api::{Metrics, Progress};
 use protocol::id::Purpose;
 
+use super::Arguments;
 use super::evaluation::metrics;
 use super::hospitals::Hospitals;
 use super::table::{Row, Rows};
-use super::Arguments;
 use crate::shell::say;
 
 /// The longest that a federation of the demo may take.
@@ -33,7 +33,10 @@ pub(crate) fn compare(
     let private = federation(programs, hospitals, &folder.join("private"), &epsilon)?;
     let name = format!("federated, ε = {}", arguments.epsilon);
     let (private, model) = federated(private, arguments.kill_at, &name, folder)?;
-    Ok(Rows { rows: vec![alone, open, private, central], model })
+    Ok(Rows {
+        rows: vec![alone, open, private, central],
+        model,
+    })
 }
 
 fn federation(
@@ -43,7 +46,13 @@ fn federation(
     epsilon: &str,
 ) -> Result<Federation> {
     let settings = [format!("privacy.epsilon={epsilon}")];
-    Federation::set_up(programs.clone(), folder, &hospitals.draft, &settings, hospitals.sites.clone())
+    Federation::set_up(
+        programs.clone(),
+        folder,
+        &hospitals.draft,
+        &settings,
+        hospitals.sites.clone(),
+    )
 }
 
 /// The mean over the hospitals of what each reaches alone, on the pooled held-out patients.
@@ -52,14 +61,26 @@ fn locals(federation: &Federation, hospitals: &Hospitals, folder: &Path) -> Resu
     let start = Instant::now();
     let mut seconds = 0.0;
     for place in 0..hospitals.sites.len() {
-        say(&format!("training on {} alone", hospitals.sites[place].name));
+        say(&format!(
+            "training on {} alone",
+            hospitals.sites[place].name
+        ));
         let begun = start.elapsed();
         let state = baseline(federation, place, &[place], folder)?;
         seconds += (start.elapsed() - begun).as_secs_f64();
-        each.push(metrics(federation, &state, &predictions(folder, &format!("alone-{place}"))?)?);
+        each.push(metrics(
+            federation,
+            &state,
+            &predictions(folder, &format!("alone-{place}"))?,
+        )?);
     }
     let seconds = seconds / each.len() as f64;
-    Ok(Row { name: "one hospital alone (mean)".to_owned(), metrics: mean(&each), seconds, rounds: None })
+    Ok(Row {
+        name: "one hospital alone (mean)".to_owned(),
+        metrics: mean(&each),
+        seconds,
+        rounds: None,
+    })
 }
 
 fn central(federation: &Federation, hospitals: &Hospitals, folder: &Path) -> Result<Row> {
@@ -69,15 +90,30 @@ fn central(federation: &Federation, hospitals: &Hospitals, folder: &Path) -> Res
     let state = baseline(federation, 0, &all, folder)?;
     let seconds = start.elapsed().as_secs_f64();
     let metrics = metrics(federation, &state, &predictions(folder, "central")?)?;
-    Ok(Row { name: "all patients in one place".to_owned(), metrics, seconds, rounds: None })
+    Ok(Row {
+        name: "all patients in one place".to_owned(),
+        metrics,
+        seconds,
+        rounds: None,
+    })
 }
 
 /// Trains on the patients of `places` in the module of the site `at`; gives the file of the state.
-fn baseline(federation: &Federation, at: usize, places: &[usize], folder: &Path) -> Result<PathBuf> {
+fn baseline(
+    federation: &Federation,
+    at: usize,
+    places: &[usize],
+    folder: &Path,
+) -> Result<PathBuf> {
     let words: Vec<String> = places.iter().map(usize::to_string).collect();
     let state = folder.join(format!("baseline-{}.state", words.join("-")));
     let mut command = federation.programs().host();
-    command.arg("baseline").arg("--config").arg(federation.config(at)).arg("--out").arg(&state);
+    command
+        .arg("baseline")
+        .arg("--config")
+        .arg(federation.config(at))
+        .arg("--out")
+        .arg(&state);
     for place in places {
         command.arg("--data").arg(&federation.sites()[*place].data);
     }
@@ -101,7 +137,10 @@ fn federated(
         federation.wait(LIMIT, |progress| progress.rounds.len() >= round as usize)?;
         let last = federation.sites().len() - 1;
         federation.kill_host(last)?;
-        say(&format!("killed {} in round {round}", federation.sites()[last].name));
+        say(&format!(
+            "killed {} in round {round}",
+            federation.sites()[last].name
+        ));
     }
     let bar = bar(name);
     let progress = federation.wait(LIMIT, |progress| {
@@ -113,10 +152,25 @@ fn federated(
     federation.wait_for_hosts(Duration::from_secs(60))?;
     let state = federation.study().with_file_name("model.state");
     let mut model = federation.programs().host();
-    finish(model.arg("model").arg("--config").arg(federation.config(0)).arg("--out").arg(&state))?;
+    finish(
+        model
+            .arg("model")
+            .arg("--config")
+            .arg(federation.config(0))
+            .arg("--out")
+            .arg(&state),
+    )?;
     let metrics = metrics(&federation, &state, &predictions(folder, name)?)?;
-    let trained = progress.rounds.iter().filter(|round| round.purpose == Purpose::Train);
-    let row = Row { name: name.to_owned(), metrics, seconds, rounds: Some(trained.count()) };
+    let trained = progress
+        .rounds
+        .iter()
+        .filter(|round| round.purpose == Purpose::Train);
+    let row = Row {
+        name: name.to_owned(),
+        metrics,
+        seconds,
+        rounds: Some(trained.count()),
+    };
     Ok((row, state))
 }
 
@@ -124,15 +178,23 @@ fn show_progress(bar: &ProgressBar, progress: &Progress) {
     bar.set_length(u64::from(progress.planned));
     bar.set_position(progress.rounds.len() as u64);
     let stage = progress.stage.map_or("done", |stage| stage.name());
-    let last = progress.rounds.last().map_or_else(String::new, |round| match &round.abandoned {
-        Some(reason) => format!(", round {} abandoned: {reason}", round.number),
-        None => format!(", {} hospitals in round {}", round.survivors.len(), round.number),
-    });
+    let last = progress
+        .rounds
+        .last()
+        .map_or_else(String::new, |round| match &round.abandoned {
+            Some(reason) => format!(", round {} abandoned: {reason}", round.number),
+            None => format!(
+                ", {} hospitals in round {}",
+                round.survivors.len(),
+                round.number
+            ),
+        });
     bar.set_message(format!("{stage}{last}"));
 }
 
 fn bar(name: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:<24} {bar:30} {pos}/{len} rounds {elapsed} {msg}");
+    let style =
+        ProgressStyle::with_template("{prefix:<24} {bar:30} {pos}/{len} rounds {elapsed} {msg}");
     let bar = ProgressBar::new(1).with_prefix(name.to_owned());
     match style {
         Ok(style) => bar.with_style(style),

@@ -372,16 +372,16 @@ mod tests {
                 let loss = |weights: &[f32], features: &[f32]| {
                     -head.probabilities(&head.logits(weights, features))[label].ln()
                 };
-                for weight in 0..weights.len() {
+                for (weight, got) in gradient.iter().enumerate() {
                     let slope = slope(&weights, weight, |weights| loss(weights, &features));
                     assert!(
-                        (f64::from(gradient[weight]) - slope).abs() < 1e-4,
+                        (f64::from(*got) - slope).abs() < 1e-4,
                         "{kind:?} {label} {weight}"
                     );
                 }
-                for feature in 0..2 {
+                for (feature, got) in features_gradient.iter().enumerate() {
                     let slope = slope(&features, feature, |features| loss(&weights, features));
-                    assert!((f64::from(features_gradient[feature]) - slope).abs() < 1e-4);
+                    assert!((f64::from(*got) - slope).abs() < 1e-4);
                 }
             }
         }

@@ -11,8 +11,8 @@
 //! The backward pass is written out, layer by layer: each layer keeps its inputs, is given the gradient of its
 //! outputs, and gives every patient's own gradient of its weights (Goodfellow 2015, [Efficient Per-Example Gradient
 //! Computations]). So norms are exact and one pass is enough. It also needs no graph that outlives a call, so a
-//! round can be replayed bit for bit. Tests compare it with burn's own differentiation, with PyTorch and Opacus, and
-//! with finite differences.
+//! round can be replayed bit for bit. Tests compare it with burn's own differentiation, with Opacus, and with finite
+//! differences.
 //!
 //! [Efficient Per-Example Gradient Computations]: https://arxiv.org/abs/1510.01799
 

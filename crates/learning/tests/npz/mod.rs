@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub struct Npz(BTreeMap<String, Vec<f64>>);
 
 impl Npz {
-    /// Parses what NumPy's `savez` writes; panics on anything else.
+    /// Parses what `numpy.savez` writes; panics on anything else.
     pub fn parse(bytes: &[u8]) -> Self {
         let end = bytes.len() - 22;
         assert_eq!(
@@ -23,7 +23,7 @@ impl Npz {
             assert_eq!(number(&header[10..12]), 0, "entries are not compressed");
             let [size, name, extra, comment, local] =
                 [20..24, 28..30, 30..32, 32..34, 42..46].map(|range| number(&header[range]));
-            let path = String::from_utf8(header[46..46 + name].to_vec()).unwrap();
+            let path = String::from_utf8(header[46..46 + name].to_vec()).expect("names are text");
             let lengths =
                 number(&bytes[local + 26..local + 28]) + number(&bytes[local + 28..local + 30]);
             let data = local + 30 + lengths;

@@ -10,7 +10,7 @@ use crate::model::ModelError;
 use crate::model::clip::Gradients;
 use crate::model::parameter::{Parameters, Start};
 
-/// Added to the variance, as PyTorch does.
+/// Added to the variance, so that equal values do not divide by 0.
 const EPSILON: f32 = 1e-5;
 
 /// Where a norm's gain and shift lie, `[width]` each.
