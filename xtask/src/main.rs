@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod demo;
 mod figures;
 mod module;
@@ -27,6 +28,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Builds the module that runs at hospitals, seals it and prints its digest
     Module(module::Arguments),
+    /// Measures how fast things are, side by side
+    Bench(bench::Arguments),
     /// Runs every check that must hold before a change lands
     Test,
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(arguments) => demo::run_command(&arguments),
         Command::Module(arguments) => module::run_command(&arguments),
+        Command::Bench(arguments) => bench::run_command(&arguments),
         Command::Test => test::run_command(),
     };
     match result {

@@ -1,0 +1,104 @@
+//! A whole round of secure aggregation in one process and one thread: what a site and the aggregator spend.
+//!
+//! `cargo xtask bench` runs this; each line is a figure in JSON. Nothing is sent, and no disk is written.
+#![expect(clippy::print_stdout, reason = "a benchmark reports")]
+
+use std::time::{Duration, Instant};
+
+use protocol::api::Stage;
+use protocol::id::{Purpose, SiteId};
+use testkit::Draft;
+use testkit::round::{Next, Play};
+
+fn main() {
+    for (sites, dropped, parameters) in [
+        (5, 0, 20_000),
+        (5, 0, 200_000),
+        (5, 0, 1_000_000),
+        (10, 0, 1_000_000),
+        (10, 2, 1_000_000),
+        (20, 2, 200_000),
+    ] {
+        let round = play(sites, dropped, parameters);
+        println!(
+            "{}",
+            serde_json::json!({
+                "name": format!("secure aggregation, n = {sites}, {dropped} dropped, d = {parameters}"),
+                "site seconds": round.site.as_secs_f64(),
+                "aggregator seconds": round.aggregator.as_secs_f64(),
+                "bytes up per site": round.bytes,
+            })
+        );
+    }
+}
+
+struct Spent {
+    /// Of one site, all stages together.
+    site: Duration,
+    /// Of the aggregator, all stages together.
+    aggregator: Duration,
+    /// Of one site that stays, all messages' bodies.
+    bytes: usize,
+}
+
+/// The last `dropped` sites vanish before their masked inputs.
+fn play(sites: u16, dropped: u16, parameters: u32) -> Spent {
+    let kit = Draft {
+        sites,
+        threshold: sites / 2 + 1,
+        parameters,
+        ..Draft::default()
+    }
+    .make();
+    let header = kit.header(1, Purpose::Train);
+    let length = kit.study.layout(Purpose::Train).length();
+    let vectors: Vec<Vec<i64>> = (0..sites)
+        .map(|site| vec![i64::from(site); length])
+        .collect();
+    let mut play = Play::new(&kit, &header, &vectors);
+    let mut spent = Spent {
+        site: Duration::ZERO,
+        aggregator: Duration::ZERO,
+        bytes: 0,
+    };
+    let stays = |site: SiteId| site.0 < sites - dropped;
+    loop {
+        let stage = play.round.stage();
+        for site in play.round.missing() {
+            if stage >= Stage::Mask && !stays(site) {
+                continue;
+            }
+            let start = Instant::now();
+            let signed = play.message(site).expect("an honest site refuses nothing");
+            spent.site += if site == SiteId(0) {
+                start.elapsed()
+            } else {
+                Duration::ZERO
+            };
+            spent.bytes += if site == SiteId(0) {
+                signed.body.len()
+            } else {
+                0
+            };
+            let start = Instant::now();
+            play.round
+                .accept(stage, signed)
+                .expect("an honest site's message is accepted");
+            spent.aggregator += start.elapsed();
+        }
+        let start = Instant::now();
+        let next = play.close().expect("enough sites are left");
+        spent.aggregator += start.elapsed();
+        match next {
+            Next::Stage(next) => play = *next,
+            Next::Sum(sum) => {
+                let want: i64 = (0..i64::from(sites - dropped)).sum();
+                assert!(
+                    sum.values.iter().all(|value| *value == want),
+                    "the sum is wrong"
+                );
+                return spent;
+            }
+        }
+    }
+}
