@@ -66,7 +66,11 @@ fn main() -> Result<()> {
             bad_rows: BadRows::Stop,
         });
         let native = best(|| Ok(Door::Native), &prepare, &study)?;
-        let inside = best(|| Ok(Door::Sandbox(sandbox.instance()?)), &prepare, &study)?;
+        let inside = best(
+            || Ok(Door::Sandbox(Box::new(sandbox.instance()?))),
+            &prepare,
+            &study,
+        )?;
         report(
             &format!("{name}: events prepared per second"),
             native.events,
@@ -147,7 +151,7 @@ fn train(door: &mut Door, study: &[u8], prepared: Prepared) -> Result<f64> {
 /// The module, either way.
 enum Door {
     Native,
-    Sandbox(Instance),
+    Sandbox(Box<Instance>),
 }
 
 impl Door {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use e2e::{Cut, Federation, Programs, Site, Tap, finish};
 use protocol::api::{Progress, Stage};
 
@@ -15,8 +16,8 @@ fn target() -> PathBuf {
 }
 
 /// Three small synthetic hospitals in a study with these settings.
-fn federation(folder: &Path, settings: &[&str]) -> Federation {
-    let programs = Programs::built(&target()).unwrap();
+fn federation(folder: &Path, settings: &[&str]) -> Result<Federation> {
+    let programs = Programs::built(&target())?;
     let data = folder.join("data");
     let mut synth = programs.host();
     synth
@@ -31,17 +32,14 @@ fn federation(folder: &Path, settings: &[&str]) -> Federation {
             "--out",
         ])
         .arg(&data);
-    finish(&mut synth).unwrap();
-    let mut sites: Vec<Site> = std::fs::read_dir(&data)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| Site {
-            name: entry.file_name().into_string().unwrap(),
-            data: entry.path(),
-        })
-        .collect();
-    sites.sort_by(|one, other| one.name.cmp(&other.name));
+    finish(&mut synth)?;
+    let site = |place| {
+        let name = format!("hospital-{place:02}");
+        Site {
+            data: data.join(&name),
+            name,
+        }
+    };
     let draft = Path::new(env!("CARGO_MANIFEST_DIR")).join("../studies/readmission.toml");
     let settings: Vec<String> = settings
         .iter()
@@ -52,20 +50,17 @@ fn federation(folder: &Path, settings: &[&str]) -> Federation {
         &folder.join("federation"),
         &draft,
         &settings,
-        sites,
+        (1..=HOSPITALS).map(site).collect(),
     )
-    .unwrap()
 }
 
-fn start_all(federation: &mut Federation) {
-    federation.start_aggregator().unwrap();
-    for place in 0..HOSPITALS {
-        federation.start_host(place).unwrap();
-    }
+fn start_all(federation: &mut Federation) -> Result<()> {
+    federation.start_aggregator()?;
+    (0..HOSPITALS).try_for_each(|place| federation.start_host(place))
 }
 
 /// Every round that has a sum names its survivors, and every site charged it once.
-fn check_rounds(federation: &Federation, progress: &Progress) {
+fn check_rounds(federation: &Federation, progress: &Progress) -> Result<()> {
     for round in &progress.rounds {
         assert!(
             round.abandoned.is_some() || round.survivors.len() >= 2,
@@ -74,15 +69,15 @@ fn check_rounds(federation: &Federation, progress: &Progress) {
     }
     for place in 0..HOSPITALS {
         let path = federation.site_folder(place).join("state/ledger.jsonl");
-        let ledger = std::fs::read_to_string(&path).unwrap();
-        let mut charged: Vec<u64> = ledger
-            .lines()
-            .map(|line| {
-                serde_json::from_str::<serde_json::Value>(line).unwrap()["round"]
+        let mut charged = Vec::new();
+        for line in std::fs::read_to_string(&path)?.lines() {
+            let line: serde_json::Value = serde_json::from_str(line)?;
+            charged.push(
+                line["round"]
                     .as_u64()
-                    .unwrap()
-            })
-            .collect();
+                    .context("a ledger line without a round")?,
+            );
+        }
         let lines = charged.len();
         charged.dedup();
         assert_eq!(
@@ -103,17 +98,19 @@ fn check_rounds(federation: &Federation, progress: &Progress) {
             );
         }
     }
+    Ok(())
 }
 
 #[test]
 fn a_power_cut_at_any_request_of_a_round_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let rounds = "training.rounds=20";
-    let mut federation =
-        federation(folder.path(), &[rounds, "privacy.epsilon=1.0"]).with_stage_seconds(60);
+    let mut federation = federation(folder.path(), &[rounds, "privacy.epsilon=1.0"])
+        .unwrap()
+        .with_stage_seconds(60);
     let tap = Tap::to(federation.address()).unwrap();
     federation.reroute(0, tap.address()).unwrap();
-    start_all(&mut federation);
+    start_all(&mut federation).unwrap();
     let mut round = 0;
     for stage in Stage::ALL {
         for cut in [Cut::Before, Cut::After] {
@@ -135,7 +132,7 @@ fn a_power_cut_at_any_request_of_a_round_loses_nothing() {
         .wait(LIMIT, |progress| progress.model.is_some())
         .unwrap();
     federation.wait_for_hosts(LIMIT).unwrap();
-    check_rounds(&federation, &progress);
+    check_rounds(&federation, &progress).unwrap();
     assert!(
         progress
             .rounds
@@ -155,11 +152,13 @@ fn a_power_cut_at_any_request_of_a_round_loses_nothing() {
 #[test]
 fn a_hospital_that_vanishes_in_the_middle_of_a_round_does_not_stop_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut federation = federation(folder.path(), &["training.rounds=4"]).with_stage_seconds(3);
+    let mut federation = federation(folder.path(), &["training.rounds=4"])
+        .unwrap()
+        .with_stage_seconds(3);
     let tap = Tap::to(federation.address()).unwrap();
     federation.reroute(2, tap.address()).unwrap();
     tap.cut_at("POST /v1/rounds/1/mask ", Cut::Before);
-    start_all(&mut federation);
+    start_all(&mut federation).unwrap();
     assert!(
         tap.was_cut(LIMIT),
         "round 1 never came to its masked inputs"
@@ -169,7 +168,7 @@ fn a_hospital_that_vanishes_in_the_middle_of_a_round_does_not_stop_it() {
         .wait(LIMIT, |progress| progress.model.is_some())
         .unwrap();
     federation.wait_for_hosts(LIMIT).unwrap();
-    check_rounds(&federation, &progress);
+    check_rounds(&federation, &progress).unwrap();
     let survivors: Vec<usize> = progress
         .rounds
         .iter()

@@ -30,7 +30,7 @@ pub(crate) struct Baseline {
 
 impl Baseline {
     /// Pools the cohorts and starts training.
-    pub(crate) fn begin(request: door::Baseline) -> Result<Self, SessionError> {
+    pub(crate) fn begin(request: &door::Baseline) -> Result<Self, SessionError> {
         let study = Study::parse(&request.study)?;
         let manifest = study.manifest();
         let cohorts: Result<Vec<Patients>, _> = request

@@ -67,7 +67,7 @@ impl Module {
             }
             Request::Baseline(request) => {
                 self.session = Session::None;
-                let baseline = Baseline::begin(request)?;
+                let baseline = Baseline::begin(&request)?;
                 let progress = baseline.progress();
                 self.session = Session::Baseline(Box::new(baseline));
                 Ok(Response::Progress(progress))

@@ -112,7 +112,7 @@ fn heart_disease(programs: &Programs, data: &Path, folder: &Path) -> Result<Hosp
     })
 }
 
-/// FLamby's own rows on this split (Ogier du Terrail et al. 2022, results of its repository, mean of 5 seeds).
+/// `FLamby`'s own rows on this split (Ogier du Terrail et al. 2022, results of its repository, mean of 5 seeds).
 const FLAMBY: &[&str] = &[
     "published by FLamby, accuracy on the pooled test, mean of 5 seeds:",
     "  pooled training .795   FedAvg .748   FedProx .748   Scaffold .748   FedAdam .779   FedYogi .779   Cyclic .785",
