@@ -154,7 +154,7 @@ fn a_hospital_that_vanishes_in_the_middle_of_a_round_does_not_stop_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut federation = federation(folder.path(), &["training.rounds=4"])
         .unwrap()
-        .with_stage_seconds(3);
+        .with_stage_seconds(6);
     let tap = Tap::to(federation.address()).unwrap();
     federation.reroute(2, tap.address()).unwrap();
     tap.cut_at("POST /v1/rounds/1/mask ", Cut::Before);
