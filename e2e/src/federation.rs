@@ -339,7 +339,9 @@ impl Federation {
             .arg("--store")
             .arg(self.store())
             .args(["--listen", &self.address]);
-        command.args(["--stage-seconds", &self.stage_seconds.to_string()]);
+        command
+            .args(["--stage-seconds", &self.stage_seconds.to_string()])
+            .args(["--advertise-seconds", "90"]);
         if let Some(study) = study {
             command.arg("--study").arg(study);
         }
