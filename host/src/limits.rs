@@ -168,7 +168,8 @@ pub fn stage_of(request: &Request) -> Option<Stage> {
         | Request::Baseline(_)
         | Request::Finish
         | Request::Predict(_)
-        | Request::Import(_) => None,
+        | Request::Import(_)
+        | Request::Remember => None,
     }
 }
 

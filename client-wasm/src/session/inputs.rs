@@ -87,6 +87,11 @@ impl Inputs {
         self.places.len()
     }
 
+    /// Where each of them stands in the cohort.
+    pub(crate) fn all(&self) -> &[usize] {
+        &self.places
+    }
+
     /// Where the patients of the batch from `start` on stand in the cohort. A batch has the model's own size, so that
     /// results do not depend on how work is cut.
     pub(crate) fn places(&self, start: usize) -> &[usize] {

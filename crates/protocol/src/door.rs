@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Prepare ──▶ cohort bytes (kept by the host, never sent)
-//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Unmask      one instance, one round
+//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Remember ─▶ Unmask      one instance, one round
 //! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
 //! Import, Predict, Describe                                            need no session
 //! ```
@@ -56,6 +56,9 @@ pub enum Request {
     /// Asks for the MEDS files that hold what CSV files hold.
     #[n(12)]
     Import(#[n(0)] Import),
+    /// Asks for what the site is to keep for its next round; any time after [`Request::Advertise`].
+    #[n(13)]
+    Remember,
 }
 
 /// What the module answers.
@@ -86,6 +89,9 @@ pub enum Response {
     /// To [`Request::Import`].
     #[n(7)]
     Imported(#[n(0)] Imported),
+    /// To [`Request::Remember`]: patient data, for the host to keep at the site; empty where the study keeps nothing.
+    #[n(8)]
+    Memory(#[n(0)] ByteVec),
 }
 
 /// Why a request was refused.
@@ -231,6 +237,12 @@ pub struct State {
     /// Mean and standard deviation of each feature where the study shares them; empty before that.
     #[n(1)]
     pub normalisation: Vec<Moments>,
+    /// The control variate that all sites share, where the study has them; else empty.
+    #[n(2)]
+    pub control: Vec<f32>,
+    /// The clip norm of the next step, where the study adapts it.
+    #[n(3)]
+    pub clip_norm: Option<f64>,
 }
 
 /// Mean and standard deviation of one feature.
@@ -265,6 +277,9 @@ pub struct Open {
     /// All of the session's randomness.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub seed: [u8; 32],
+    /// What [`Response::Memory`] gave in the site's last round of this study; empty before.
+    #[n(6)]
+    pub memory: ByteVec,
 }
 
 /// Of [`Request::Work`].

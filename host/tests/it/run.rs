@@ -197,7 +197,7 @@ fn a_state_that_is_none_of_the_studys_is_refused() {
     let mut world = World::new();
     let state = State {
         offset: vec![0.0; 5],
-        normalisation: Vec::new(),
+        ..State::default()
     };
     world.state = codec::encode(&state);
     world.header.state = Digest::of(&world.state);
@@ -253,7 +253,7 @@ impl World {
         ));
         let state = codec::encode(&State {
             offset: vec![0.0; 6],
-            normalisation: Vec::new(),
+            ..State::default()
         });
         let header = Header {
             study: kit.study.digest(),
