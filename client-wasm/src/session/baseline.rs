@@ -101,8 +101,7 @@ impl Baseline {
     }
 
     fn step(&mut self) -> Result<(), SessionError> {
-        let places = self.inputs.places(self.done);
-        let (batch, labels) = self.inputs.batch(places);
+        let portion = self.inputs.portion(self.done);
         let weights: Vec<f32> = self
             .initial
             .iter()
@@ -111,15 +110,15 @@ impl Baseline {
             .collect();
         self.network.clipped_sum(
             &weights,
-            rows(&batch),
-            &labels,
+            rows(&portion.values),
+            &portion.labels,
             f64::INFINITY,
             &mut self.sum,
         )?;
-        self.done += places.len();
+        self.done += portion.patients.len();
         if self.done == self.inputs.len() {
-            let patients = self.inputs.len() as f64;
-            let mean: Vec<f64> = self.sum.iter().map(|sum| sum / patients).collect();
+            let labels = self.inputs.labels() as f64;
+            let mean: Vec<f64> = self.sum.iter().map(|sum| sum / labels).collect();
             self.optimizer.step(&mean)?;
             self.sum.fill(0.0);
             self.done = 0;

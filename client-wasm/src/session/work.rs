@@ -51,7 +51,7 @@ impl Work {
         }
         let (total, task) = match purpose {
             Purpose::Moments => (
-                patients.of_split(Split::Train).len(),
+                patients.of_split(Split::Train).count(),
                 Task::Moments(Box::new(patients)),
             ),
             Purpose::Train => {
@@ -99,36 +99,35 @@ impl Work {
                 self.done = self.total;
             }
             Task::Gradient(learner) => {
-                let places = learner.inputs.places(self.done);
-                let (batch, labels) = learner.inputs.batch(places);
+                let portion = learner.inputs.portion(self.done);
                 let [update, weight] = self.sums.as_mut_slice() else {
                     return Err(SessionError::Sections);
                 };
-                learner.network.clipped_sum(
+                learner.network.clipped_sum_by_patient(
                     &learner.weights,
-                    rows(&batch),
-                    &labels,
+                    rows(&portion.values),
+                    &portion.labels,
+                    &portion.patients,
                     self.clip_norm,
                     update,
                 )?;
-                weight[0] += labels.len() as f64;
-                self.done += places.len();
+                weight[0] += portion.labels.len() as f64;
+                self.done += portion.patients.len();
             }
             Task::Evaluate(learner) => {
-                let places = learner.inputs.places(self.done);
-                let (batch, labels) = learner.inputs.batch(places);
+                let portion = learner.inputs.portion(self.done);
                 let probabilities = learner
                     .network
-                    .probabilities(&learner.weights, rows(&batch))?;
+                    .probabilities(&learner.weights, rows(&portion.values))?;
                 let mut counts = vec![0; self.sums[0].len()];
                 let classes = study.manifest().cohort.classes.len();
-                for (row, label) in probabilities.chunks_exact(classes).zip(&labels) {
+                for (row, label) in probabilities.chunks_exact(classes).zip(&portion.labels) {
                     metrics::count(row, *label, &mut counts)?;
                 }
                 for (sum, count) in self.sums[0].iter_mut().zip(counts) {
                     *sum += count as f64;
                 }
-                self.done += places.len();
+                self.done += portion.patients.len();
             }
         }
         Ok(())

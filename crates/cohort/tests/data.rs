@@ -98,8 +98,8 @@ fn heart_disease_has_the_patients_of_flamby() {
         let sick = |split| {
             patients
                 .of_split(split)
-                .iter()
-                .map(|patient| patients.labels()[*patient])
+                .flatten()
+                .map(|row| patients.labels()[row])
                 .sum::<u32>()
         };
         assert_eq!(

@@ -31,5 +31,5 @@ pub use backend::Backend;
 pub use batch::Batch;
 pub use clip::GradientReport;
 pub use error::ModelError;
-pub use network::{CHUNK, Network};
+pub use network::{CHUNK, Network, whole_patients};
 pub use parameter::Parameter;

@@ -40,6 +40,7 @@ pub fn cohort(history_days: u32, modalities: Vec<Modality>) -> Cohort {
         history_days,
         classes: ["low", "medium", "high"].map(str::to_owned).to_vec(),
         normalisation: Normalisation::Reference,
+        labels_per_patient: 1,
         split: Split {
             train: 0.8,
             tuning: 0.0,

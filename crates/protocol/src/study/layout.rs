@@ -49,9 +49,9 @@ pub enum SectionName {
     Moments,
     /// The sum of clipped gradients.
     Update,
-    /// Training patients.
+    /// Labels of training patients.
     Weight,
-    /// Of held-out patients: the confusion matrix (row: true class, column: predicted), then for each class two
+    /// Of the labels of held-out patients: the confusion matrix (row: true class, column: predicted), then for each class two
     /// histograms of its probability, of the patients in that class and of the others.
     Metrics,
 }
@@ -187,7 +187,7 @@ struct Plain {
 /// What the entries of a section are.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Whole numbers of patients: multiples of the grid, which rounding leaves as they are.
+    /// Whole numbers of labels: multiples of the grid, which rounding leaves as they are.
     Counts,
     /// Sums of floating-point numbers, rounded to the grid at random.
     Reals,
@@ -275,13 +275,12 @@ fn update(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
 }
 
 fn weight(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
-    let most = f64::from(manifest.aggregation.patients_per_site);
     let plain = Plain {
         name: SectionName::Weight,
         length: 1,
         grid: COUNT_GRID,
-        sensitivity: 1.0,
-        most,
+        sensitivity: labels_per_patient(manifest),
+        most: most_labels(manifest),
         kind: Kind::Counts,
     };
     let budget = budget
@@ -293,19 +292,29 @@ fn weight(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
 fn metrics(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let classes = manifest.cohort.classes.len();
     let length = classes * classes + 2 * classes * HISTOGRAM_BINS;
-    let most = f64::from(manifest.aggregation.patients_per_site);
-    // A patient is counted in one cell of the matrix and in one bin for each class.
-    let sensitivity = root(1 + classes);
+    // A label is counted in one cell of the matrix and in one bin for each class; those of one patient can all be
+    // counted in the same ones.
+    let sensitivity = labels_per_patient(manifest) * root(1 + classes);
     let plain = Plain {
         name: SectionName::Metrics,
         length,
         grid: COUNT_GRID,
         sensitivity,
-        most,
+        most: most_labels(manifest),
         kind: Kind::Counts,
     };
     let budget = budget.share(manifest.privacy.metrics_share)?;
     plain.noised(manifest, budget.per_round(manifest, Purpose::Evaluate))
+}
+
+/// By how much one patient changes a count of labels.
+fn labels_per_patient(manifest: &Manifest) -> f64 {
+    f64::from(manifest.cohort.labels_per_patient)
+}
+
+/// The most labels that one site can bring.
+fn most_labels(manifest: &Manifest) -> f64 {
+    labels_per_patient(manifest) * f64::from(manifest.aggregation.patients_per_site)
 }
 
 /// Share of the budget that training steps have together.

@@ -83,6 +83,12 @@ fn check_cohort(cohort: &Cohort) -> Result<(), StudyError> {
             split.train, split.tuning
         )
     })?;
+    let labels = cohort.labels_per_patient;
+    require(
+        (1..=Cohort::MOST_LABELS).contains(&labels),
+        "cohort.labels-per-patient",
+        || format!("{labels} is not from 1 to {}", Cohort::MOST_LABELS),
+    )?;
     require(!cohort.modalities.is_empty(), "cohort.modality", || {
         "want at least one".to_owned()
     })?;
