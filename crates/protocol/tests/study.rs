@@ -315,6 +315,15 @@ fn a_patient_of_many_labels_wants_that_much_more_noise_on_every_count() {
 }
 
 #[test]
+fn a_hidden_layer_has_units() {
+    let linear = "architecture.linear.summary = \"mean-and-trend\"";
+    for units in [0, 4_097] {
+        let mlp = format!("architecture.mlp = {{ summary = \"mean\", hidden = {units} }}");
+        assert_eq!(replaced(linear, &mlp), "model.architecture.mlp.hidden");
+    }
+}
+
+#[test]
 fn a_study_has_at_least_one_round_and_a_step_size() {
     assert_eq!(replaced("rounds = 4", "rounds = 0"), "training.rounds");
     assert_eq!(replaced("rate = 0.5", "rate = 0.0"), "training.optimizer");

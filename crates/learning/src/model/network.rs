@@ -5,6 +5,7 @@ use protocol::study::{Architecture, Cohort, Model};
 use super::batch::Batch;
 use super::clip::{GradientReport, Gradients};
 use super::head::Head;
+use super::hidden::{self, Hidden};
 use super::input::{Input, size};
 use super::parameter::{Parameter, Parameters};
 use super::summary::Summarizer;
@@ -50,6 +51,7 @@ pub struct Network {
 #[derive(Clone, Debug)]
 enum Encoder {
     Summary(Summarizer),
+    Mlp(Summarizer, Hidden),
     Transformer(Box<Transformer>),
 }
 
@@ -70,6 +72,12 @@ impl Network {
                 let summarizer = Summarizer::new(inputs, summary);
                 let width = summarizer.width();
                 (Encoder::Summary(summarizer), width)
+            }
+            Architecture::Mlp { summary, hidden } => {
+                let summarizer = Summarizer::new(inputs, summary);
+                let units = size(hidden);
+                let hidden = Hidden::new(&mut parameters, summarizer.width(), units)?;
+                (Encoder::Mlp(summarizer, hidden), units)
             }
             Architecture::Transformer {
                 width,
@@ -279,9 +287,10 @@ impl Network {
         }
     }
 
-    fn load(&self, weights: &[f32]) -> Loaded<'_> {
+    fn load<'a>(&'a self, weights: &'a [f32]) -> Loaded<'a> {
         match &self.encoder {
             Encoder::Summary(summarizer) => Loaded::Summary(summarizer),
+            Encoder::Mlp(summarizer, hidden) => Loaded::Mlp(summarizer, hidden, weights),
             Encoder::Transformer(transformer) => {
                 Loaded::Transformer(Box::new(transformer.load(weights, &self.backend.device())))
             }
@@ -325,6 +334,8 @@ impl Network {
 /// An encoder with its weights.
 enum Loaded<'a> {
     Summary(&'a Summarizer),
+    /// With all weights of the model.
+    Mlp(&'a Summarizer, &'a Hidden, &'a [f32]),
     Transformer(Box<transformer::Loaded<'a>>),
 }
 
@@ -332,8 +343,15 @@ enum Loaded<'a> {
 struct Pass {
     /// `[patients, width]`.
     features: Vec<f32>,
-    /// What the backward pass needs; a summary has no weights.
-    tape: Option<transformer::Tape>,
+    tape: Tape,
+}
+
+/// What the backward pass needs.
+enum Tape {
+    /// A summary has no weights.
+    Nothing,
+    Hidden(hidden::Tape),
+    Transformer(transformer::Tape),
 }
 
 impl Loaded<'_> {
@@ -341,13 +359,20 @@ impl Loaded<'_> {
         match self {
             Self::Summary(summarizer) => Pass {
                 features: summarizer.features(chunk),
-                tape: None,
+                tape: Tape::Nothing,
             },
+            Self::Mlp(summarizer, hidden, weights) => {
+                let (features, tape) = hidden.forward(weights, summarizer.features(chunk));
+                Pass {
+                    features,
+                    tape: Tape::Hidden(tape),
+                }
+            }
             Self::Transformer(transformer) => {
                 let (features, tape) = transformer.forward(chunk);
                 Pass {
                     features: transformer::values(features),
-                    tape: Some(tape),
+                    tape: Tape::Transformer(tape),
                 }
             }
         }
@@ -355,8 +380,14 @@ impl Loaded<'_> {
 
     /// Gives every patient's gradient of the encoder's weights, from that of its features.
     fn backward(&self, pass: Pass, features_gradient: Vec<f32>, gradients: &mut Gradients) {
-        if let (Self::Transformer(transformer), Some(tape)) = (self, pass.tape) {
-            transformer.backward(tape, features_gradient, gradients);
+        match (self, pass.tape) {
+            (Self::Transformer(transformer), Tape::Transformer(tape)) => {
+                transformer.backward(tape, features_gradient, gradients);
+            }
+            (Self::Mlp(_, hidden, _), Tape::Hidden(tape)) => {
+                hidden.backward(&tape, &features_gradient, gradients);
+            }
+            _ => {}
         }
     }
 }

@@ -117,7 +117,7 @@ pub fn small_cohort() -> Cohort {
     )
 }
 
-/// Both architectures with both heads, over [`small_cohort`].
+/// Every architecture with both heads, over [`small_cohort`].
 pub fn small_models() -> Vec<Model> {
     let transformer = |missingness| Architecture::Transformer {
         width: 8,
@@ -131,6 +131,10 @@ pub fn small_models() -> Vec<Model> {
         for architecture in [
             transformer(Missingness::Include),
             transformer(Missingness::Omit),
+            Architecture::Mlp {
+                summary: Summary::MeanAndTrend,
+                hidden: 5,
+            },
             Architecture::Linear {
                 summary: Summary::Mean,
             },
