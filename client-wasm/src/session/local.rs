@@ -10,7 +10,7 @@
 //! With a finite ε each sum is noised before anything is computed from it, so all that follows is covered by the
 //! steps' own cost ([`protocol::study::Local`]).
 
-use learning::model::{CHUNK, Network};
+use learning::model::Network;
 use learning::optimizer::Descent;
 use protocol::seed::Seed;
 use protocol::study::{Averaging, Batch, ControlVariates, Local, Weighting};
@@ -33,16 +33,18 @@ pub(crate) struct LocalTraining {
     clip_norm: f64,
     noise: Option<Local>,
     seed: Seed,
-    /// Training patients, as far as what leaves may know: with noise where there is any.
-    patients: f64,
+    /// Labels of training patients, as far as what leaves may know: with noise where there is any.
+    labels: f64,
     control: Option<Control>,
     schedule: Schedule,
     /// Steps made.
     step: u32,
-    /// Where the patients of this step stand in the cohort.
+    /// The patients of this step.
     batch: Vec<usize>,
     /// Of these, done.
     done: usize,
+    /// Labels of those.
+    labels_done: usize,
     /// Sum of the clipped gradients in this step.
     sum: Vec<f64>,
 }
@@ -93,9 +95,9 @@ impl LocalTraining {
             noise,
             control,
         } = start;
-        let patients = match &noise {
-            None => inputs.len() as f64,
-            Some(local) => noised_count(local, inputs.len(), &seed)?,
+        let labels = match &noise {
+            None => inputs.labels() as f64,
+            Some(local) => noised_count(local, inputs.labels(), &seed)?,
         };
         let schedule = Schedule::new(settings.batch, inputs.len(), seed.derive("schedule"));
         let mut training = Self {
@@ -105,6 +107,7 @@ impl LocalTraining {
             step: 0,
             batch: Vec::new(),
             done: 0,
+            labels_done: 0,
             descent,
             clip_norm,
             network,
@@ -112,7 +115,7 @@ impl LocalTraining {
             settings,
             noise,
             seed,
-            patients,
+            labels,
             control,
             schedule,
         };
@@ -158,20 +161,19 @@ impl LocalTraining {
 
     /// Does the next chunk of patients and, with the last one of a batch, the step.
     pub(crate) fn work(&mut self) -> Result<(), SessionError> {
-        let end = self.batch.len().min(self.done + CHUNK);
-        let places = &self.batch[self.done..end];
-        if !places.is_empty() {
-            let weights = moved(&self.start, self.descent.offset());
-            let (batch, labels) = self.inputs.batch(places);
-            self.network.clipped_sum(
-                &weights,
-                rows(&batch),
-                &labels,
+        if self.done < self.batch.len() {
+            let portion = self.inputs.portion(self.batch[self.done..].iter().copied());
+            self.network.clipped_sum_by_patient(
+                &moved(&self.start, self.descent.offset()),
+                rows(&portion.values),
+                &portion.labels,
+                &portion.patients,
                 self.clip_norm,
                 &mut self.sum,
             )?;
+            self.done += portion.patients.len();
+            self.labels_done += portion.labels.len();
         }
-        self.done = end;
         if self.done == self.batch.len() {
             self.make_step()?;
             self.next_batch();
@@ -183,7 +185,7 @@ impl LocalTraining {
     pub(crate) fn finish(self) -> Outcome {
         let norm = self.settings.change_norm;
         let weight = match self.settings.weighting {
-            Weighting::Patients => self.patients,
+            Weighting::Patients => self.labels,
             Weighting::Sites => 1.0,
         };
         let offset = self.descent.offset();
@@ -216,23 +218,23 @@ impl LocalTraining {
 
     fn next_batch(&mut self) {
         self.done = 0;
-        self.batch.clear();
-        if !self.is_over() {
-            let places = self.inputs.all();
-            self.batch
-                .extend(self.schedule.next().iter().map(|place| places[*place]));
-        }
+        self.labels_done = 0;
+        self.batch = if self.is_over() {
+            Vec::new()
+        } else {
+            self.schedule.next()
+        };
     }
 
     fn make_step(&mut self) -> Result<(), SessionError> {
-        let patients = match self.settings.batch {
-            Batch::All => self.patients,
-            Batch::Sampled { rate } => self.patients * rate,
-            Batch::Shuffled { .. } => self.batch.len() as f64,
+        let labels = match self.settings.batch {
+            Batch::All => self.labels,
+            Batch::Sampled { rate } => self.labels * rate,
+            Batch::Shuffled { .. } => self.labels_done as f64,
         };
         let mut mean = self.noised_sum()?;
         for mean in &mut mean {
-            *mean /= patients.max(1.0);
+            *mean /= labels.max(1.0);
         }
         if let Some(Control { shared, own }) = &self.control {
             for ((mean, shared), own) in mean.iter_mut().zip(shared).zip(own) {
@@ -294,10 +296,10 @@ pub(crate) fn moved(weights: &[f32], offset: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// The training patients with noise, at least 1.
-fn noised_count(local: &Local, patients: usize, seed: &Seed) -> Result<f64, SessionError> {
+/// The labels of training patients with noise, at least 1.
+fn noised_count(local: &Local, labels: usize, seed: &Seed) -> Result<f64, SessionError> {
     let seed = seed.derive("local count");
-    let steps = vector::noised_section(&local.count, &[patients as f64], &seed)?;
+    let steps = vector::noised_section(&local.count, &[labels as f64], &seed)?;
     let most = local.count.bound as f64 * local.count.grid;
     Ok((steps[0] as f64 * local.count.grid).clamp(1.0, most))
 }

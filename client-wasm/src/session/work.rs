@@ -2,7 +2,7 @@
 
 use cohort::{Normaliser, Patients};
 use learning::metrics;
-use learning::model::{CHUNK, Network};
+use learning::model::Network;
 use learning::optimizer::Descent;
 use protocol::door::{Split, State};
 use protocol::id::Purpose;
@@ -66,7 +66,7 @@ struct Learner {
 struct Gradient {
     learner: Learner,
     /// The patients of the step.
-    places: Vec<usize>,
+    patients: Vec<usize>,
     clip_norm: f64,
 }
 
@@ -81,7 +81,7 @@ impl Work {
             Purpose::Tune => Split::Tuning,
             Purpose::Evaluate => Split::HeldOut,
         };
-        let found = start.patients.of_split(split).len();
+        let found = start.patients.of_split(split).count();
         let most = start.study.manifest().aggregation.patients_per_site;
         if found > usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(SessionError::TooManyPatients { found, most });
@@ -111,8 +111,8 @@ impl Work {
     /// Patients to do.
     pub(crate) fn total(&self) -> usize {
         match &self.task {
-            Task::Moments { patients, .. } => patients.of_split(Split::Train).len(),
-            Task::Gradient(gradient) => gradient.places.len(),
+            Task::Moments { patients, .. } => patients.of_split(Split::Train).count(),
+            Task::Gradient(gradient) => gradient.patients.len(),
             Task::Local(local) => local.total(),
             Task::Evaluate(learner) => learner.inputs.len(),
         }
@@ -168,10 +168,11 @@ impl Work {
 impl Task {
     fn new(start: Start<'_>, split: Split) -> Result<Self, SessionError> {
         match (start.purpose, start.study.manifest().training.algorithm) {
-            (Purpose::Moments, _) => Ok(Self::Moments {
-                done: start.patients.of_split(split).is_empty(),
-                patients: Box::new(start.patients),
-            }),
+            (Purpose::Moments, _) => {
+                let done = start.patients.of_split(split).next().is_none();
+                let patients = Box::new(start.patients);
+                Ok(Self::Moments { patients, done })
+            }
             (Purpose::Train, Algorithm::Gradient { batch }) => {
                 let adapted = start.study.manifest().privacy.adaptive_clip.is_some();
                 let clip_norm = match start.state.clip_norm {
@@ -180,15 +181,10 @@ impl Task {
                 };
                 let seed = start.seed.derive("schedule");
                 let learner = Learner::new(start.study, start.state, start.patients, split)?;
-                let mut schedule = Schedule::new(batch, learner.inputs.len(), seed);
-                let chosen = schedule.next();
-                let places = chosen
-                    .into_iter()
-                    .map(|place| learner.inputs.all()[place])
-                    .collect();
+                let patients = Schedule::new(batch, learner.inputs.len(), seed).next();
                 Ok(Self::Gradient(Box::new(Gradient {
                     learner,
-                    places,
+                    patients,
                     clip_norm,
                 })))
             }
@@ -206,23 +202,26 @@ impl Task {
 impl Gradient {
     fn step(&mut self, sums: &mut [Vec<f64>]) -> Result<(), SessionError> {
         let learner = &mut self.learner;
-        let end = self.places.len().min(learner.done + CHUNK);
-        let (batch, labels) = learner.inputs.batch(&self.places[learner.done..end]);
+        let left = self.patients[learner.done..].iter().copied();
+        let portion = learner.inputs.portion(left);
         let [update, _, rest @ ..] = sums else {
             return Err(SessionError::Sections);
         };
-        let report = learner.network.clipped_sum(
+        let report = learner.network.clipped_sum_by_patient(
             &learner.weights,
-            rows(&batch),
-            &labels,
+            rows(&portion.values),
+            &portion.labels,
+            &portion.patients,
             self.clip_norm,
             update,
         )?;
         if let [short] = rest {
-            let half = |norm: &f64| if *norm <= self.clip_norm { 0.5 } else { -0.5 };
-            short[0] += report.norms.iter().map(half).sum::<f64>();
+            for (norm, labels) in report.norms.iter().zip(&portion.patients) {
+                let half = if *norm <= self.clip_norm { 0.5 } else { -0.5 };
+                short[0] += half * *labels as f64;
+            }
         }
-        learner.done = end;
+        learner.done += portion.patients.len();
         Ok(())
     }
 
@@ -234,7 +233,7 @@ impl Gradient {
             *sum /= self.clip_norm;
         }
         // All of them, sampled or not: the aggregator knows the rate.
-        weight[0] = self.learner.inputs.len() as f64;
+        weight[0] = self.learner.inputs.labels() as f64;
         Ok(())
     }
 }
@@ -259,17 +258,18 @@ impl Learner {
 
     /// Counts the next batch.
     fn count(&mut self, classes: usize, sums: &mut [f64]) -> Result<(), SessionError> {
-        let places = self.inputs.places(self.done);
-        let (batch, labels) = self.inputs.batch(places);
-        let probabilities = self.network.probabilities(&self.weights, rows(&batch))?;
+        let portion = self.inputs.portion(self.done..self.inputs.len());
+        let probabilities = self
+            .network
+            .probabilities(&self.weights, rows(&portion.values))?;
         let mut counts = vec![0; sums.len()];
-        for (row, label) in probabilities.chunks_exact(classes).zip(&labels) {
+        for (row, label) in probabilities.chunks_exact(classes).zip(&portion.labels) {
             metrics::count(row, *label, &mut counts)?;
         }
         for (sum, count) in sums.iter_mut().zip(counts) {
             *sum += count as f64;
         }
-        self.done += places.len();
+        self.done += portion.patients.len();
         Ok(())
     }
 }

@@ -196,16 +196,16 @@ pub struct Prepared {
 /// What was read from a hospital's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Report {
-    /// Patients to train on.
+    /// Labels of patients to train on.
     #[n(0)]
     pub train: u32,
-    /// Patients to choose by.
+    /// Labels of patients to choose by.
     #[n(1)]
     pub tuning: u32,
-    /// Patients held out.
+    /// Labels of patients held out.
     #[n(2)]
     pub held_out: u32,
-    /// Patients of each class, in the study's order.
+    /// Labels of each class, in the study's order.
     #[n(3)]
     pub classes: Vec<u32>,
     /// Events read.
@@ -223,9 +223,12 @@ pub struct Report {
     /// Values that were outside their plausible range and were set to its end.
     #[n(8)]
     pub clipped: u64,
-    /// Labelled patients without any usable event: they count, with every value missing.
+    /// Labels without any usable event: they count, with every value missing.
     #[n(9)]
     pub empty: u32,
+    /// Labels that are not used, since the study uses fewer of one patient: the last by time.
+    #[n(10)]
+    pub surplus: u32,
 }
 
 /// Where training stands: what the aggregator publishes after each round, and all sites start the next from.

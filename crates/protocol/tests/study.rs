@@ -278,6 +278,53 @@ fn a_sum_never_passes_the_modulus_of_an_accepted_study() {
 }
 
 #[test]
+fn a_patient_of_many_labels_wants_that_much_more_noise_on_every_count() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    let toml = draft.toml();
+    let study = |labels: u32| {
+        let cohort = format!("[cohort]\nlabels-per-patient = {labels}\n");
+        Study::parse(toml.replacen("[cohort]\n", &cohort, 1).as_bytes()).unwrap()
+    };
+    let section =
+        |labels, purpose, place: usize| study(labels).layout(purpose).sections[place].clone();
+    for (purpose, place, most) in [
+        (Purpose::Train, 1, 1.0),
+        // One cell of the matrix, and one bin for each of three classes.
+        (Purpose::Evaluate, 0, 2.0),
+    ] {
+        let (one, five) = (section(1, purpose, place), section(5, purpose, place));
+        assert!((one.sensitivity - most).abs() < 1e-12);
+        assert!((five.sensitivity - 5.0 * most).abs() < 1e-12);
+        let wider = five.variance.unwrap() as f64 / one.variance.unwrap() as f64;
+        assert!((wider - 25.0).abs() < 0.1, "{wider}");
+        assert!(five.bound > 4 * one.bound);
+    }
+    // The gradients of a patient's labels are clipped as one.
+    assert_eq!(section(1, Purpose::Train, 0), section(5, Purpose::Train, 0));
+    for labels in ["0", "33"] {
+        let cohort = format!("[cohort]\nlabels-per-patient = {labels}\n");
+        let StudyError::Setting { setting, .. } = refusal(&toml.replacen("[cohort]\n", &cohort, 1))
+        else {
+            panic!("{labels} labels are accepted")
+        };
+        assert_eq!(setting, "cohort.labels-per-patient");
+    }
+}
+
+#[test]
+fn a_hidden_layer_has_units() {
+    let linear = "architecture.linear.summary = \"mean-and-trend\"";
+    for units in [0, 4_097] {
+        let mlp = format!("architecture.mlp = {{ summary = \"mean\", hidden = {units} }}");
+        assert_eq!(replaced(linear, &mlp), "model.architecture.mlp.hidden");
+    }
+}
+
+#[test]
 fn a_study_has_at_least_one_round_and_a_step_size() {
     assert_eq!(replaced("rounds = 4", "rounds = 0"), "training.rounds");
     assert_eq!(replaced("rate = 0.5", "rate = 0.0"), "training.optimizer");

@@ -175,6 +175,7 @@ pub fn spec(settings: Settings) -> Cohort {
         history_days: settings.days(),
         classes: ["low", "medium", "high"].map(str::to_owned).to_vec(),
         normalisation: Normalisation::Reference,
+        labels_per_patient: 1,
         split: Split {
             train: 0.8,
             tuning: 0.0,

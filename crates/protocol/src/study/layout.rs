@@ -29,7 +29,7 @@ pub struct Local {
     pub steps: u32,
     /// The clipped gradients of one step, in clip norms.
     pub gradient: Section,
-    /// The number of training patients, once a round.
+    /// The number of labels of training patients, once a round.
     pub count: Section,
 }
 
@@ -64,11 +64,12 @@ pub enum SectionName {
     Update,
     /// The sum of the changes of the control variates, each times local steps and rate.
     Control,
-    /// Training patients; or what a site counts.
+    /// Labels of training patients; or what a site counts.
     Weight,
-    /// For each training patient 1/2 where its gradient is at most as long as the clip norm, else -1/2.
+    /// For each label 1/2 where its patient's gradient is at most as long as the clip norm, else -1/2.
     Short,
-    /// Of held-out or of tuning patients: the confusion matrix (row: true class, column: predicted), then for each class two
+    /// Of the labels of held-out or tuning patients: the confusion matrix (row: true class, column: predicted), then for
+    /// each class two
     /// histograms of its probability, of the patients in that class and of the others.
     Metrics,
 }
@@ -247,7 +248,7 @@ struct Plain {
 /// What the entries of a section are.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Whole numbers of patients: multiples of the grid, which rounding leaves as they are.
+    /// Whole numbers of labels: multiples of the grid, which rounding leaves as they are.
     Counts,
     /// Sums of floating-point numbers, rounded to the grid at random.
     Reals,
@@ -348,7 +349,7 @@ fn gradient(manifest: &Manifest, budget: Budget) -> Result<Vec<Section>, StudyEr
     let update = rest.share(1.0 - adaptive.share)?;
     let short = Plain {
         name: SectionName::Short,
-        sensitivity: 0.5,
+        sensitivity: labels_per_patient(manifest) / 2.0,
         ..count(manifest)
     };
     let short = short.noised(manifest, per_round(rest.share(adaptive.share)?))?;
@@ -386,7 +387,7 @@ fn averaged(
     local: Option<&Local>,
 ) -> Result<Vec<Section>, StudyError> {
     let most = match averaging.weighting {
-        Weighting::Patients => f64::from(manifest.aggregation.patients_per_site),
+        Weighting::Patients => most_labels(manifest),
         Weighting::Sites => 1.0,
     };
     let norm = averaging.change_norm;
@@ -430,14 +431,14 @@ fn clipped(manifest: &Manifest) -> Plain {
     }
 }
 
-/// A number of patients.
+/// A number of labels.
 fn count(manifest: &Manifest) -> Plain {
     Plain {
         name: SectionName::Weight,
         length: 1,
         grid: COUNT_GRID,
-        sensitivity: 1.0,
-        most: f64::from(manifest.aggregation.patients_per_site),
+        sensitivity: labels_per_patient(manifest),
+        most: most_labels(manifest),
         kind: Kind::Counts,
     }
 }
@@ -445,20 +446,30 @@ fn count(manifest: &Manifest) -> Plain {
 fn metrics(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let classes = manifest.cohort.classes.len();
     let length = classes * classes + 2 * classes * HISTOGRAM_BINS;
-    let most = f64::from(manifest.aggregation.patients_per_site);
-    // A patient is counted in one cell of the matrix and in one bin for each class.
-    let sensitivity = root(1 + classes);
+    // A label is counted in one cell of the matrix and in one bin for each class; those of one patient can all be
+    // counted in the same ones.
+    let sensitivity = labels_per_patient(manifest) * root(1 + classes);
     let plain = Plain {
         name: SectionName::Metrics,
         length,
         grid: COUNT_GRID,
         sensitivity,
-        most,
+        most: most_labels(manifest),
         kind: Kind::Counts,
     };
     let looks = manifest.planned(Purpose::Evaluate) + manifest.planned(Purpose::Tune);
     let budget = budget.share(manifest.privacy.metrics_share)?;
     plain.noised(manifest, budget.per_step(looks))
+}
+
+/// By how much one patient changes a count of labels.
+fn labels_per_patient(manifest: &Manifest) -> f64 {
+    f64::from(manifest.cohort.labels_per_patient)
+}
+
+/// The most labels that one site can bring.
+fn most_labels(manifest: &Manifest) -> f64 {
+    labels_per_patient(manifest) * f64::from(manifest.aggregation.patients_per_site)
 }
 
 /// Share of the budget that training steps have together.

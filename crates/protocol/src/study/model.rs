@@ -27,6 +27,14 @@ pub enum Architecture {
         /// What is kept of a series.
         summary: Summary,
     },
+    /// A hidden layer of `tanh` units between the summary and the last layer: a multilayer perceptron.
+    #[serde(rename_all = "kebab-case")]
+    Mlp {
+        /// What is kept of a series.
+        summary: Summary,
+        /// Units of the hidden layer.
+        hidden: u32,
+    },
     /// The multimodal Transformer: time bins and static groups are tokens, pre-norm encoder layers, class token.
     #[serde(rename_all = "kebab-case")]
     Transformer {

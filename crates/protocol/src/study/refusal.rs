@@ -85,6 +85,12 @@ fn check_cohort(cohort: &Cohort) -> Result<(), StudyError> {
             split.train, split.tuning
         )
     })?;
+    let labels = cohort.labels_per_patient;
+    require(
+        (1..=Cohort::MOST_LABELS).contains(&labels),
+        "cohort.labels-per-patient",
+        || format!("{labels} is not from 1 to {}", Cohort::MOST_LABELS),
+    )?;
     require(!cohort.modalities.is_empty(), "cohort.modality", || {
         "want at least one".to_owned()
     })?;
@@ -153,16 +159,29 @@ fn check_model(model: &Model) -> Result<(), StudyError> {
         "model.parameters",
         || format!("{} is not from 1 to 16777216", model.parameters),
     )?;
-    let Architecture::Transformer {
-        width,
-        heads,
-        layers,
-        feed_forward,
-        ..
-    } = model.architecture
-    else {
-        return Ok(());
-    };
+    match model.architecture {
+        Architecture::Linear { .. } => Ok(()),
+        Architecture::Mlp { hidden, .. } => require(
+            (1..=4_096).contains(&hidden),
+            "model.architecture.mlp.hidden",
+            || format!("{hidden} is not from 1 to 4096"),
+        ),
+        Architecture::Transformer {
+            width,
+            heads,
+            layers,
+            feed_forward,
+            ..
+        } => check_transformer(width, heads, layers, feed_forward),
+    }
+}
+
+fn check_transformer(
+    width: u32,
+    heads: u32,
+    layers: u32,
+    feed_forward: u32,
+) -> Result<(), StudyError> {
     let fits = (1..=1_024).contains(&width) && heads > 0 && width.is_multiple_of(heads);
     require(fits, "model.architecture.transformer", || {
         format!("{heads} heads do not divide a width of {width} (1 to 1024)")

@@ -118,7 +118,7 @@ pub enum ControlVariates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weighting {
-    /// As many times as it has training patients; with a finite ε, the number with noise.
+    /// As many times as its training patients have labels; with a finite ε, the number with noise.
     Patients,
     /// Once.
     Sites,
