@@ -32,6 +32,8 @@ pub struct Site {
     pub study: Study,
     /// The bytes of its file.
     pub text: Vec<u8>,
+    /// The public weights that it starts from, where it names some.
+    pub weights: Option<Vec<u8>>,
     /// The approved module.
     pub sandbox: Sandbox,
     /// This site's patients.
@@ -173,7 +175,13 @@ impl Round {
             if opened.cohort != site.cohort.digest {
                 return Err(RoundError::OtherPatients(opened.header.number));
             }
-            let open = open(&site.text, &site.cohort, opened, &self.state);
+            let open = open(
+                &site.text,
+                site.weights.as_deref(),
+                &site.cohort,
+                opened,
+                &self.state,
+            );
             let session = Session::open(&site.sandbox, open, progress)?;
             let egress = Egress::new(site.study.clone(), opened.header.clone(), site.id);
             self.running = Some(Running {
@@ -261,7 +269,13 @@ pub enum RoundError {
 }
 
 /// What opens the round's instance.
-pub(crate) fn open(study: &[u8], cohort: &Cohort, opened: &Opened, state: &[u8]) -> Open {
+pub(crate) fn open(
+    study: &[u8],
+    weights: Option<&[u8]>,
+    cohort: &Cohort,
+    opened: &Opened,
+    state: &[u8],
+) -> Open {
     Open {
         study: study.to_vec().into(),
         cohort: cohort.bytes.clone().into(),
@@ -269,6 +283,7 @@ pub(crate) fn open(study: &[u8], cohort: &Cohort, opened: &Opened, state: &[u8])
         state: state.to_vec().into(),
         site: opened.site,
         seed: opened.seed,
+        weights: weights.map(|weights| weights.to_vec().into()),
     }
 }
 

@@ -10,7 +10,7 @@ use protocol::door::{self, Progress, Split, State};
 use protocol::study::{Normalisation, Study, moments_from_sum};
 
 use super::error::SessionError;
-use super::inputs::{Inputs, network, rows};
+use super::inputs::{Inputs, initial, network, rows};
 
 /// Training on the patients at hand.
 pub(crate) struct Baseline {
@@ -55,9 +55,13 @@ impl Baseline {
             return Err(SessionError::NoPatients);
         }
         Ok(Self {
-            initial: network.initial(manifest.model.initial_seed),
-            optimizer: ServerOptimizer::new(&manifest.training, network.parameters()),
-            sum: vec![0.0; network.parameters()],
+            initial: initial(
+                &network,
+                &study,
+                request.weights.as_deref().map(Vec::as_slice),
+            )?,
+            optimizer: ServerOptimizer::new(&manifest.training, network.trained()),
+            sum: vec![0.0; network.trained()],
             inputs,
             rounds: usize::try_from(manifest.training.rounds).unwrap_or(usize::MAX),
             network,
@@ -103,12 +107,8 @@ impl Baseline {
     fn step(&mut self) -> Result<(), SessionError> {
         let places = self.inputs.places(self.done);
         let (batch, labels) = self.inputs.batch(places);
-        let weights: Vec<f32> = self
-            .initial
-            .iter()
-            .zip(self.optimizer.offset())
-            .map(|(initial, offset)| initial + offset)
-            .collect();
+        let mut weights = self.initial.clone();
+        self.network.add(&mut weights, self.optimizer.offset())?;
         self.network.clipped_sum(
             &weights,
             rows(&batch),

@@ -48,6 +48,7 @@ impl Round {
             state,
             site,
             seed,
+            weights,
         } = request;
         let study = Study::parse(&study)?;
         if study.digest() != header.study {
@@ -61,7 +62,14 @@ impl Round {
         let seed = Seed::new(seed);
         entropy::start(&seed);
         let layout = study.layout(header.purpose);
-        let work = Work::new(&study, &state, patients, header.purpose, &layout)?;
+        let work = Work::new(
+            &study,
+            weights.as_deref().map(Vec::as_slice),
+            &state,
+            patients,
+            header.purpose,
+            &layout,
+        )?;
         let working = Working {
             header,
             site,

@@ -41,6 +41,7 @@ impl Work {
     /// The work of a round with this purpose.
     pub(crate) fn new(
         study: &Study,
+        file: Option<&[u8]>,
         state: &State,
         patients: Patients,
         purpose: Purpose,
@@ -55,11 +56,11 @@ impl Work {
                 Task::Moments(Box::new(patients)),
             ),
             Purpose::Train => {
-                let learner = Learner::new(study, state, patients, Split::Train)?;
+                let learner = Learner::new(study, file, state, patients, Split::Train)?;
                 (learner.inputs.len(), Task::Gradient(Box::new(learner)))
             }
             Purpose::Evaluate => {
-                let learner = Learner::new(study, state, patients, Split::HeldOut)?;
+                let learner = Learner::new(study, file, state, patients, Split::HeldOut)?;
                 (learner.inputs.len(), Task::Evaluate(Box::new(learner)))
             }
         };
@@ -143,12 +144,13 @@ impl Work {
 impl Learner {
     fn new(
         study: &Study,
+        file: Option<&[u8]>,
         state: &State,
         patients: Patients,
         split: Split,
     ) -> Result<Self, SessionError> {
         let network = network(study)?;
-        let weights = weights(&network, study, state)?;
+        let weights = weights(&network, study, file, state)?;
         let normaliser = Normaliser::new(&study.manifest().cohort, &moments(study, state)?)?;
         Ok(Self {
             network,

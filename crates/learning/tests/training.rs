@@ -8,7 +8,8 @@ use learning::metrics;
 use learning::model::Network;
 use learning::optimizer::ServerOptimizer;
 use protocol::study::{
-    Algorithm, Architecture, Cohort, Head, Missingness, Model, Optimizer, Shape, Summary, Training,
+    Algorithm, Architecture, Cohort, Head, Missingness, Model, Optimizer, Shape, Summary, Trained,
+    Training,
 };
 use study::{Patients, cohort, modality};
 
@@ -95,6 +96,8 @@ fn linear_models_learn_trends_and_values() {
             architecture,
             head,
             initial_seed: 0,
+            initial_weights: None,
+            trained: Trained::All,
             parameters: 0,
         };
         let accuracy = accuracy(
@@ -123,6 +126,8 @@ fn transformers_learn_trends_and_values() {
             architecture,
             head,
             initial_seed: 0,
+            initial_weights: None,
+            trained: Trained::All,
             parameters: 0,
         };
         let adam = Optimizer::Adam {

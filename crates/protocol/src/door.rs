@@ -4,7 +4,7 @@
 //! Prepare ──▶ cohort bytes (kept by the host, never sent)
 //! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Unmask      one instance, one round
 //! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
-//! Import, Predict, Describe                                            need no session
+//! Import, Predict, Export, Describe                                    need no session
 //! ```
 //!
 //! Byte for byte in `docs/MODULE.md`. All randomness comes from the 32-byte seed of [`Open`].
@@ -56,6 +56,9 @@ pub enum Request {
     /// Asks for the MEDS files that hold what CSV files hold.
     #[n(12)]
     Import(#[n(0)] Import),
+    /// Asks for all weights of a model, to start other studies from: only for a model of public patients.
+    #[n(13)]
+    Export(#[n(0)] Export),
 }
 
 /// What the module answers.
@@ -86,6 +89,9 @@ pub enum Response {
     /// To [`Request::Import`].
     #[n(7)]
     Imported(#[n(0)] Imported),
+    /// To [`Request::Export`]: the encoded [`crate::weights::Weights`].
+    #[n(8)]
+    Exported(#[n(0)] ByteVec),
 }
 
 /// Why a request was refused.
@@ -105,6 +111,10 @@ pub struct Describe {
     /// The bytes of `study.toml`.
     #[n(0)]
     pub study: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(1)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Response::Described`].
@@ -265,6 +275,10 @@ pub struct Open {
     /// All of the session's randomness.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub seed: [u8; 32],
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(6)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Request::Work`].
@@ -330,6 +344,10 @@ pub struct Baseline {
     /// What [`Prepared`] gave, of one or more sites: their patients are pooled.
     #[n(1)]
     pub cohorts: Vec<ByteVec>,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(2)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Request::Predict`].
@@ -344,6 +362,25 @@ pub struct Predict {
     /// The encoded [`State`].
     #[n(2)]
     pub state: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(3)]
+    pub weights: Option<ByteVec>,
+}
+
+/// Of [`Request::Export`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Export {
+    /// The bytes of `study.toml`.
+    #[n(0)]
+    pub study: ByteVec,
+    /// The encoded [`State`].
+    #[n(1)]
+    pub state: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(2)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Response::Predicted`].

@@ -1,11 +1,12 @@
 //! Per-patient gradients, their norms, and the sum of the clipped ones.
 
 use super::ModelError;
+use super::selection::Selection;
 
 /// What [`super::Network::clipped_sum`] saw of each patient: patient data, which stays at the site.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GradientReport {
-    /// L2 norm of each patient's gradient, over all weights together, before clipping.
+    /// L2 norm of each patient's gradient, over all trained weights together, before clipping.
     pub norms: Vec<f64>,
     /// Each patient's loss: minus the natural logarithm of the probability of its class.
     pub losses: Vec<f64>,
@@ -42,18 +43,20 @@ impl Gradients {
         self.values.chunks_exact_mut(self.weights)
     }
 
-    /// Adds each patient's gradient times `min(1, clip / norm)` to `sum`, in the order of the patients; the norms
-    /// are added to the report.
+    /// Adds each patient's gradient of the trained weights times `min(1, clip / norm)` to `sum`, in the order of the
+    /// patients; the norms, over the trained weights, are added to the report.
     ///
     /// Claim: what a patient adds has an L2 norm of at most `clip`, rounding included.
     pub(super) fn clip_into(
         &self,
+        trained: &Selection,
         clip: f64,
         sum: &mut [f64],
         report: &mut GradientReport,
     ) -> Result<(), ModelError> {
         for gradient in self.values.chunks_exact(self.weights) {
-            let norm = norm(gradient);
+            let gradient = trained.of(gradient);
+            let norm = norm(&gradient);
             if !norm.is_finite() {
                 return Err(ModelError::Diverged {
                     patient: report.norms.len(),
@@ -65,7 +68,7 @@ impl Gradients {
             } else {
                 clip / norm * (1.0 - SLACK)
             };
-            for (sum, value) in sum.iter_mut().zip(gradient) {
+            for (sum, value) in sum.iter_mut().zip(gradient.iter()) {
                 *sum += factor * f64::from(*value);
             }
         }

@@ -24,6 +24,7 @@ mod head;
 mod input;
 mod network;
 mod parameter;
+mod selection;
 mod summary;
 mod transformer;
 

@@ -17,7 +17,9 @@ mod refusal;
 
 pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
 pub use layout::{HISTOGRAM_BINS, Layout, Section, SectionName};
-pub use model::{Algorithm, Architecture, Head, Missingness, Model, Optimizer, Summary, Training};
+pub use model::{
+    Algorithm, Architecture, Head, Missingness, Model, Optimizer, Summary, Trained, Training,
+};
 pub use moments::moments_from_sum;
 pub use privacy::{Aggregation, Member, Privacy};
 pub use refusal::StudyError;

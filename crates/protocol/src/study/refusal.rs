@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Architecture, Cohort, Manifest, Model, Normalisation, Optimizer, Privacy, Shape, Training,
+    Architecture, Cohort, Manifest, Model, Normalisation, Optimizer, Privacy, Shape, Trained,
+    Training,
 };
 use crate::agreement;
 
@@ -151,6 +152,12 @@ fn check_model(model: &Model) -> Result<(), StudyError> {
         "model.parameters",
         || format!("{} is not from 1 to 16777216", model.parameters),
     )?;
+    if let Trained::Blocks(names) = &model.trained {
+        require(!names.is_empty(), "model.trained.blocks", || {
+            "is empty: name at least one block, as \"head\"".to_owned()
+        })?;
+        unique(names.iter(), "model.trained.blocks")?;
+    }
     let Architecture::Transformer {
         width,
         heads,
