@@ -138,6 +138,7 @@ fn train(door: &mut Door, study: &[u8], prepared: Prepared) -> Result<f64> {
         site: SiteId(0),
         seed: [7; 32],
         memory: Vec::new().into(),
+        weights: None,
     };
     door.ask(&Request::Open(open))?;
     let start = Instant::now();
@@ -190,10 +191,12 @@ fn study(draft: &str, architecture: &str) -> Result<Vec<u8>> {
         module: Digest::of(b"a module"),
         aggregator,
         roster: &roster,
+        weights: None,
     })?;
     draft.state_parameters(1)?;
     let describe = Request::Describe(Describe {
         study: draft.text().into_bytes().into(),
+        weights: None,
     });
     let Response::Described(described) = Door::Native.ask(&describe)? else {
         bail!("not described")

@@ -168,6 +168,7 @@ pub fn stage_of(request: &Request) -> Option<Stage> {
         | Request::Baseline(_)
         | Request::Finish
         | Request::Predict(_)
+        | Request::Export(_)
         | Request::Import(_)
         | Request::Remember => None,
     }

@@ -32,6 +32,8 @@ pub struct Site {
     pub study: Study,
     /// The bytes of its file.
     pub text: Vec<u8>,
+    /// The public weights that it starts from, where it names some.
+    pub weights: Option<Vec<u8>>,
     /// The approved module.
     pub sandbox: Sandbox,
     /// This site's patients.
@@ -185,7 +187,13 @@ impl Round {
             if opened.cohort != site.cohort.digest {
                 return Err(RoundError::OtherPatients(opened.header.number));
             }
-            let open = open(&site.text, &site.cohort, opened, &self.state);
+            let open = open(
+                &site.text,
+                site.weights.as_deref(),
+                &site.cohort,
+                opened,
+                &self.state,
+            );
             let session = Session::open(&site.sandbox, open, progress)?;
             let egress = Egress::new(site.study.clone(), opened.header.clone(), site.id);
             self.running = Some(Running {
@@ -281,7 +289,13 @@ pub enum RoundError {
 }
 
 /// What opens the round's instance.
-pub(crate) fn open(study: &[u8], cohort: &Cohort, opened: &Opened, state: &[u8]) -> Open {
+pub(crate) fn open(
+    study: &[u8],
+    weights: Option<&[u8]>,
+    cohort: &Cohort,
+    opened: &Opened,
+    state: &[u8],
+) -> Open {
     Open {
         study: study.to_vec().into(),
         cohort: cohort.bytes.clone().into(),
@@ -290,6 +304,7 @@ pub(crate) fn open(study: &[u8], cohort: &Cohort, opened: &Opened, state: &[u8])
         site: opened.site,
         seed: opened.seed,
         memory: opened.memory.clone(),
+        weights: weights.map(|weights| weights.to_vec().into()),
     }
 }
 

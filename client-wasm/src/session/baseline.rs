@@ -15,8 +15,8 @@ use protocol::study::{
 };
 
 use super::error::SessionError;
-use super::inputs::{Inputs, network};
-use super::local::{self, LocalTraining, moved};
+use super::inputs::{Inputs, initial, network};
+use super::local::{self, LocalTraining};
 
 /// Training on the patients at hand.
 pub(crate) struct Baseline {
@@ -64,9 +64,9 @@ impl Baseline {
         if inputs.len() == 0 {
             return Err(SessionError::NoPatients);
         }
-        let initial = network.initial(manifest.model.initial_seed);
-        let parameters = network.parameters();
-        let (settings, descent, server, rounds) = plan(manifest, parameters);
+        let file = request.weights.as_deref().map(Vec::as_slice);
+        let initial = initial(&network, &study, file)?;
+        let (settings, descent, server, rounds) = plan(manifest, network.trained());
         // Public: chances of a comparison that nobody else sees, the same for the same study.
         let seed = Seed::new(Digest::of(&request.study).0).derive("baseline");
         let start = local::Start {
@@ -148,9 +148,9 @@ impl Baseline {
         let gradient: Vec<f64> = change.iter().map(|change| -f64::from(*change)).collect();
         server.step(&gradient)?;
         if self.round < self.rounds {
-            let weights = moved(&self.initial, server.offset());
             let seed = self.seed.derive(&format!("round {}", self.round));
-            self.training.begin_again(weights, seed);
+            self.training
+                .begin_again(&self.initial, server.offset(), seed)?;
         }
         Ok(())
     }

@@ -103,7 +103,7 @@ impl LocalTraining {
         let mut training = Self {
             untouched: descent.clone(),
             start: weights,
-            sum: vec![0.0; network.parameters()],
+            sum: vec![0.0; network.trained()],
             step: 0,
             batch: Vec::new(),
             done: 0,
@@ -123,18 +123,24 @@ impl LocalTraining {
         Ok(training)
     }
 
-    /// Starts another round from these weights, as the first one started.
-    pub(crate) fn begin_again(&mut self, weights: Vec<f32>, seed: Seed) {
+    /// Starts another round, as the first one started, from weights that are `offset` away from `initial`.
+    pub(crate) fn begin_again(
+        &mut self,
+        initial: &[f32],
+        offset: &[f32],
+        seed: Seed,
+    ) -> Result<(), SessionError> {
         self.schedule = Schedule::new(
             self.settings.batch,
             self.inputs.len(),
             seed.derive("schedule"),
         );
-        self.start = weights;
+        self.start = moved(&self.network, initial, offset)?;
         self.seed = seed;
         self.descent = self.untouched.clone();
         self.step = 0;
         self.next_batch();
+        Ok(())
     }
 
     /// The rule, as far as it has moved the weights.
@@ -164,7 +170,7 @@ impl LocalTraining {
         if self.done < self.batch.len() {
             let portion = self.inputs.portion(self.batch[self.done..].iter().copied());
             self.network.clipped_sum_by_patient(
-                &moved(&self.start, self.descent.offset()),
+                &moved(&self.network, &self.start, self.descent.offset())?,
                 rows(&portion.values),
                 &portion.labels,
                 &portion.patients,
@@ -287,13 +293,15 @@ pub(crate) fn control(
     }
 }
 
-/// Weights with an offset added.
-pub(crate) fn moved(weights: &[f32], offset: &[f32]) -> Vec<f32> {
-    weights
-        .iter()
-        .zip(offset)
-        .map(|(weight, offset)| weight + offset)
-        .collect()
+/// Weights with an offset added to the trained ones.
+pub(crate) fn moved(
+    network: &Network,
+    weights: &[f32],
+    offset: &[f32],
+) -> Result<Vec<f32>, SessionError> {
+    let mut weights = weights.to_vec();
+    network.add(&mut weights, offset)?;
+    Ok(weights)
 }
 
 /// The labels of training patients with noise, at least 1.

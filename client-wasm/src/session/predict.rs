@@ -14,7 +14,12 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     let state: State = codec::decode(&request.state)?;
     let patients = Patients::decode(&request.cohort, &study.manifest().cohort)?;
     let network = network(&study)?;
-    let weights = weights(&network, &study, &state)?;
+    let weights = weights(
+        &network,
+        &study,
+        request.weights.as_deref().map(Vec::as_slice),
+        &state,
+    )?;
     let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state)?)?;
     let classes = study.manifest().cohort.classes.len();
     let inputs = Inputs::new(patients, normaliser, None);

@@ -51,6 +51,7 @@ impl Round {
             site,
             seed,
             memory,
+            weights,
         } = request;
         let study = Study::parse(&study)?;
         if study.digest() != header.study {
@@ -72,6 +73,7 @@ impl Round {
             layout: &layout,
             seed: &seed,
             memory: &memory,
+            weights: weights.as_deref().map(Vec::as_slice),
         })?;
         let working = Working {
             header,

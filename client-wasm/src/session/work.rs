@@ -40,6 +40,8 @@ pub(crate) struct Start<'a> {
     pub(crate) seed: &'a Seed,
     /// What the site kept of its last round.
     pub(crate) memory: &'a [u8],
+    /// The file of public weights that the study names.
+    pub(crate) weights: Option<&'a [u8]>,
 }
 
 /// What is summed up.
@@ -180,7 +182,7 @@ impl Task {
                     _ => start.study.manifest().privacy.clip_norm,
                 };
                 let seed = start.seed.derive("schedule");
-                let learner = Learner::new(start.study, start.state, start.patients, split)?;
+                let learner = Learner::new(start, split)?;
                 let patients = Schedule::new(batch, learner.inputs.len(), seed).next();
                 Ok(Self::Gradient(Box::new(Gradient {
                     learner,
@@ -192,7 +194,7 @@ impl Task {
                 local_training(start, settings, split)
             }
             (Purpose::Evaluate | Purpose::Tune, _) => {
-                let learner = Learner::new(start.study, start.state, start.patients, split)?;
+                let learner = Learner::new(start, split)?;
                 Ok(Self::Evaluate(Box::new(learner)))
             }
         }
@@ -239,19 +241,15 @@ impl Gradient {
 }
 
 impl Learner {
-    fn new(
-        study: &Study,
-        state: &State,
-        patients: Patients,
-        split: Split,
-    ) -> Result<Self, SessionError> {
+    fn new(start: Start<'_>, split: Split) -> Result<Self, SessionError> {
+        let Start { study, state, .. } = start;
         let network = network(study)?;
-        let weights = weights(&network, study, state)?;
+        let weights = weights(&network, study, start.weights, state)?;
         let normaliser = Normaliser::new(&study.manifest().cohort, &moments(study, state)?)?;
         Ok(Self {
             network,
             weights,
-            inputs: Inputs::new(patients, normaliser, Some(split)),
+            inputs: Inputs::new(start.patients, normaliser, Some(split)),
             done: 0,
         })
     }
@@ -287,8 +285,8 @@ fn local_training(
         seed,
         ..
     } = start;
-    let learner = Learner::new(study, state, start.patients, split)?;
-    let parameters = learner.network.parameters();
+    let learner = Learner::new(start, split)?;
+    let parameters = learner.network.trained();
     let own = Memory::decode(memory, study.digest(), parameters)?;
     let start = local::Start {
         control: local::control(&settings, &state.control, own, parameters)?,

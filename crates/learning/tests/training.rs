@@ -9,7 +9,7 @@ use learning::model::Network;
 use learning::optimizer::Descent;
 use protocol::study::{
     Algorithm, Architecture, Batch, Cohort, Head, Missingness, Model, Optimizer, Shape, Summary,
-    Training,
+    Trained, Training,
 };
 use study::{Patients, cohort, modality};
 
@@ -97,6 +97,8 @@ fn linear_models_learn_trends_and_values() {
             architecture,
             head,
             initial_seed: 0,
+            initial_weights: None,
+            trained: Trained::All,
             parameters: 0,
         };
         let accuracy = accuracy(
@@ -125,6 +127,8 @@ fn transformers_learn_trends_and_values() {
             architecture,
             head,
             initial_seed: 0,
+            initial_weights: None,
+            trained: Trained::All,
             parameters: 0,
         };
         let adam = Optimizer::Adam {

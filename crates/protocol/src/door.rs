@@ -4,7 +4,7 @@
 //! Prepare ──▶ cohort bytes (kept by the host, never sent)
 //! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Remember ─▶ Unmask      one instance, one round
 //! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
-//! Import, Predict, Describe                                            need no session
+//! Import, Predict, Export, Describe                                    need no session
 //! ```
 //!
 //! Byte for byte in `docs/MODULE.md`. All randomness comes from the 32-byte seed of [`Open`].
@@ -59,6 +59,9 @@ pub enum Request {
     /// Asks for what the site is to keep for its next round; any time after [`Request::Advertise`].
     #[n(13)]
     Remember,
+    /// Asks for all weights of a model, to start other studies from: only for a model of public patients.
+    #[n(14)]
+    Export(#[n(0)] Export),
 }
 
 /// What the module answers.
@@ -92,6 +95,9 @@ pub enum Response {
     /// To [`Request::Remember`]: patient data, for the host to keep at the site; empty where the study keeps nothing.
     #[n(8)]
     Memory(#[n(0)] ByteVec),
+    /// To [`Request::Export`]: the encoded [`crate::weights::Weights`].
+    #[n(9)]
+    Exported(#[n(0)] ByteVec),
 }
 
 /// Why a request was refused.
@@ -111,6 +117,10 @@ pub struct Describe {
     /// The bytes of `study.toml`.
     #[n(0)]
     pub study: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(1)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Response::Described`].
@@ -283,6 +293,10 @@ pub struct Open {
     /// What [`Response::Memory`] gave in the site's last round of this study; empty before.
     #[n(6)]
     pub memory: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(7)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Request::Work`].
@@ -348,6 +362,10 @@ pub struct Baseline {
     /// What [`Prepared`] gave, of one or more sites: their patients are pooled.
     #[n(1)]
     pub cohorts: Vec<ByteVec>,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(2)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Request::Predict`].
@@ -362,6 +380,25 @@ pub struct Predict {
     /// The encoded [`State`].
     #[n(2)]
     pub state: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(3)]
+    pub weights: Option<ByteVec>,
+}
+
+/// Of [`Request::Export`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Export {
+    /// The bytes of `study.toml`.
+    #[n(0)]
+    pub study: ByteVec,
+    /// The encoded [`State`].
+    #[n(1)]
+    pub state: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(2)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Response::Predicted`].

@@ -103,6 +103,7 @@ impl Federation {
         let request = Request::Baseline(Baseline {
             study: self.kit.toml.clone().into_bytes().into(),
             cohorts: self.sites.iter().map(|site| site.cohort.clone()).collect(),
+            weights: None,
         });
         let site = &mut self.sites[0];
         site.work(&request);
@@ -173,6 +174,7 @@ impl Federation {
             site: id,
             seed: Digest::of(seed.as_bytes()).0,
             memory: site.memory.clone(),
+            weights: None,
         }
     }
 }
@@ -277,11 +279,13 @@ fn kit(draft: &str, settings: &[(&str, &str)], sites: usize) -> TestStudy {
             module: Digest::of(b"a module"),
             aggregator: template.secret().public(),
             roster: &members.collect::<String>(),
+            weights: None,
         })
         .expect("a complete draft");
     draft.state_parameters(1).expect("a draft of a model");
     let describe = protocol::door::Describe {
         study: draft.text().into_bytes().into(),
+        weights: None,
     };
     let answer = client_wasm::handle(&codec::encode(&Request::Describe(describe)));
     match codec::decode(&answer).expect("the module answers in CBOR") {

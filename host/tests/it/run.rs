@@ -46,6 +46,7 @@ fn a_round_runs_to_its_end_and_can_be_replayed() {
     let compared = replay::replay(
         &site.sandbox,
         &site.text,
+        None,
         &site.cohort,
         &state,
         &journal,
@@ -66,6 +67,7 @@ fn a_round_runs_to_its_end_and_can_be_replayed() {
     let compared = replay::replay(
         &other,
         &site.text,
+        None,
         &site.cohort,
         &state,
         &journal,
@@ -270,6 +272,7 @@ impl World {
         let site = Site {
             study: kit.study.clone(),
             text: kit.toml.clone().into_bytes(),
+            weights: None,
             sandbox: tape(&bodies),
             cohort,
             id: SITE,

@@ -18,7 +18,7 @@ mod training;
 
 pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
 pub use layout::{HISTOGRAM_BINS, Layout, Local, Section, SectionName};
-pub use model::{Architecture, Head, Missingness, Model, Summary};
+pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
 pub use moments::moments_from_sum;
 pub use privacy::{AdaptiveClip, Aggregation, Member, Privacy};
 pub use refusal::StudyError;

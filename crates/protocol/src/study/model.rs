@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::Digest;
+
 /// The `[model]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -12,9 +14,27 @@ pub struct Model {
     pub head: Head,
     /// Seeds the initial weights, which each site's module makes for itself.
     pub initial_seed: u32,
+    /// The digest of a file of public weights ([`crate::weights::Weights`]) to start from instead: a warm start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_weights: Option<Digest>,
+    /// Which weights are trained; the others stay as they start.
+    #[serde(default)]
+    pub trained: Trained,
     /// The number of trained weights: the length of the update. Stated, so that the aggregator needs to know
     /// nothing else of the model; the module refuses a study where it is not the model's own number.
     pub parameters: u32,
+}
+
+/// Which weights are trained. Noise grows with the root of their number, so few are better where ε is small.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trained {
+    /// All of them.
+    #[default]
+    All,
+    /// The blocks with these names, or whose names begin with one of them and a dot: `head` stands for `head.weight`,
+    /// `head.threshold` and so on.
+    Blocks(Vec<String>),
 }
 
 /// The layers between inputs and head.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     AdaptiveClip, Algorithm, Architecture, Averaging, Batch, Cohort, ControlVariates, Manifest,
-    Model, Normalisation, Optimizer, Privacy, Shape, Training,
+    Model, Normalisation, Optimizer, Privacy, Shape, Trained, Training,
 };
 use crate::agreement;
 
@@ -159,6 +159,12 @@ fn check_model(model: &Model) -> Result<(), StudyError> {
         "model.parameters",
         || format!("{} is not from 1 to 16777216", model.parameters),
     )?;
+    if let Trained::Blocks(names) = &model.trained {
+        require(!names.is_empty(), "model.trained.blocks", || {
+            "is empty: name at least one block, as \"head\"".to_owned()
+        })?;
+        unique(names.iter(), "model.trained.blocks")?;
+    }
     match model.architecture {
         Architecture::Linear { .. } => Ok(()),
         Architecture::Mlp { hidden, .. } => require(
