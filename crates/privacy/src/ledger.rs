@@ -6,12 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Delta, Epsilon, Mu};
+use crate::{Delta, Epsilon, Mu, NoiseMultiplier, Rate, Total};
 
 /// One released vector: the contribution of a site to one round of one study.
 ///
 /// As JSON: `{"study":"<64 hex digits>","round":0,"purpose":"training","loss":{"gaussian":0.05}}`,
-/// where `loss` can be `"unprotected"`.
+/// where `loss` can be `"unprotected"`, or `{"sampled":{"noise_multiplier":2.5,"rate":0.01}}`, the
+/// latter with a `"gaussian":0.05` of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
@@ -40,45 +41,42 @@ pub enum Purpose {
 
 /// What a release can tell of one patient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
     /// Gaussian noise was added.
     Gaussian(Mu),
+    /// Gaussian noise was added to a sum over a sample of the patients, and the same vector may have
+    /// sections over all of them.
+    Sampled {
+        /// The noise of the sampled sections together, for a sensitivity of 1: they share a sample,
+        /// so their losses count as one Gaussian of the root of the sum of squares.
+        noise_multiplier: NoiseMultiplier,
+        /// The probability with which each patient is in the sample.
+        rate: Rate,
+        /// What the sections over all patients can tell; 0, and left out, where there are none.
+        #[serde(default = "no_loss", skip_serializing_if = "Mu::is_zero")]
+        gaussian: Mu,
+    },
     /// No noise was added: nothing is proved, ε is infinite.
     Unprotected,
 }
 
 impl Loss {
-    /// The loss of all of them together; one without noise makes the whole unprotected.
-    #[must_use]
-    pub fn compose(losses: impl IntoIterator<Item = Self>) -> Self {
-        let noised = |loss| match loss {
-            Self::Gaussian(mu) => Some(mu),
-            Self::Unprotected => None,
-        };
-        let losses: Option<Vec<Mu>> = losses.into_iter().map(noised).collect();
-        losses.map_or(Self::Unprotected, |losses| {
-            Self::Gaussian(Mu::compose(losses))
-        })
-    }
-
-    /// The least ε proved at this δ, rounded up; infinite without noise.
+    /// The least ε proved for this release alone at this δ, rounded up; infinite without noise.
     #[must_use]
     pub fn epsilon(self, delta: Delta) -> f64 {
-        match self {
-            Self::Gaussian(mu) => mu.epsilon(delta),
-            Self::Unprotected => f64::INFINITY,
-        }
+        Total::of([self]).epsilon(delta)
     }
 
-    /// The least δ proved at this ε, rounded up; 1 without noise.
+    /// The least δ proved for this release alone at this ε, rounded up; 1 without noise.
     #[must_use]
     pub fn delta(self, epsilon: Epsilon) -> f64 {
-        match self {
-            Self::Gaussian(mu) => mu.delta(epsilon),
-            Self::Unprotected => 1.0,
-        }
+        Total::of([self]).delta(epsilon)
     }
+}
+
+const fn no_loss() -> Mu {
+    Mu::ZERO
 }
 
 /// The most that a hospital lets be learned of one of its patients, over all studies.
@@ -92,10 +90,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Whether the loss is within the budget.
+    /// Whether releases with this loss together are within the budget.
     #[must_use]
-    pub fn covers(&self, loss: Loss) -> bool {
-        loss.delta(self.epsilon) <= self.delta.get()
+    pub fn covers(&self, total: &Total) -> bool {
+        total.is_within(self.epsilon, self.delta)
     }
 }
 
@@ -131,8 +129,8 @@ impl Ledger {
     pub fn charge(&mut self, release: Release, budget: Option<Budget>) -> Result<(), ChargeError> {
         self.refuse_charged(&release)?;
         if let Some(budget) = budget {
-            let total = Loss::compose([self.total(), release.loss]);
-            if !budget.covers(total) {
+            let total = self.total().and(release.loss);
+            if !budget.covers(&total) {
                 return Err(BudgetSpent {
                     would_spend: total.epsilon(budget.delta),
                     spent: self.spent(budget.delta),
@@ -156,8 +154,8 @@ impl Ledger {
 
     /// What all releases together can tell of one patient.
     #[must_use]
-    pub fn total(&self) -> Loss {
-        Loss::compose(self.releases.iter().map(|release| release.loss))
+    pub fn total(&self) -> Total {
+        Total::of(self.releases.iter().map(|release| release.loss))
     }
 
     /// The least ε proved for all releases together at this δ, rounded up; infinite if one had no
@@ -369,7 +367,7 @@ mod tests {
                 let before = ledger.releases().len();
                 let charged = ledger.charge(release(0, round, loss), Some(budget)).is_ok();
                 prop_assert_eq!(ledger.releases().len(), before + usize::from(charged));
-                prop_assert!(budget.covers(ledger.total()));
+                prop_assert!(budget.covers(&ledger.total()));
                 prop_assert!(ledger.spent(budget.delta) <= epsilon * (1.0 + 1e-9));
             }
             let restored = Ledger::restore(ledger.releases().to_vec()).unwrap();

@@ -62,18 +62,29 @@
 #![forbid(unsafe_code)]
 
 pub mod allocation;
+mod calibration;
+mod composition;
 mod delta;
 mod directed;
 pub mod discreteness;
+mod dots;
 mod epsilon;
 mod erfcx;
 mod gaussian;
 pub mod ledger;
+mod renyi;
 pub mod rounding;
+mod sampled;
 pub mod sampler;
+mod spectrum;
+mod step;
+mod total;
 
+pub use calibration::{NothingLeft, Planned};
 pub use delta::{Delta, InvalidDelta};
 pub use epsilon::{Epsilon, InvalidEpsilon};
 pub use gaussian::{InvalidMu, Mu};
 pub use ledger::{Budget, ChargeError, Ledger, Loss, Purpose, Release};
+pub use sampled::{InvalidNoiseMultiplier, InvalidRate, NoiseMultiplier, Rate, Sampled};
 pub use sampler::DiscreteGaussian;
+pub use total::Total;
