@@ -115,7 +115,7 @@ impl Bracket {
         } else {
             fails.1 / (fails.1 - holds.1)
         };
-        let aside = if turn % 2 == 0 {
+        let aside = if turn.is_multiple_of(2) {
             1.0 + 0.4 * TOLERANCE
         } else {
             1.0 - 0.4 * TOLERANCE

@@ -125,7 +125,9 @@ mod tests {
     /// The exact δ of a discrete Gaussian on a sample with the patient at `sensitivity`, by summing the
     /// definition over two such rounds: the greater of both directions.
     fn sampled_delta(sensitivity: i32, variance: f64, rate: f64, epsilon: f64) -> f64 {
-        let reach = (12.0 * variance.sqrt()).ceil() as i32;
+        let reach = (1_i32..)
+            .find(|y| f64::from(*y) >= 12.0 * variance.sqrt())
+            .unwrap();
         let weight = |y: i32| libm::exp(-f64::from(y) * f64::from(y) / (2.0 * variance));
         let normal: f64 = (-2 * reach..=2 * reach).map(weight).sum();
         let outcomes: Vec<(f64, f64)> = (-reach..=reach)

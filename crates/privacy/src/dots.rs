@@ -20,6 +20,8 @@
 //! [arXiv 1906.03049]: https://arxiv.org/abs/1906.03049
 //! [arXiv 2207.04380]: https://arxiv.org/abs/2207.04380
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use crate::step::{Direction, Step};
 
 /// The losses that are told apart; smaller ones are moved up, greater ones count as infinite.
@@ -211,7 +213,7 @@ impl Cells {
 
     /// The probabilities below `from` and above `to`.
     fn tails(&self) -> [f64; 2] {
-        let upper = |z: f64| 0.5 * libm::erfc(z * std::f64::consts::FRAC_1_SQRT_2);
+        let upper = |z: f64| 0.5 * libm::erfc(z * FRAC_1_SQRT_2);
         let (mu, rate) = (self.step.mu(), self.step.rate());
         match self.direction {
             Direction::Add => [upper(-self.from), upper(self.to)],
@@ -224,15 +226,15 @@ impl Cells {
 }
 
 /// 1 / √(2π).
-const ROOT_2PI_INVERSE: f64 = 0.398_942_280_401_432_7;
+const ROOT_2PI_INVERSE: f64 = 0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI;
 
 /// Places and weights of Gauss & Legendre's rules on \[−1, 1\] (Abramowitz & Stegun, table 25.4).
 const LEGENDRE_5: [(f64, f64); 5] = [
-    (-0.906_179_845_938_664, 0.236_926_885_056_189_08),
-    (-0.538_469_310_105_683_1, 0.478_628_670_499_366_47),
+    (-0.906_179_845_938_664, 0.236_926_885_056_189_1),
+    (-0.538_469_310_105_683_1, 0.478_628_670_499_366_5),
     (0.0, 0.568_888_888_888_888_9),
-    (0.538_469_310_105_683_1, 0.478_628_670_499_366_47),
-    (0.906_179_845_938_664, 0.236_926_885_056_189_08),
+    (0.538_469_310_105_683_1, 0.478_628_670_499_366_5),
+    (0.906_179_845_938_664, 0.236_926_885_056_189_1),
 ];
 
 const LEGENDRE_3: [(f64, f64); 3] = [

@@ -39,6 +39,9 @@ impl Mu {
     /// No loss at all.
     pub const ZERO: Self = Self(0.0);
 
+    /// More than any noise that is worth its name loses.
+    pub(crate) const MAX: Self = Self(f64::MAX);
+
     /// The number itself.
     #[must_use]
     pub const fn get(self) -> f64 {

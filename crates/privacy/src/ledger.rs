@@ -344,6 +344,27 @@ mod tests {
             serde_json::from_str::<Release>(&unprotected).unwrap().loss,
             Loss::Unprotected
         );
+        for (loss, gaussian) in [
+            (r#"{"sampled":{"noise_multiplier":2.5,"rate":0.01}}"#, 0.0),
+            (
+                r#"{"sampled":{"noise_multiplier":2.5,"rate":0.01,"gaussian":0.05}}"#,
+                0.05,
+            ),
+        ] {
+            let sampled = line.replace(r#"{"gaussian":0.25}"#, loss);
+            let read: Release = serde_json::from_str(&sampled).unwrap();
+            assert_eq!(
+                read.loss,
+                Loss::Sampled {
+                    noise_multiplier: 2.5.try_into().unwrap(),
+                    rate: 0.01.try_into().unwrap(),
+                    gaussian: gaussian.try_into().unwrap(),
+                }
+            );
+            assert_eq!(serde_json::to_string(&read).unwrap(), sampled);
+            assert!(serde_json::from_str::<Release>(&sampled.replace("0.01", "1.01")).is_err());
+            assert!(serde_json::from_str::<Release>(&sampled.replace("rate", "note")).is_err());
+        }
         for bad in [
             line.replace("0.25", "-0.25"),
             line.replace("ab", ""),

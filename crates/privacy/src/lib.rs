@@ -1,5 +1,5 @@
-//! Differential privacy for Wardround: discrete noise, an exact accountant, and the ledger of what
-//! a site released.
+//! Differential privacy for Wardround: discrete noise, an accountant, and the ledger of what a site
+//! released.
 //!
 //! ```text
 //! Epsilon, Delta ──▶ Mu::calibrate ──▶ allocation::{share, per_step} ──▶ site_variance
@@ -20,6 +20,14 @@
 //! Releases compose, adaptively, to the root of the sum of squares, and the (ε, δ) of μ is exact
 //! for continuous Gaussian noise (Balle & Wang 2018, theorem 8). An ε or a δ is rounded up, a
 //! calibrated μ down, a variance up.
+//!
+//! A release can also be of a *Poisson sample*: every patient is in it by a coin of their own, which
+//! nobody sees. Such releases have no single μ. [`Total`] counts them, and everything beside them, by
+//! the distributions of their privacy losses (Koskela, Jälkö & Honkela 2020, Gopi, Lee & Wutschitz
+//! 2021, Doroshenko et al. 2022), for adding and for removing the patient; it is never below the truth,
+//! and Rényi divergences (Mironov 2017; Mironov, Talwar & Zhang 2019) are a check of it.
+//! [`Planned::noise_multiplier`] is the way back. A sample of a fixed size, or one by shuffling, is
+//! none of these, and nothing here holds for it.
 //!
 //! # How the claim carries over to the noise that is really added
 //!

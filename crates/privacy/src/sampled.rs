@@ -23,11 +23,11 @@ pub struct Sampled {
 }
 
 impl Sampled {
-    /// What the release would cost if every patient were in it; rounded up.
+    /// What the release would cost if every patient were in it; rounded up. A multiplier always has a
+    /// finite inverse.
     #[must_use]
     pub fn unsampled(self) -> Mu {
-        Mu::from_noise_multiplier(self.noise_multiplier.0)
-            .expect("a noise multiplier is finite and has a finite inverse")
+        Mu::from_noise_multiplier(self.noise_multiplier.0).unwrap_or(Mu::MAX)
     }
 
     /// The Rényi divergence of this order, above 1, of one release: the greater of both directions, not
@@ -111,7 +111,7 @@ impl TryFrom<f64> for Rate {
     type Error = InvalidRate;
 
     fn try_from(value: f64) -> Result<Self, Self::Error> {
-        if value >= f64::MIN_POSITIVE && value <= 1.0 {
+        if (f64::MIN_POSITIVE..=1.0).contains(&value) {
             Ok(Self(value))
         } else {
             Err(InvalidRate(value))

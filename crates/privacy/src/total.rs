@@ -140,20 +140,16 @@ impl Total {
         let Some(noised) = &self.noised else {
             return Account::Unprotected;
         };
-        let (mut gaussian, mut parts) = (vec![noised.gaussian], Vec::new());
+        let (mut gaussian, mut parts) = (noised.gaussian, Vec::new());
         for (kind, count) in &noised.sampled {
             let step = kind.unsampled();
             if kind.rate.get() >= 1.0 || step.get() > MOST_SAMPLED {
-                gaussian.push(step.repeated(*count));
+                gaussian = Mu::compose([gaussian, step.repeated(*count)]);
             } else {
-                // Below, not a number of the table is affected; a rate is rounded up with it.
-                parts.push((
-                    Step::new(step.get().max(LEAST_SAMPLED), kind.rate.get()),
-                    *count,
-                ));
+                let mu = step.get().max(LEAST_SAMPLED);
+                parts.push((Step::new(mu, kind.rate.get()), *count));
             }
         }
-        let gaussian = Mu::compose(gaussian);
         if parts.is_empty() {
             return Account::Exact(gaussian);
         }
@@ -178,9 +174,151 @@ fn insert(sampled: &mut Vec<(Sampled, u64)>, kind: Sampled, count: u64) {
     }
 }
 
-/// A sampled release whose noise is a thousandth of the sensitivity hides nothing; it is counted as
-/// if everybody were in it, which saves the grid from losses of millions.
-const MOST_SAMPLED: f64 = 1e3;
+/// A sampled release whose noise is below a twentieth of the sensitivity hides nothing of who is in
+/// the sample; it is counted as if everybody were, which is an upper bound and saves the grid from
+/// losses of thousands.
+const MOST_SAMPLED: f64 = 20.0;
 
 /// A smaller loss is counted as this, so that its square is a number.
 const LEAST_SAMPLED: f64 = 1e-100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(noise_multiplier: f64, rate: f64) -> Sampled {
+        Sampled {
+            noise_multiplier: noise_multiplier.try_into().unwrap(),
+            rate: rate.try_into().unwrap(),
+        }
+    }
+
+    fn sampled(noise_multiplier: f64, rate: f64, gaussian: f64) -> Loss {
+        let Sampled {
+            noise_multiplier,
+            rate,
+        } = kind(noise_multiplier, rate);
+        Loss::Sampled {
+            noise_multiplier,
+            rate,
+            gaussian: gaussian.try_into().unwrap(),
+        }
+    }
+
+    fn delta(value: f64) -> Delta {
+        value.try_into().unwrap()
+    }
+
+    #[test]
+    fn a_total_does_not_depend_on_the_order_of_its_releases() {
+        let losses = [
+            sampled(1.0, 0.1, 0.05),
+            sampled(2.0, 0.1, 0.0),
+            Loss::Gaussian(Mu::try_from(0.1).unwrap()),
+            sampled(1.0, 0.1, 0.05),
+        ];
+        let forward = Total::of(losses);
+        let backward = losses.into_iter().rev().fold(Total::ZERO, Total::and);
+        let [one, other] = [&forward, &backward].map(|total| total.epsilon(delta(1e-6)));
+        assert!((one / other - 1.0).abs() < 1e-9, "{one} {other}");
+        assert_eq!(
+            forward.noised.unwrap().sampled,
+            [(kind(1.0, 0.1), 2), (kind(2.0, 0.1), 1)]
+        );
+    }
+
+    #[test]
+    fn gaussian_totals_stay_exact_and_a_rate_of_one_is_one() {
+        let mu = Mu::try_from(0.5).unwrap();
+        assert_eq!(
+            Total::of([Loss::Gaussian(mu)])
+                .epsilon(delta(1e-6))
+                .to_bits(),
+            Mu::compose([mu]).epsilon(delta(1e-6)).to_bits()
+        );
+        let everybody = Total::ZERO
+            .and_sampled(kind(2.0, 1.0), 1)
+            .epsilon(delta(1e-6));
+        assert!((everybody / mu.epsilon(delta(1e-6)) - 1.0).abs() < 1e-12);
+    }
+
+    /// The exact loss of a Gaussian, told through the grid: nearly all of it is beside a release that
+    /// tells next to nothing.
+    #[test]
+    fn a_gaussian_part_on_the_grid_is_just_above_its_exact_curve() {
+        for mu in [0.01, 0.3, 1.0, 4.0, 30.0] {
+            let mu = Mu::try_from(mu).unwrap();
+            for at in [0.1, 1e-6, 1e-30, 1e-200] {
+                let total = Total::of([Loss::Gaussian(mu)]).and_sampled(kind(1e9, 1e-6), 1);
+                let (got, want) = (total.epsilon(delta(at)), mu.epsilon(delta(at)));
+                assert!(
+                    got >= want * (1.0 - 1e-9) && got <= want * (1.0 + 1e-3) + 1e-9,
+                    "μ {}, δ {at:e}: {got} {want}",
+                    mu.get()
+                );
+            }
+        }
+    }
+
+    /// Two releases by summing their definition on a fine mesh, with midpoints for integrals.
+    #[test]
+    fn two_different_releases_have_the_delta_of_their_definition() {
+        let (one, other) = ((1.0, 0.2), (0.8, 0.05));
+        let total = [one, other]
+            .into_iter()
+            .fold(Total::ZERO, |total, (noise, rate)| {
+                total.and_sampled(kind(noise, rate), 1)
+            });
+        let mesh = |(noise, rate): (f64, f64)| -> Vec<(f64, f64)> {
+            let width = 0.01;
+            (-900..1200)
+                .map(|k| {
+                    let z = (f64::from(k) + 0.5) * width;
+                    let without = libm::exp(-0.5 * z * z) * width / 2.506_628_274_631_000_5;
+                    (
+                        without * libm::exp(Step::new(1.0 / noise, rate).log_ratio(z)),
+                        without,
+                    )
+                })
+                .collect()
+        };
+        let (first, second) = (mesh(one), mesh(other));
+        for epsilon in [0.1, 0.5, 1.5, 3.0] {
+            let factor = libm::exp(epsilon);
+            let mut exact = [0.0_f64; 2];
+            for (p, q) in &first {
+                for (r, s) in &second {
+                    exact[0] += (p * r - factor * q * s).max(0.0);
+                    exact[1] += (q * s - factor * p * r).max(0.0);
+                }
+            }
+            let want = exact[0].max(exact[1]);
+            let got = total.delta(epsilon.try_into().unwrap());
+            assert!(
+                (want * 0.999_99..want * 1.002).contains(&got),
+                "ε {epsilon}: {got:e} {want:e}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_argument_makes_it_panic_or_leave_the_safe_side() {
+        for noise in [1e-300, 0.06, 5.0, 1e300] {
+            for rate in [f64::MIN_POSITIVE, 0.3, 1.0] {
+                for count in [1, 3000] {
+                    let total = Total::ZERO.and_sampled(kind(noise, rate), count);
+                    let epsilon = total.epsilon(delta(1e-6));
+                    let whole = Mu::try_from(up_to_max(count, noise)).unwrap();
+                    assert!(
+                        epsilon >= 0.0 && epsilon <= whole.epsilon(delta(1e-6)) * 1.001 + 1e-9,
+                        "σ {noise}, q {rate}, T {count}: {epsilon}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn up_to_max(count: u64, noise: f64) -> f64 {
+        ((count as f64).sqrt() / noise).min(f64::MAX)
+    }
+}
