@@ -107,6 +107,7 @@ mod tests {
             sections: vec![section],
             modulus_bits: 16,
             local: None,
+            loss: privacy::Loss::Unprotected,
         }
     }
 

@@ -224,3 +224,25 @@ fn sampled_patients_teach_what_all_teach() {
         "{apart} of {moved}"
     );
 }
+
+#[test]
+fn sampled_patients_with_noise_run_through_whole_rounds() {
+    let settings = [
+        (
+            "training.algorithm",
+            "{ gradient = { batch.sampled = { rate = 0.2 } } }",
+        ),
+        ("privacy.epsilon", "20.0"),
+        ("privacy.clip-norm", "1.0"),
+        ("aggregation.fraction-bits", "18"),
+    ];
+    let mut federation = Federation::synthetic(DRAFT, &settings, 100);
+    let privacy = &federation.kit.study.manifest().privacy;
+    assert!(
+        privacy
+            .noise_multiplier
+            .is_some_and(|multiplier| multiplier > 0.3)
+    );
+    let state = federation.run(&BTreeMap::new()).state;
+    assert!(state.offset.iter().any(|weight| weight.abs() > 1e-3));
+}

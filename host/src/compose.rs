@@ -4,6 +4,7 @@
 //! the number of parameters. Comments and order of the draft are kept, for people will read the study.
 
 use protocol::id::{AgreementKey, Digest};
+use protocol::study::{Manifest, StudyError};
 use toml_edit::{DocumentMut, Item, Table, TomlError, Value, value};
 
 /// What a draft lacks.
@@ -85,13 +86,21 @@ impl Draft {
         self.number(PARAMETERS)
     }
 
-    /// States the number of parameters.
+    /// States the number of parameters, and the noise multiplier where the study needs one that it does not state.
     ///
     /// # Errors
     ///
-    /// A draft whose `model` is no table.
+    /// A draft whose `model` is no table, and an ε that leaves nothing for sampled patients.
     pub fn state_parameters(&mut self, parameters: u32) -> Result<(), ComposeError> {
-        self.put(PARAMETERS, value(i64::from(parameters)))
+        self.put(PARAMETERS, value(i64::from(parameters)))?;
+        // What is no manifest is refused with its reasons when it is read as a study.
+        let Ok(manifest) = toml::from_str::<Manifest>(&self.text()) else {
+            return Ok(());
+        };
+        match manifest.needed_noise_multiplier()? {
+            Some(multiplier) => self.put("privacy.noise-multiplier", value(multiplier.get())),
+            None => Ok(()),
+        }
     }
 
     /// The study's file.
@@ -136,6 +145,9 @@ pub enum ComposeError {
     /// A setting's path goes through a value.
     #[error("{0}: a part of this path is a value, no table")]
     NoTable(String),
+    /// No noise multiplier is enough.
+    #[error(transparent)]
+    Study(#[from] StudyError),
     /// Nobody takes part.
     #[error("the roster has no [[roster]] table")]
     NoRoster,

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use privacy::{Budget, ChargeError, Delta, Epsilon, Loss, Release};
+use privacy::{Budget, ChargeError, Delta, Epsilon, Loss, Release, Total};
 use protocol::id::{Digest, Header, Purpose};
 use protocol::study::Study;
 use serde::{Deserialize, Serialize};
@@ -170,27 +170,27 @@ impl Ledger {
 
     /// What all releases together can tell of one patient.
     #[must_use]
-    pub fn total(&self) -> Loss {
+    pub fn total(&self) -> Total {
         self.ledger.total()
     }
 
     /// What the releases of one study together can tell of one patient.
     #[must_use]
-    pub fn of_study(&self, study: &[u8; 32]) -> Loss {
+    pub fn of_study(&self, study: &[u8; 32]) -> Total {
         let releases = self
             .ledger
             .releases()
             .iter()
             .filter(|release| release.study == *study);
-        Loss::compose(releases.map(|release| release.loss))
+        Total::of(releases.map(|release| release.loss))
     }
 
     fn check_study(&self, study: &Study, release: &Release) -> Result<(), LedgerError> {
         let Some(promise) = promise(study) else {
             return Ok(());
         };
-        let total = Loss::compose([self.of_study(&release.study), release.loss]);
-        if promise.covers(total) {
+        let total = self.of_study(&release.study).and(release.loss);
+        if promise.covers(&total) {
             return Ok(());
         }
         Err(LedgerError::StudySpent {
@@ -251,10 +251,7 @@ fn release(study: &Study, header: &Header) -> Release {
         Purpose::Train => privacy::Purpose::Training,
         Purpose::Evaluate | Purpose::Tune => privacy::Purpose::Evaluation,
     };
-    let loss = study
-        .layout(header.purpose)
-        .mu()
-        .map_or(Loss::Unprotected, Loss::Gaussian);
+    let loss = study.layout(header.purpose).loss;
     Release {
         study: header.study.0,
         round: header.number,

@@ -39,6 +39,9 @@ impl Mu {
     /// No loss at all.
     pub const ZERO: Self = Self(0.0);
 
+    /// More than any noise that is worth its name loses.
+    pub(crate) const MAX: Self = Self(f64::MAX);
+
     /// The number itself.
     #[must_use]
     pub const fn get(self) -> f64 {
@@ -90,6 +93,11 @@ impl Mu {
         Self(up(sum.sqrt()).min(f64::MAX))
     }
 
+    /// The loss of `count` releases like this one, rounded up.
+    pub(crate) fn repeated(self, count: u64) -> Self {
+        Self(up(self.0 * (count as f64).sqrt()).min(f64::MAX))
+    }
+
     /// The least δ proved at this ε; never below the true one.
     #[must_use]
     pub fn delta(self, epsilon: Epsilon) -> f64 {
@@ -123,6 +131,10 @@ impl Mu {
             fails *= 2.0;
         }
         Self(bisect(fails, 0.0, proved))
+    }
+
+    pub(crate) fn is_zero(&self) -> bool {
+        self.0 <= 0.0
     }
 
     /// This loss times a factor from 0 to 1, rounded down.

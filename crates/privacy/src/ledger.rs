@@ -4,14 +4,17 @@
 //! are in all of them, so their losses compose. An entry is written before the release leaves, and
 //! never removed. The host stores entries as JSON lines; this file only adds and refuses.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Delta, Epsilon, Mu};
+use crate::{Delta, Epsilon, Mu, NoiseMultiplier, Rate, Total};
 
 /// One released vector: the contribution of a site to one round of one study.
 ///
 /// As JSON: `{"study":"<64 hex digits>","round":0,"purpose":"training","loss":{"gaussian":0.05}}`,
-/// where `loss` can be `"unprotected"`.
+/// where `loss` can be `"unprotected"`, or `{"sampled":{"noise_multiplier":2.5,"rate":0.01}}`, the
+/// latter with a `"gaussian":0.05` of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
@@ -40,45 +43,58 @@ pub enum Purpose {
 
 /// What a release can tell of one patient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
     /// Gaussian noise was added.
     Gaussian(Mu),
+    /// Gaussian noise was added to a sum over a sample of the patients, and the same vector may have
+    /// sections over all of them.
+    Sampled {
+        /// The noise of the sampled sections together, for a sensitivity of 1: they share a sample,
+        /// so their losses count as one Gaussian of the root of the sum of squares.
+        noise_multiplier: NoiseMultiplier,
+        /// The probability with which each patient is in the sample.
+        rate: Rate,
+        /// How many such sums with samples of their own the release follows from: 1, which is left
+        /// out, but for a site's own steps.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        steps: NonZeroU32,
+        /// What the sections over all patients can tell; 0, and left out, where there are none.
+        #[serde(default = "no_loss", skip_serializing_if = "Mu::is_zero")]
+        gaussian: Mu,
+    },
     /// No noise was added: nothing is proved, ε is infinite.
     Unprotected,
 }
 
 impl Loss {
-    /// The loss of all of them together; one without noise makes the whole unprotected.
-    #[must_use]
-    pub fn compose(losses: impl IntoIterator<Item = Self>) -> Self {
-        let noised = |loss| match loss {
-            Self::Gaussian(mu) => Some(mu),
-            Self::Unprotected => None,
-        };
-        let losses: Option<Vec<Mu>> = losses.into_iter().map(noised).collect();
-        losses.map_or(Self::Unprotected, |losses| {
-            Self::Gaussian(Mu::compose(losses))
-        })
-    }
-
-    /// The least ε proved at this δ, rounded up; infinite without noise.
+    /// The least ε proved for this release alone at this δ, rounded up; infinite without noise.
     #[must_use]
     pub fn epsilon(self, delta: Delta) -> f64 {
-        match self {
-            Self::Gaussian(mu) => mu.epsilon(delta),
-            Self::Unprotected => f64::INFINITY,
-        }
+        Total::of([self]).epsilon(delta)
     }
 
-    /// The least δ proved at this ε, rounded up; 1 without noise.
+    /// The least δ proved for this release alone at this ε, rounded up; 1 without noise.
     #[must_use]
     pub fn delta(self, epsilon: Epsilon) -> f64 {
-        match self {
-            Self::Gaussian(mu) => mu.delta(epsilon),
-            Self::Unprotected => 1.0,
-        }
+        Total::of([self]).delta(epsilon)
     }
+}
+
+const fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference over"
+)]
+fn is_one(steps: &NonZeroU32) -> bool {
+    *steps == NonZeroU32::MIN
+}
+
+const fn no_loss() -> Mu {
+    Mu::ZERO
 }
 
 /// The most that a hospital lets be learned of one of its patients, over all studies.
@@ -92,10 +108,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Whether the loss is within the budget.
+    /// Whether releases with this loss together are within the budget.
     #[must_use]
-    pub fn covers(&self, loss: Loss) -> bool {
-        loss.delta(self.epsilon) <= self.delta.get()
+    pub fn covers(&self, total: &Total) -> bool {
+        total.is_within(self.epsilon, self.delta)
     }
 }
 
@@ -131,8 +147,8 @@ impl Ledger {
     pub fn charge(&mut self, release: Release, budget: Option<Budget>) -> Result<(), ChargeError> {
         self.refuse_charged(&release)?;
         if let Some(budget) = budget {
-            let total = Loss::compose([self.total(), release.loss]);
-            if !budget.covers(total) {
+            let total = self.total().and(release.loss);
+            if !budget.covers(&total) {
                 return Err(BudgetSpent {
                     would_spend: total.epsilon(budget.delta),
                     spent: self.spent(budget.delta),
@@ -156,8 +172,8 @@ impl Ledger {
 
     /// What all releases together can tell of one patient.
     #[must_use]
-    pub fn total(&self) -> Loss {
-        Loss::compose(self.releases.iter().map(|release| release.loss))
+    pub fn total(&self) -> Total {
+        Total::of(self.releases.iter().map(|release| release.loss))
     }
 
     /// The least ε proved for all releases together at this δ, rounded up; infinite if one had no
@@ -223,8 +239,6 @@ pub struct AlreadyCharged {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
@@ -346,6 +360,28 @@ mod tests {
             serde_json::from_str::<Release>(&unprotected).unwrap().loss,
             Loss::Unprotected
         );
+        for (loss, gaussian) in [
+            (r#"{"sampled":{"noise_multiplier":2.5,"rate":0.01}}"#, 0.0),
+            (
+                r#"{"sampled":{"noise_multiplier":2.5,"rate":0.01,"gaussian":0.05}}"#,
+                0.05,
+            ),
+        ] {
+            let sampled = line.replace(r#"{"gaussian":0.25}"#, loss);
+            let read: Release = serde_json::from_str(&sampled).unwrap();
+            assert_eq!(
+                read.loss,
+                Loss::Sampled {
+                    noise_multiplier: 2.5.try_into().unwrap(),
+                    rate: 0.01.try_into().unwrap(),
+                    steps: NonZeroU32::MIN,
+                    gaussian: gaussian.try_into().unwrap(),
+                }
+            );
+            assert_eq!(serde_json::to_string(&read).unwrap(), sampled);
+            assert!(serde_json::from_str::<Release>(&sampled.replace("0.01", "1.01")).is_err());
+            assert!(serde_json::from_str::<Release>(&sampled.replace("rate", "note")).is_err());
+        }
         for bad in [
             line.replace("0.25", "-0.25"),
             line.replace("ab", ""),
@@ -369,7 +405,7 @@ mod tests {
                 let before = ledger.releases().len();
                 let charged = ledger.charge(release(0, round, loss), Some(budget)).is_ok();
                 prop_assert_eq!(ledger.releases().len(), before + usize::from(charged));
-                prop_assert!(budget.covers(ledger.total()));
+                prop_assert!(budget.covers(&ledger.total()));
                 prop_assert!(ledger.spent(budget.delta) <= epsilon * (1.0 + 1e-9));
             }
             let restored = Ledger::restore(ledger.releases().to_vec()).unwrap();

@@ -1,5 +1,5 @@
-//! Differential privacy for Wardround: discrete noise, an exact accountant, and the ledger of what
-//! a site released.
+//! Differential privacy for Wardround: discrete noise, an accountant, and the ledger of what a site
+//! released.
 //!
 //! ```text
 //! Epsilon, Delta ──▶ Mu::calibrate ──▶ allocation::{share, per_step} ──▶ site_variance
@@ -20,6 +20,14 @@
 //! Releases compose, adaptively, to the root of the sum of squares, and the (ε, δ) of μ is exact
 //! for continuous Gaussian noise (Balle & Wang 2018, theorem 8). An ε or a δ is rounded up, a
 //! calibrated μ down, a variance up.
+//!
+//! A release can also be of a *Poisson sample*: every patient is in it by a coin of their own, which
+//! nobody sees. Such releases have no single μ. [`Total`] counts them, and everything beside them, by
+//! the distributions of their privacy losses (Koskela, Jälkö & Honkela 2020, Gopi, Lee & Wutschitz
+//! 2021, Doroshenko et al. 2022), for adding and for removing the patient; it is never below the truth,
+//! and Rényi divergences (Mironov 2017; Mironov, Talwar & Zhang 2019) are a check of it.
+//! [`Planned::noise_multiplier`] is the way back. A sample of a fixed size, or one by shuffling, is
+//! none of these, and nothing here holds for it.
 //!
 //! # How the claim carries over to the noise that is really added
 //!
@@ -62,18 +70,29 @@
 #![forbid(unsafe_code)]
 
 pub mod allocation;
+mod calibration;
+mod composition;
 mod delta;
 mod directed;
 pub mod discreteness;
+mod dots;
 mod epsilon;
 mod erfcx;
 mod gaussian;
 pub mod ledger;
+mod renyi;
 pub mod rounding;
+mod sampled;
 pub mod sampler;
+mod spectrum;
+mod step;
+mod total;
 
+pub use calibration::{NothingLeft, Planned};
 pub use delta::{Delta, InvalidDelta};
 pub use epsilon::{Epsilon, InvalidEpsilon};
 pub use gaussian::{InvalidMu, Mu};
 pub use ledger::{Budget, ChargeError, Ledger, Loss, Purpose, Release};
+pub use sampled::{InvalidNoiseMultiplier, InvalidRate, NoiseMultiplier, Rate, Sampled};
 pub use sampler::DiscreteGaussian;
+pub use total::Total;

@@ -1,6 +1,6 @@
 //! Which study files are refused, and why.
 
-use privacy::Mu;
+use privacy::Total;
 use protocol::id::Purpose;
 use protocol::study::{Manifest, Study, StudyError};
 use testkit::Draft;
@@ -370,16 +370,17 @@ fn a_cohort_that_does_not_fit_together_is_refused() {
 fn planned_epsilon(toml: &str) -> f64 {
     let study = Study::parse(toml.as_bytes()).expect("a study that can be run");
     let rounds = study.plan().into_iter();
-    let cost = |purpose| study.layout(purpose).mu().expect("every round is noised");
+    let total = Total::of(rounds.map(|purpose| study.layout(purpose).loss));
     let delta = study.manifest().privacy.delta;
-    Mu::compose(rounds.map(cost)).epsilon(delta.try_into().expect("it is between 0 and 1"))
+    total.epsilon(delta.try_into().expect("it is between 0 and 1"))
 }
 
 #[test]
 fn every_algorithm_costs_the_budget_and_no_more() {
     let draft = Draft {
         epsilon: 1.0,
-        fraction_bits: 16,
+        fraction_bits: 19,
+        patients_per_site: 200,
         rounds: 12,
         ..Draft::default()
     };
@@ -390,8 +391,20 @@ fn every_algorithm_costs_the_budget_and_no_more() {
     let stopping = format!("{gradient}\nstopping = {{ every = 3, patience = 2 }}");
     let adaptive =
         "weight-share = 0.1\nadaptive-clip = { quantile = 0.5, rate = 0.2, share = 0.1 }";
+    let sampled = |toml: String| {
+        let toml = toml.replace("batch = \"all\"", "batch.sampled = { rate = 0.05 }");
+        let manifest: Manifest = toml::from_str(&toml).unwrap();
+        let multiplier = manifest.needed_noise_multiplier().unwrap().unwrap().get();
+        toml.replace(
+            "delta =",
+            &format!("noise-multiplier = {multiplier}\ndelta ="),
+        )
+    };
     for toml in [
         draft.toml(),
+        sampled(draft.toml()),
+        sampled(draft.toml().replace(gradient, averaging)),
+        sampled(draft.toml().replace("weight-share = 0.1", adaptive)),
         draft.toml().replace(gradient, averaging),
         draft.toml().replace(gradient, &stopping),
         draft.toml().replace("weight-share = 0.1", adaptive),
@@ -508,4 +521,46 @@ fn algorithms_that_fit_nothing_are_refused() {
     let stopping = |text: &str| replaced("rounds = 4", &format!("rounds = 4\nstopping = {text}"));
     assert_eq!(stopping("{ every = 0, patience = 1 }"), "training.stopping");
     assert_eq!(stopping("{ every = 1, patience = 0 }"), "training.stopping");
+}
+
+#[test]
+fn sampled_patients_need_the_noise_that_their_epsilon_asks() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    let sampled = draft
+        .toml()
+        .replace("batch = \"all\"", "batch.sampled = { rate = 0.05 }");
+    let stated = |toml: &str, multiplier: f64| {
+        toml.replace(
+            "delta =",
+            &format!("noise-multiplier = {multiplier}\ndelta ="),
+        )
+    };
+    for refused in [
+        sampled.clone(),
+        stated(&sampled, 0.6),
+        stated(&sampled, -1.0),
+        stated(&draft.toml(), 9.0),
+    ] {
+        match refusal(&refused) {
+            StudyError::Setting { setting, .. } => assert_eq!(setting, "privacy.noise-multiplier"),
+            error => panic!("{error}"),
+        }
+    }
+    let manifest: Manifest = toml::from_str(&sampled).unwrap();
+    let needed = manifest.needed_noise_multiplier().unwrap().unwrap().get();
+    Study::parse(stated(&sampled, needed).as_bytes()).unwrap();
+    Study::parse(stated(&sampled, 2.0 * needed).as_bytes()).unwrap();
+    assert!(matches!(
+        refusal(&stated(&sampled, needed * 0.99)),
+        StudyError::Setting { .. }
+    ));
+    // Far less than all patients would need in each step.
+    let all = draft.make().study.layout(Purpose::Train).sections[0]
+        .mu
+        .unwrap();
+    assert!(needed < 0.6 / all.get(), "{needed} and {}", 1.0 / all.get());
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use host::config::Config;
 use host::ledger;
 use host::pin::Approved;
-use privacy::{Delta, Loss};
+use privacy::{Delta, Total};
 
 use super::clock;
 
@@ -35,17 +35,17 @@ impl Ledger {
             "{:16}  {:>5}  {:13}  {:>9}  {:>9}  study",
             "charged (UTC)", "round", "purpose", "ε alone", "ε so far"
         )?;
-        let mut so_far = Vec::new();
+        let mut so_far = Total::ZERO;
         for line in ledger.lines() {
-            so_far.push(line.loss);
+            so_far = so_far.and(line.loss);
             writeln!(
                 out,
                 "{:16}  {:>5}  {:13}  {:>9}  {:>9}  {} {}",
                 clock::date(line.charged_at),
                 line.round,
                 format!("{:?}", line.purpose).to_lowercase(),
-                epsilon(line.loss, delta),
-                epsilon(Loss::compose(so_far.iter().copied()), delta),
+                epsilon(&Total::of([line.loss]), delta),
+                epsilon(&so_far, delta),
                 &line.study.to_string()[..12],
                 line.title
             )?;
@@ -54,7 +54,7 @@ impl Ledger {
             out,
             "{} releases; all together ε {} at δ {delta}",
             ledger.lines().len(),
-            epsilon(ledger.total(), delta)
+            epsilon(&ledger.total(), delta)
         )?;
         if let Some(budget) = ledger.budget() {
             writeln!(
@@ -79,8 +79,8 @@ impl Ledger {
     }
 }
 
-fn epsilon(loss: Loss, delta: Delta) -> String {
-    let epsilon = loss.epsilon(delta);
+fn epsilon(total: &Total, delta: Delta) -> String {
+    let epsilon = total.epsilon(delta);
     if epsilon.is_infinite() {
         "infinite".to_owned()
     } else {

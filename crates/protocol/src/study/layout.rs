@@ -3,9 +3,10 @@
 use std::num::{NonZeroU16, NonZeroU32};
 
 use privacy::allocation::{self, Share};
-use privacy::{Delta, Epsilon, Mu, discreteness, rounding};
+use privacy::{Loss, Mu, NoiseMultiplier, Rate, discreteness, rounding};
 
-use super::{Algorithm, Averaging, ControlVariates, Manifest, StudyError, Weighting};
+use super::accounting::promise;
+use super::{Algorithm, Averaging, Batch, ControlVariates, Manifest, StudyError, Weighting};
 use crate::id::Purpose;
 
 /// Bins of a score histogram, of equal width over probabilities from 0 to 1.
@@ -20,6 +21,8 @@ pub struct Layout {
     pub modulus_bits: u32,
     /// Noise that each site adds within a round, where it takes noised steps of its own.
     pub local: Option<Local>,
+    /// What the release of the whole vector can tell of one patient.
+    pub loss: Loss,
 }
 
 /// Noise of a site's own steps: no other site's noise helps it, so each carries all of it.
@@ -50,7 +53,7 @@ pub struct Section {
     pub variance: Option<u128>,
     /// The most that one site's entry can be, in steps either way, noise included: entries beyond are set to it.
     pub bound: u64,
-    /// What its release costs; `None` where ε is infinite.
+    /// What its release costs, were all patients in it; `None` where ε is infinite.
     pub mu: Option<Mu>,
 }
 
@@ -96,13 +99,6 @@ impl Layout {
         self.sections.iter().map(|section| section.length).sum()
     }
 
-    /// What the release of the whole vector costs; `None` where ε is infinite.
-    #[must_use]
-    pub fn mu(&self) -> Option<Mu> {
-        let parts: Option<Vec<Mu>> = self.sections.iter().map(|section| section.mu).collect();
-        parts.map(Mu::compose)
-    }
-
     /// By how much ε has to be raised for `rounds` such vectors, since their noise is discrete; 0 without noise.
     pub(super) fn excess_epsilon(&self, rounds: u32, honest_survivors: u16) -> f64 {
         let of_section = |section: &Section| {
@@ -127,6 +123,7 @@ impl Layout {
                 sections: Vec::new(),
                 modulus_bits: 1,
                 local: None,
+                loss: Loss::Gaussian(Mu::ZERO),
             });
         }
         let budget = Budget::of(manifest)?;
@@ -144,11 +141,90 @@ impl Layout {
         for section in &sections {
             modulus_bits = modulus_bits.max(section.modulus_bits(manifest.roster.len())?);
         }
+        let sample = (purpose == Purpose::Train)
+            .then(|| Sample::of(manifest))
+            .transpose()?
+            .flatten();
         Ok(Self {
+            loss: loss(&sections, local.as_ref(), sample),
             sections,
             modulus_bits,
             local,
         })
+    }
+}
+
+/// What the release of a vector can tell.
+fn loss(sections: &[Section], local: Option<&Local>, sample: Option<Sample>) -> Loss {
+    let Some(Sample {
+        noise_multiplier,
+        rate,
+    }) = sample
+    else {
+        let parts: Option<Vec<Mu>> = sections.iter().map(|section| section.mu).collect();
+        return parts.map_or(Loss::Unprotected, |parts| {
+            Loss::Gaussian(Mu::compose(parts))
+        });
+    };
+    // Of all that is counted over every patient, not over a sample.
+    let whole = match local {
+        Some(local) => local.count.mu,
+        None => sections
+            .iter()
+            .find(|section| section.name == SectionName::Weight)
+            .and_then(|weight| weight.mu),
+    };
+    let steps = local.and_then(|local| NonZeroU32::new(local.steps));
+    Loss::Sampled {
+        noise_multiplier,
+        rate,
+        steps: steps.unwrap_or(NonZeroU32::MIN),
+        gaussian: whole.unwrap_or(Mu::ZERO),
+    }
+}
+
+/// How a training step of sampled patients is noised; none where ε is infinite or all patients are in it.
+#[derive(Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) noise_multiplier: NoiseMultiplier,
+    pub(super) rate: Rate,
+}
+
+impl Sample {
+    pub(super) fn of(manifest: &Manifest) -> Result<Option<Self>, StudyError> {
+        let privacy = &manifest.privacy;
+        let Batch::Sampled { rate } = manifest.training.algorithm.batch() else {
+            return Ok(None);
+        };
+        if privacy.epsilon.is_infinite() {
+            return Ok(None);
+        }
+        let setting = |setting, problem: String| StudyError::Setting { setting, problem };
+        let stated = privacy.noise_multiplier.ok_or_else(|| {
+            let problem = "sampled patients need it stated; `host compose` computes it";
+            setting("privacy.noise-multiplier", problem.to_owned())
+        })?;
+        Ok(Some(Self {
+            noise_multiplier: stated.try_into().map_err(
+                |error: privacy::InvalidNoiseMultiplier| {
+                    setting("privacy.noise-multiplier", error.to_string())
+                },
+            )?,
+            rate: rate.try_into().map_err(|error: privacy::InvalidRate| {
+                setting("training.algorithm.batch", error.to_string())
+            })?,
+        }))
+    }
+
+    /// What a step may cost a patient who is surely in it.
+    fn budget(self) -> Result<Budget, StudyError> {
+        let mu = Mu::from_noise_multiplier(self.noise_multiplier.get()).map_err(|error| {
+            StudyError::Setting {
+                setting: "privacy.noise-multiplier",
+                problem: error.to_string(),
+            }
+        })?;
+        Ok(Budget(Some(mu)))
     }
 }
 
@@ -202,11 +278,7 @@ impl Budget {
         if privacy.epsilon.is_infinite() {
             return Ok(Self(None));
         }
-        let setting = |setting, problem: String| StudyError::Setting { setting, problem };
-        let epsilon = Epsilon::try_from(privacy.epsilon * (1.0 - DISCRETENESS))
-            .map_err(|error| setting("privacy.epsilon", error.to_string()))?;
-        let delta = Delta::try_from(privacy.delta)
-            .map_err(|error| setting("privacy.delta", error.to_string()))?;
+        let (epsilon, delta) = promise(manifest)?;
         Ok(Self(Some(Mu::calibrate(epsilon, delta))))
     }
 
@@ -340,20 +412,24 @@ fn gradient(manifest: &Manifest, budget: Budget) -> Result<Vec<Section>, StudyEr
     let training = budget.share(training_share(manifest))?;
     let per_round = |budget: Budget| budget.per_round(manifest, Purpose::Train);
     let weight = training.share(manifest.privacy.weight_share)?;
-    let rest = training.share(1.0 - manifest.privacy.weight_share)?;
+    let step = match Sample::of(manifest)? {
+        Some(sample) => sample.budget()?,
+        None => per_round(training.share(1.0 - manifest.privacy.weight_share)?),
+    };
     let weight = count(manifest).noised(manifest, per_round(weight))?;
     let Some(adaptive) = manifest.privacy.adaptive_clip else {
-        let update = clipped(manifest).noised(manifest, per_round(rest))?;
-        return Ok(vec![update, weight]);
+        return Ok(vec![clipped(manifest).noised(manifest, step)?, weight]);
     };
-    let update = rest.share(1.0 - adaptive.share)?;
+    let update = step.share(1.0 - adaptive.share)?;
     let short = Plain {
         name: SectionName::Short,
+        // As fine as the update's, since it has as little noise where patients are sampled.
+        grid: fraction(manifest).min(COUNT_GRID),
         sensitivity: labels_per_patient(manifest) / 2.0,
         ..count(manifest)
     };
-    let short = short.noised(manifest, per_round(rest.share(adaptive.share)?))?;
-    let update = clipped(manifest).noised(manifest, per_round(update))?;
+    let short = short.noised(manifest, step.share(adaptive.share)?)?;
+    let update = clipped(manifest).noised(manifest, update)?;
     Ok(vec![update, weight, short])
 }
 
@@ -370,9 +446,12 @@ fn noised_steps(
         .share(training_share(manifest))?
         .per_round(manifest, Purpose::Train);
     let weight = training.share(manifest.privacy.weight_share)?;
-    let step = training
-        .share(1.0 - manifest.privacy.weight_share)?
-        .per_step(averaging.steps);
+    let step = match Sample::of(manifest)? {
+        Some(sample) => sample.budget()?,
+        None => training
+            .share(1.0 - manifest.privacy.weight_share)?
+            .per_step(averaging.steps),
+    };
     Ok(Some(Local {
         steps: averaging.steps,
         gradient: clipped(manifest).noised_among(1, step)?,

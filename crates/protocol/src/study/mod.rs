@@ -8,6 +8,7 @@
 //!                           └────layout(purpose)──▶ Layout: sections, noise, modulus
 //! ```
 
+mod accounting;
 mod cohort;
 mod layout;
 mod model;
@@ -95,7 +96,7 @@ impl Study {
         if excess > privacy.epsilon * layout::DISCRETENESS {
             return Err(StudyError::Coarse { excess });
         }
-        Ok(())
+        accounting::check(&self.manifest)
     }
 
     /// The study's name: the SHA-256 of its bytes.

@@ -38,6 +38,10 @@ pub struct Privacy {
     pub delta: f64,
     /// L2 norm to which each patient's gradient is clipped.
     pub clip_norm: f64,
+    /// Standard deviation of a training step's noise over the clip norm, where patients are sampled and ε is finite: how
+    /// much is enough takes a search, which `host compose` makes; here it is only checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_multiplier: Option<f64>,
     /// How the clip norm follows the gradients; without it, it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adaptive_clip: Option<AdaptiveClip>,

@@ -348,11 +348,6 @@ fn check_accounting(manifest: &Manifest) -> Result<(), StudyError> {
             "shuffled mini-batches have no proved ε; take batch = \"all\" or batch.sampled, or epsilon = inf"
                 .to_owned()
         },
-    )?;
-    require(
-        !matches!(training.algorithm.batch(), Batch::Sampled { .. }),
-        "training.algorithm.batch",
-        || "sampled patients are not accounted for yet".to_owned(),
     )
 }
 
