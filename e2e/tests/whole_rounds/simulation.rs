@@ -59,11 +59,25 @@ impl Federation {
     /// Hospitals that are to run a draft, with settings changed.
     pub(crate) fn of(draft: &str, settings: &[(&str, &str)], hospitals: &[Hospital]) -> Self {
         let kit = kit(draft, settings, hospitals.len());
-        let sites = hospitals
-            .iter()
-            .map(|hospital| Site::new(&kit, files(&kit.study, hospital)))
-            .collect();
-        Self { kit, sites }
+        let site = |hospital| Site::new(&kit, files(&kit.study, hospital));
+        Self {
+            sites: hospitals.iter().map(site).collect(),
+            kit,
+        }
+    }
+
+    /// Hospitals of which nothing but their MEDS files is known.
+    pub(crate) fn of_files(
+        draft: &str,
+        settings: &[(&str, &str)],
+        hospitals: Vec<Vec<File>>,
+    ) -> Self {
+        let kit = kit(draft, settings, hospitals.len());
+        let site = |files| Site::new(&kit, files);
+        Self {
+            sites: hospitals.into_iter().map(site).collect(),
+            kit,
+        }
     }
 
     /// Runs the study to its end, all sites taking part in every round but those that `absent` names for it.

@@ -1,12 +1,10 @@
 //! The algorithms of training, each through whole rounds of secure aggregation in memory.
 
-mod simulation;
-
 use std::collections::BTreeMap;
 
+use crate::simulation::{Federation, Outcome};
 use protocol::door::State;
 use protocol::id::{Purpose, SiteId};
-use simulation::{Federation, Outcome};
 
 /// Few features, so that training ends where it leads to.
 const DRAFT: &str = r#"

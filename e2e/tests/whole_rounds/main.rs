@@ -1,0 +1,5 @@
+//! Studies from their first round to the published model, in memory.
+
+mod algorithms;
+mod odd_hospitals;
+mod simulation;
