@@ -113,6 +113,9 @@ fn site_kind(fault: &SiteFault) -> (StatusCode, &'static str) {
         SiteFault::Refused(Refused::Message(MessageError::NotInRoster(_))) => {
             (StatusCode::FORBIDDEN, "not-in-roster")
         }
+        SiteFault::Refused(Refused::Message(MessageError::NotInRound(_))) => {
+            (StatusCode::CONFLICT, "not-in-round")
+        }
         SiteFault::Refused(Refused::Message(_)) => (StatusCode::FORBIDDEN, "bad-signature"),
         SiteFault::Refused(Refused::Conflict { .. }) => (StatusCode::CONFLICT, "different-message"),
         // Signed by the site, and yet not what the stage can take: keys, shares, vectors, lists, openings.

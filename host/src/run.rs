@@ -153,6 +153,10 @@ impl<'a> Run<'a> {
     }
 
     fn start(&mut self, header: &Header) -> Result<(), RunError> {
+        if !self.site.study.participants(header).contains(&self.site.id) {
+            self.part = Part::Out(header.number);
+            return Ok(());
+        }
         let state = self.aggregator.state(header.state)?;
         check(&self.site.study, header, &state)?;
         self.ledger.check(&self.site.study, header)?;

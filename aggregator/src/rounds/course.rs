@@ -95,10 +95,10 @@ pub struct LastRound {
     /// Its number.
     #[n(0)]
     pub number: u32,
-    /// The sites that had answered in the stage that it ended in: those that the next one expects. Empty before the
-    /// first.
+    /// The sites that had not answered in the stage that it ended in, and those that were away before and had no part in
+    /// it: the next round does not wait long for them.
     #[n(1)]
-    pub present: BTreeSet<SiteId>,
+    pub away: BTreeSet<SiteId>,
     /// The digests of the bodies that opened its sum: a site whose answer was lost may send the same again.
     #[n(2)]
     pub opened: BTreeMap<SiteId, Digest>,

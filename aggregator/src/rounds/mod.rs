@@ -230,7 +230,7 @@ impl Rounds {
     /// Closes and abandons until nothing is due.
     fn settle(&self, position: &mut Position, now: Instant) -> Result<(), Fault> {
         while let Some(mut open) = position.open.take() {
-            match open.due(now, &position.course.last().present, self.times) {
+            match open.due(now, &position.course.last().away, self.times) {
                 Due::Nothing => {
                     position.open = Some(open);
                     return Ok(());
@@ -238,11 +238,16 @@ impl Rounds {
                 Due::Close => self.close_stage(position, open, now)?,
                 Due::Abandon => {
                     let (stage, reported) = (open.round.stage(), open.round.reported().len());
-                    let threshold = self.study().threshold();
+                    let threshold = self.study().threshold(open.round.header().purpose);
                     let reason = format!(
                         "{reported} sites reported at stage {stage} in time; the study's threshold is {threshold}"
                     );
-                    self.abandon(position, &Ending::of(&open), reason, now)?;
+                    self.abandon(
+                        position,
+                        &Ending::of(&open, self.study(), &position.course),
+                        reason,
+                        now,
+                    )?;
                 }
             }
         }
@@ -250,7 +255,7 @@ impl Rounds {
     }
 
     fn close_stage(&self, position: &mut Position, open: Open, now: Instant) -> Result<(), Fault> {
-        let ending = Ending::of(&open);
+        let ending = Ending::of(&open, self.study(), &position.course);
         match open.round.close() {
             Ok(Closed::Stage(round)) => {
                 let mut commit = self.journal.begin()?;
@@ -402,11 +407,12 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(open: &Open) -> Self {
+    fn of(open: &Open, study: &Study, course: &Course) -> Self {
+        let participants = study.participants(open.round.header());
         Self {
             header: open.round.header().clone(),
             inputs: open.inputs(),
-            last: open.last(),
+            last: open.last(&participants, course.last()),
         }
     }
 

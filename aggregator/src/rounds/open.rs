@@ -84,22 +84,17 @@ impl Open {
 
     /// What is due at `now`.
     ///
-    /// Stage advertise waits its full time, which is long since sites train in it, only for the `expected` sites: those
-    /// that were still there when the round before ended. Once they have reported, the others have the time of a quick stage to join in, so that a
-    /// site that is away does not hold up every round. A stage advertise in which nobody has reported goes on: there is
+    /// Stage advertise waits its full time, which is long since sites train in it, only for the sites that were not `away`
+    /// when the rounds before ended. Once they have reported, the others have the time of a quick stage to join in, so that
+    /// a site that is away does not hold up every round. A stage advertise in which nobody has reported goes on: there is
     /// nothing to abandon.
-    pub(super) fn due(
-        &mut self,
-        now: Instant,
-        expected: &BTreeSet<SiteId>,
-        times: StageTimes,
-    ) -> Due {
+    pub(super) fn due(&mut self, now: Instant, away: &BTreeSet<SiteId>, times: StageTimes) -> Due {
         if self.round.missing().is_empty() {
             return Due::Close;
         }
-        if self.round.stage() == Stage::Advertise && !expected.is_empty() && self.round.ready() {
-            let reported: BTreeSet<SiteId> = self.round.reported().into_iter().collect();
-            if reported.is_superset(expected) {
+        if self.round.stage() == Stage::Advertise && self.round.ready() {
+            let missing = self.round.missing();
+            if missing.iter().all(|site| away.contains(site)) {
                 self.deadline = self.deadline.min(now + times.others);
             }
         }
@@ -125,16 +120,25 @@ impl Open {
         }
     }
 
-    /// What is to outlive the round.
-    pub(super) fn last(&self) -> LastRound {
+    /// What is to outlive the round, of `participants`; `before` is what outlived the one before.
+    pub(super) fn last(&self, participants: &[SiteId], before: &LastRound) -> LastRound {
         let opened = self
             .advertised()
             .into_iter()
             .filter_map(|site| Some((site, self.receipt(Stage::Unmask, site)?)))
             .collect();
+        let reported = self.round.reported();
+        let had_part = |site: &SiteId| participants.contains(site);
+        let still_away = before.away.iter().filter(|site| !had_part(site));
+        let away = participants
+            .iter()
+            .filter(|site| !reported.contains(site))
+            .chain(still_away)
+            .copied()
+            .collect();
         LastRound {
             number: self.number(),
-            present: self.round.reported().into_iter().collect(),
+            away,
             opened,
         }
     }

@@ -347,7 +347,7 @@ fn narrow(value: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use protocol::study::{Algorithm, Batch};
+    use protocol::study::{Algorithm, Batch, Participants};
 
     use super::*;
 
@@ -359,6 +359,7 @@ mod tests {
             weight_decay: 0.0,
             average_tail: 0.0,
             evaluate_every: 0,
+            participants: Participants::All,
             stopping: None,
         }
     }

@@ -8,8 +8,8 @@ use learning::metrics;
 use learning::model::Network;
 use learning::optimizer::Descent;
 use protocol::study::{
-    Algorithm, Architecture, Batch, Cohort, Head, Missingness, Model, Optimizer, Shape, Summary,
-    Trained, Training,
+    Algorithm, Architecture, Batch, Cohort, Head, Missingness, Model, Optimizer, Participants,
+    Shape, Summary, Trained, Training,
 };
 use study::{Patients, cohort, modality};
 
@@ -63,6 +63,7 @@ fn accuracy(model: &Model, optimizer: Optimizer, rounds: u32) -> f64 {
         weight_decay: 0.0,
         average_tail: 0.25,
         evaluate_every: 0,
+        participants: Participants::All,
         stopping: None,
     };
     let initial = network.initial(model.initial_seed);

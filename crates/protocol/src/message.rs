@@ -51,15 +51,18 @@ impl Signed {
         [CONTEXT, &round.0, &[stage], &site.0.to_be_bytes(), &body.0].concat()
     }
 
-    /// Checks that the site is in the roster and signed this body for this round and stage.
+    /// Checks that the site takes part in the round and signed this body for it and the stage.
     ///
     /// # Errors
     ///
-    /// A site outside of the roster, and a signature that is not the site's over these bytes.
+    /// A site outside of the roster or the round, and a signature that is not the site's over these bytes.
     pub fn verify(&self, study: &Study, header: &Header, stage: Stage) -> Result<(), MessageError> {
         let member = study
             .member(self.site)
             .ok_or(MessageError::NotInRoster(self.site))?;
+        if !study.participants(header).contains(&self.site) {
+            return Err(MessageError::NotInRound(self.site));
+        }
         let bytes = Self::bytes_to_sign(header, stage, self.site, &self.body);
         if member.key.verifies(&bytes, &self.signature) {
             Ok(())
@@ -222,6 +225,9 @@ pub enum MessageError {
     /// No member of the study has this number.
     #[error("site {0} is not in the roster")]
     NotInRoster(SiteId),
+    /// The lottery chose other sites for the round.
+    #[error("site {0} does not take part in this round")]
+    NotInRound(SiteId),
     /// The signature is not the site's, or is over another body, round, stage or site.
     #[error(
         "the {stage} message of site {site} is not signed by that site for this round and stage"

@@ -1,7 +1,9 @@
 //! Which study files are refused, and why.
 
 use privacy::Total;
-use protocol::id::Purpose;
+use protocol::api::Stage;
+use protocol::id::{Digest, Header, Purpose};
+use protocol::message::MessageError;
 use protocol::study::{Manifest, Study, StudyError};
 use testkit::Draft;
 
@@ -364,6 +366,78 @@ fn a_cohort_that_does_not_fit_together_is_refused() {
         replaced("\"low\", \"medium\", \"high\"", "\"low\""),
         "cohort.classes"
     );
+}
+
+#[test]
+fn a_lottery_chooses_other_sites_in_each_round_and_all_of_them_in_the_end() {
+    let draft = Draft {
+        sites: 9,
+        threshold: 5,
+        ..Draft::default()
+    };
+    let chosen = "rounds = 4\nparticipants.random = { sites = 4, threshold = 3 }";
+    let toml = draft.toml().replace("rounds = 4", chosen);
+    let (kit, study) = (draft.make(), Study::parse(toml.as_bytes()).unwrap());
+    let mut times = [0_u32; 9];
+    for number in 0..200 {
+        let header = |purpose| Header {
+            study: study.digest(),
+            number,
+            purpose,
+            state: Digest::of(b""),
+        };
+        let sites = study.participants(&header(Purpose::Train));
+        assert!(sites.len() == 4 && sites.is_sorted(), "{sites:?}");
+        sites
+            .iter()
+            .for_each(|site| times[usize::from(site.0)] += 1);
+        assert_eq!(study.participants(&header(Purpose::Evaluate)).len(), 9);
+    }
+    // 200 · 4 / 9 = 89, with a standard deviation of 7.
+    assert!(
+        times.iter().all(|times| (60..120).contains(times)),
+        "{times:?}"
+    );
+    assert_eq!(study.threshold(Purpose::Train), 3);
+    // Whoever was not chosen is turned away, at every stage.
+    let header = Header {
+        study: study.digest(),
+        number: 0,
+        purpose: Purpose::Train,
+        state: Digest::of(b""),
+    };
+    let chosen = study.participants(&header);
+    for site in study.sites() {
+        let signed = kit.sign(&header, Stage::Advertise, site, Vec::new());
+        let want = if chosen.contains(&site) {
+            Ok(())
+        } else {
+            Err(MessageError::NotInRound(site))
+        };
+        assert_eq!(signed.verify(&study, &header, Stage::Advertise), want);
+    }
+    assert_eq!(study.threshold(Purpose::Evaluate), 5);
+    for participants in [
+        "{ sites = 2, threshold = 2 }",
+        "{ sites = 4, threshold = 2 }",
+        "{ sites = 4, threshold = 5 }",
+        "{ sites = 10, threshold = 6 }",
+    ] {
+        let toml = draft.toml().replace(
+            "rounds = 4",
+            &format!("rounds = 4\nparticipants.random = {participants}"),
+        );
+        assert!(
+            matches!(
+                refusal(&toml),
+                StudyError::Setting {
+                    setting: "training.participants",
+                    ..
+                }
+            ),
+            "{participants}"
+        );
+    }
 }
 
 /// What all planned rounds of a study cost together, as ε at its δ.

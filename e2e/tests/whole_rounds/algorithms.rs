@@ -244,3 +244,29 @@ fn sampled_patients_with_noise_run_through_whole_rounds() {
     let state = federation.run(&BTreeMap::new()).state;
     assert!(state.offset.iter().any(|weight| weight.abs() > 1e-3));
 }
+
+#[test]
+fn rounds_of_some_sites_teach_and_the_others_have_no_part() {
+    let settings = [
+        (
+            "training.participants",
+            "{ random = { sites = 3, threshold = 2 } }",
+        ),
+        ("training.rounds", "12"),
+        ("aggregation.threshold", "4"),
+        ("privacy.honest-survivors", "2"),
+    ];
+    let hospitals: Vec<_> = synthetic::synthesise(
+        synthetic::Settings::new(5, 60, 6, 1).expect("the numbers are in their ranges"),
+    )
+    .collect();
+    let mut federation = Federation::of(DRAFT, &settings, &hospitals);
+    let outcome = federation.run(&BTreeMap::new());
+    assert!(
+        outcome
+            .state
+            .offset
+            .iter()
+            .any(|weight| weight.abs() > 0.05)
+    );
+}

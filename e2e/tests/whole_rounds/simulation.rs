@@ -134,7 +134,8 @@ impl Federation {
         let present: Vec<SiteId> = self
             .kit
             .study
-            .sites()
+            .participants(header)
+            .into_iter()
             .filter(|site| Some(*site) != away)
             .collect();
         for site in &present {

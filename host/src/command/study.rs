@@ -10,7 +10,7 @@ use host::sandbox::{Sandbox, SandboxError};
 use host::{durable, pin};
 use protocol::door::{Describe, Described, Request, Response};
 use protocol::id::Purpose;
-use protocol::study::{Layout, Normalisation, Section, Study, Trained};
+use protocol::study::{Layout, Normalisation, Participants, Section, Study, Trained};
 
 use super::site::{self, Limits};
 
@@ -93,8 +93,14 @@ pub(super) fn show(study: &Study, out: &mut dyn Write) -> Result<()> {
         out,
         "sites       {}, of which {} must agree",
         manifest.roster.len(),
-        study.threshold()
+        study.threshold(Purpose::Evaluate)
     )?;
+    if let Participants::Random { sites, threshold } = manifest.training.participants {
+        writeln!(
+            out,
+            "training    {sites} of them by lot in each round, of which {threshold} must agree"
+        )?;
+    }
     for (place, member) in manifest.roster.iter().enumerate() {
         writeln!(out, "  {place:3}       {}  {}", member.key, member.name)?;
     }

@@ -244,7 +244,7 @@ impl<S: At> Round<S> {
     fn enough(&self) -> Result<(), TooFewSites> {
         let (reported, threshold) = (
             self.notes.reported(S::STAGE).len(),
-            self.study().threshold(),
+            self.study().threshold(self.header().purpose),
         );
         if reported >= threshold {
             Ok(())
@@ -259,7 +259,11 @@ impl<S: At> Round<S> {
 
     fn awaited(&self) -> BTreeSet<SiteId> {
         match S::STAGE {
-            Stage::Advertise => self.study().sites().collect(),
+            Stage::Advertise => self
+                .study()
+                .participants(self.header())
+                .into_iter()
+                .collect(),
             Stage::Share => self.notes.reported(Stage::Advertise),
             Stage::Mask => self.notes.reported(Stage::Share),
             Stage::Agree => self.notes.reported(Stage::Mask),

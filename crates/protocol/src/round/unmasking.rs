@@ -112,7 +112,7 @@ impl Round<Unmasking> {
         let layout = self.study().layout(self.header().purpose);
         let (bits, binding) = (layout.modulus_bits, self.notes.roll.binding(self.header()));
         let mut total = std::mem::take(&mut self.state.total.0);
-        let mut recovery = Recovery::new(self.study().threshold());
+        let mut recovery = Recovery::new(self.study().threshold(self.header().purpose));
         for site in &survivors {
             let seed = self.recover_seed(&mut recovery, &binding, *site)?;
             mask::apply(

@@ -19,7 +19,8 @@ impl Advertising {
     ///
     /// # Errors
     ///
-    /// A header of another study or with a purpose that its plan does not have, and a site that is not in the roster.
+    /// A header of another study or with a purpose that its plan does not have, and a site that is not in the roster or not
+    /// chosen for the round.
     pub fn begin(
         study: &Study,
         header: Header,
@@ -39,6 +40,9 @@ impl Advertising {
         if study.member(site).is_none() {
             let sites = study.manifest().roster.len();
             return Err(Misuse::NotInRoster { site, sites }.into());
+        }
+        if !study.participants(&header).contains(&site) {
+            return Err(AggregatorFault::NotInRound(site).into());
         }
         let round = header.digest().0;
         let cipher = Secret::from_seed(&seed.derive_bound("cipher key", &round));

@@ -67,6 +67,9 @@ pub enum AggregatorFault {
     /// It opened a round that the study's plan does not have.
     #[error("the study's plan has no round with purpose {0}")]
     NotPlanned(Purpose),
+    /// It asked a site that the lottery did not choose.
+    #[error("the lottery chose other sites than {0} for this round")]
+    NotInRound(SiteId),
     /// It relayed a message that is none of this round.
     #[error(transparent)]
     Message(#[from] MessageError),

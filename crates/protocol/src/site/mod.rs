@@ -65,7 +65,7 @@ struct Party {
 impl Party {
     /// Refuses a set of sites that is too small to hide one of them.
     fn enough(&self, stage: Stage, got: usize) -> Result<(), AggregatorFault> {
-        let threshold = self.study.threshold();
+        let threshold = self.study.threshold(self.header.purpose);
         if got >= threshold {
             Ok(())
         } else {

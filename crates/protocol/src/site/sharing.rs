@@ -42,9 +42,10 @@ impl Sharing {
         let self_mask = binding.seed(&self.seed, "self mask");
         let holders: Vec<SiteId> = roll.sites().collect();
         let own = self.party.site;
+        let threshold = self.party.study.threshold(self.party.header.purpose);
         let split = |secret: &[u8; 32], label| {
             let mut rng = binding.seed(&self.seed, label).rng();
-            shamir::split(secret, self.party.study.threshold(), &holders, &mut rng).expect(
+            shamir::split(secret, threshold, &holders, &mut rng).expect(
                 "the roll has at least the threshold of distinct sites, and a roster at most 255",
             )
         };

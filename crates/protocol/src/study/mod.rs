@@ -24,12 +24,13 @@ pub use moments::moments_from_sum;
 pub use privacy::{AdaptiveClip, Aggregation, Member, Privacy};
 pub use refusal::StudyError;
 pub use training::{
-    Algorithm, Averaging, Batch, ControlVariates, Optimizer, Stopping, Training, Weighting,
+    Algorithm, Averaging, Batch, ControlVariates, Optimizer, Participants, Stopping, Training,
+    Weighting,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Digest, IdentityKey, Purpose, SiteId};
+use crate::id::{Digest, Header, IdentityKey, Purpose, SiteId};
 
 /// What the file says, not yet checked: [`Study`] is a manifest that can be run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,12 +151,38 @@ impl Study {
         (0..self.manifest.roster.len()).filter_map(|place| u16::try_from(place).ok().map(SiteId))
     }
 
-    /// Sites that must agree before masks are opened.
+    /// The sites that take part in a round, in order.
+    ///
+    /// Where some are chosen, those with the least SHA-256 of study, round and site: a lottery that nobody can steer once
+    /// the study is approved, and that every party draws for itself.
     #[must_use]
-    pub fn threshold(&self) -> usize {
-        usize::from(self.manifest.aggregation.threshold)
+    pub fn participants(&self, header: &Header) -> Vec<SiteId> {
+        let mut sites: Vec<SiteId> = self.sites().collect();
+        if let (Purpose::Train, Participants::Random { sites: some, .. }) =
+            (header.purpose, self.manifest.training.participants)
+        {
+            sites.sort_by_cached_key(|site| {
+                let (round, site) = (header.number.to_be_bytes(), site.0.to_be_bytes());
+                Digest::of(&[LOTTERY, &self.digest.0, &round, &site].concat()).0
+            });
+            sites.truncate(usize::from(some));
+            sites.sort_unstable();
+        }
+        sites
+    }
+
+    /// Sites that must agree before masks of a round with this purpose are opened.
+    #[must_use]
+    pub fn threshold(&self, purpose: Purpose) -> usize {
+        usize::from(match (purpose, self.manifest.training.participants) {
+            (Purpose::Train, Participants::Random { threshold, .. }) => threshold,
+            _ => self.manifest.aggregation.threshold,
+        })
     }
 }
+
+/// Tells this use of the hash from others.
+const LOTTERY: &[u8] = b"wardround/1 participants";
 
 impl Manifest {
     /// The purposes of the study's rounds in order, if none is abandoned.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     AdaptiveClip, Algorithm, Architecture, Averaging, Batch, Cohort, ControlVariates, Manifest,
-    Model, Normalisation, Optimizer, Privacy, Shape, Trained, Training,
+    Model, Normalisation, Optimizer, Participants, Privacy, Shape, Trained, Training,
 };
 use crate::agreement;
 
@@ -443,13 +443,32 @@ fn check_roster(manifest: &Manifest) -> Result<(), StudyError> {
         "aggregation.threshold",
         || format!("{threshold} is not above half of {sites} sites and at most all"),
     )?;
+    let mut least = threshold;
+    if let Participants::Random {
+        sites: some,
+        threshold,
+    } = manifest.training.participants
+    {
+        let (some, agreeing) = (usize::from(some), usize::from(threshold));
+        require(
+            (3..=sites).contains(&some) && agreeing * 2 > some && agreeing <= some,
+            "training.participants",
+            || {
+                format!(
+                    "{some} of {sites} sites with a threshold of {agreeing}: want 3 sites to all, and a threshold above \
+                     half of them"
+                )
+            },
+        )?;
+        least = least.min(agreeing);
+    }
     let honest = usize::from(manifest.privacy.honest_survivors);
     require(
-        (1..=threshold).contains(&honest),
+        (1..=least).contains(&honest),
         "privacy.honest-survivors",
         || {
             format!(
-                "{honest} is not from 1 to the threshold, {threshold}: no round with fewer sites than that is opened"
+                "{honest} is not from 1 to the threshold, {least}: no round with fewer sites than that is opened"
             )
         },
     )?;

@@ -21,9 +21,29 @@ pub struct Training {
     /// Steps between evaluations on held-out patients; 0 evaluates at the end alone.
     #[serde(default)]
     pub evaluate_every: u32,
+    /// Which sites take part in a round of training; in all other rounds, all do.
+    #[serde(default)]
+    pub participants: Participants,
     /// When training ends before its last round; without it, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<Stopping>,
+}
+
+/// Which sites take part in a round of training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Participants {
+    /// All.
+    #[default]
+    All,
+    /// Some, other ones in each round: whom the study's digest and the round's number name ([`super::Study::participants`]),
+    /// so that nobody chooses.
+    Random {
+        /// How many, at least 3.
+        sites: u16,
+        /// Of these, how many must agree before masks are opened: above half.
+        threshold: u16,
+    },
 }
 
 /// Early stopping by securely summed metrics of the tuning patients; the best model is published.
