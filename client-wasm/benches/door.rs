@@ -122,7 +122,7 @@ fn train(door: &mut Door, study: &[u8], prepared: Prepared) -> Result<f64> {
     let weights = parsed.manifest().model.parameters as usize;
     let state = codec::encode(&State {
         offset: vec![0.0; weights],
-        normalisation: Vec::new(),
+        ..State::default()
     });
     let header = Header {
         study: parsed.digest(),
@@ -137,6 +137,8 @@ fn train(door: &mut Door, study: &[u8], prepared: Prepared) -> Result<f64> {
         state: state.into(),
         site: SiteId(0),
         seed: [7; 32],
+        memory: Vec::new().into(),
+        weights: None,
     };
     door.ask(&Request::Open(open))?;
     let start = Instant::now();
@@ -189,10 +191,12 @@ fn study(draft: &str, architecture: &str) -> Result<Vec<u8>> {
         module: Digest::of(b"a module"),
         aggregator,
         roster: &roster,
+        weights: None,
     })?;
     draft.state_parameters(1)?;
     let describe = Request::Describe(Describe {
         study: draft.text().into_bytes().into(),
+        weights: None,
     });
     let Response::Described(described) = Door::Native.ask(&describe)? else {
         bail!("not described")

@@ -15,6 +15,8 @@ pub struct Parts<'a> {
     pub aggregator: AgreementKey,
     /// `[[roster]]` tables, as `aggregator roster` prints them.
     pub roster: &'a str,
+    /// The digest of the public weights to start from, if there are any.
+    pub weights: Option<Digest>,
 }
 
 /// A study in the making.
@@ -60,6 +62,9 @@ impl Draft {
         let sites = i64::try_from(roster.len()).map_err(|_| ComposeError::NoRoster)?;
         self.put("module", value(parts.module.to_string()))?;
         self.put("aggregation.key", value(parts.aggregator.to_string()))?;
+        if let Some(weights) = parts.weights {
+            self.put("model.initial-weights", value(weights.to_string()))?;
+        }
         let threshold = (2 * sites + 2) / 3;
         if self.number("aggregation.threshold").is_none() {
             self.put("aggregation.threshold", value(threshold))?;
@@ -152,6 +157,7 @@ mod tests {
             module: Digest([1; 32]),
             aggregator: AgreementKey([2; 32]),
             roster: ROSTER,
+            weights: Some(Digest([3; 32])),
         }
     }
 
@@ -178,6 +184,10 @@ mod tests {
         assert_eq!(study["privacy"]["honest-survivors"].as_integer(), Some(3));
         assert_eq!(study["privacy"]["epsilon"].as_float(), Some(1.0));
         assert_eq!(study["training"]["rounds"].as_integer(), Some(20));
+        assert_eq!(
+            study["model"]["initial-weights"].as_str(),
+            Some("03".repeat(32).as_str())
+        );
         assert_eq!(study["model"]["parameters"].as_integer(), Some(77));
         assert_eq!(study["roster"].as_array().unwrap().len(), 4);
     }

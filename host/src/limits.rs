@@ -168,7 +168,9 @@ pub fn stage_of(request: &Request) -> Option<Stage> {
         | Request::Baseline(_)
         | Request::Finish
         | Request::Predict(_)
-        | Request::Import(_) => None,
+        | Request::Export(_)
+        | Request::Import(_)
+        | Request::Remember => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! state/approved                     digests of the study and the module that `host run` may run
 //! state/studies/<digest>/study.toml  the approved bytes
 //! state/studies/<digest>/client.wasm
+//! state/studies/<digest>/weights.cbor  public weights to start from, where the study names some
 //! state/studies/<digest>/rounds/     journals
 //! ```
 
@@ -24,6 +25,8 @@ pub struct Approved {
     pub text: Vec<u8>,
     /// The bytes of its module.
     pub module: Vec<u8>,
+    /// The bytes of the public weights that it starts from, where it names some.
+    pub weights: Option<Vec<u8>>,
     /// Where this study's things are kept.
     pub folder: PathBuf,
 }
@@ -48,29 +51,43 @@ impl Approved {
         let folder = folder(state, pin.study);
         let text = pinned(&folder.join(STUDY), pin.study)?;
         let module = pinned(&folder.join(MODULE), pin.module)?;
+        let study = Study::parse(&text)?;
+        let weights = study.manifest().model.initial_weights;
         Ok(Self {
-            study: Study::parse(&text)?,
+            weights: weights
+                .map(|digest| pinned(&folder.join(WEIGHTS), digest))
+                .transpose()?,
+            study,
             text,
             module,
             folder,
         })
     }
 
-    /// Pins a study and its module: from now on `host run` runs these, and only these.
+    /// Pins a study, its module and its public weights: from now on `host run` runs these, and only these.
     ///
     /// # Errors
     ///
-    /// A study that cannot be run, a module that is not the study's, and a disk that does not take them.
-    pub fn pin(state: &Path, text: &[u8], module: &[u8]) -> Result<Self, PinError> {
+    /// A study that cannot be run, a module or weights that are not the study's, and a disk that does not take them.
+    pub fn pin(
+        state: &Path,
+        text: &[u8],
+        module: &[u8],
+        weights: Option<&[u8]>,
+    ) -> Result<Self, PinError> {
         let study = Study::parse(text)?;
         let (got, want) = (Digest::of(module), study.manifest().module);
         if got != want {
             return Err(PinError::OtherModule { got, want });
         }
+        check_weights(&study, weights)?;
         let folder = folder(state, study.digest());
         durable::create_folder(&folder)?;
         durable::replace(&folder.join(STUDY), text)?;
         durable::replace(&folder.join(MODULE), module)?;
+        if let Some(weights) = weights {
+            durable::replace(&folder.join(WEIGHTS), weights)?;
+        }
         // Last, so that a crash leaves what was approved before.
         let pin = format!("study = \"{}\"\nmodule = \"{want}\"\n", study.digest());
         durable::replace(&state.join(APPROVED), pin.as_bytes())?;
@@ -78,6 +95,7 @@ impl Approved {
             study,
             text: text.to_vec(),
             module: module.to_vec(),
+            weights: weights.map(<[u8]>::to_vec),
             folder,
         })
     }
@@ -119,6 +137,47 @@ pub enum PinError {
         /// The digest that the study names.
         want: Digest,
     },
+    /// The public weights are not the study's, or there are none.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+/// Why public weights do not fit a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The study names some, and none were given.
+    #[error("the study starts from public weights with SHA-256 {0}: give the file with --weights")]
+    Missing(Digest),
+    /// They are others.
+    #[error("the public weights' SHA-256 is {got}, and the study names {want}")]
+    Other {
+        /// The digest of those given.
+        got: Digest,
+        /// The digest that the study names.
+        want: Digest,
+    },
+    /// The study names none.
+    #[error("the study names no public weights: leave --weights out, or set model.initial-weights")]
+    Unwanted,
+}
+
+/// Refuses weights that are not those that the study names.
+///
+/// # Errors
+///
+/// Other weights, none where it names some, and some where it names none.
+pub fn check_weights(study: &Study, weights: Option<&[u8]>) -> Result<(), WeightsError> {
+    match (
+        study.manifest().model.initial_weights,
+        weights.map(Digest::of),
+    ) {
+        (None, None) => Ok(()),
+        (Some(want), Some(got)) if got == want => Ok(()),
+        (Some(want), Some(got)) => Err(WeightsError::Other { got, want }),
+        (Some(want), None) => Err(WeightsError::Missing(want)),
+        (None, Some(_)) => Err(WeightsError::Unwanted),
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,3 +203,4 @@ fn pinned(path: &Path, want: Digest) -> Result<Vec<u8>, PinError> {
 const APPROVED: &str = "approved";
 const STUDY: &str = "study.toml";
 const MODULE: &str = "client.wasm";
+const WEIGHTS: &str = "weights.cbor";

@@ -44,6 +44,7 @@ impl Comparison {
 pub fn replay(
     sandbox: &Sandbox,
     study: &[u8],
+    weights: Option<&[u8]>,
     cohort: &Cohort,
     state: &[u8],
     journal: &Journal,
@@ -51,7 +52,7 @@ pub fn replay(
 ) -> Result<Vec<Comparison>, ReplayError> {
     let mut session = Session::open(
         sandbox,
-        open(study, cohort, journal.opened(), state),
+        open(study, weights, cohort, journal.opened(), state),
         progress,
     )?;
     let mut comparisons = Vec::new();

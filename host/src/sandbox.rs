@@ -573,6 +573,7 @@ mod tests {
         let echo = module("(local.get 0) (local.get 1)", b"");
         let request = Request::Describe(Describe {
             study: vec![7; 40].into(),
+            weights: None,
         });
         let error = Sandbox::load(&echo, ALLOWANCE, &Compiled::Anew)
             .unwrap()

@@ -1,7 +1,7 @@
 //! Why the module refuses a request.
 
 use protocol::codec::DecodeError;
-use protocol::id::Purpose;
+use protocol::id::{Digest, Purpose};
 use protocol::study::StudyError;
 
 use crate::vector::VectorError;
@@ -25,10 +25,24 @@ pub(crate) enum SessionError {
         "the study says {stated} parameters and its model has {actual}: set model.parameters = {actual}"
     )]
     Parameters { stated: u32, actual: usize },
+    #[error("the study starts from public weights with SHA-256 {0}: give the file")]
+    NoWeights(Digest),
+    #[error("the file of public weights has SHA-256 {got}, and the study names {want}")]
+    OtherWeights { got: Digest, want: Digest },
+    #[error("the study names no public weights, and was given a file of them")]
+    UnwantedWeights,
     #[error("the state has {got} weights and the study {want}")]
     StateLength { got: usize, want: usize },
     #[error("the state holds a number that is not finite")]
     StateNotFinite,
+    #[error("the state's control variate has {got} weights and the study's has {want}")]
+    ControlLength { got: usize, want: usize },
+    #[error("the state's clip norm, {0}, is not above 0 and finite")]
+    ClipNorm(f64),
+    #[error(
+        "what this site kept of its last round is of another study or damaged: remove the file `memory` of that round"
+    )]
+    OtherMemory,
     #[error("the study shares its normalisation, and the state has none yet")]
     NoNormalisation,
     #[error(

@@ -4,16 +4,18 @@ use std::ops::Range;
 
 use cohort::{Batch, Normaliser, Patients};
 use learning::model::{self, Network, whole_patients};
+use protocol::codec;
 use protocol::door::{Moments, Split, State};
+use protocol::id::Digest;
 use protocol::study::{Normalisation, Study};
 
 use super::error::SessionError;
 
-/// The study's network, if it has as many parameters as the study says.
+/// The study's network, if it trains as many parameters as the study says.
 pub(crate) fn network(study: &Study) -> Result<Network, SessionError> {
     let model = &study.manifest().model;
     let network = Network::new(&study.manifest().cohort, model)?;
-    let actual = network.parameters();
+    let actual = network.trained();
     if usize::try_from(model.parameters) == Ok(actual) {
         Ok(network)
     } else {
@@ -35,23 +37,42 @@ pub(crate) fn moments(study: &Study, state: &State) -> Result<Vec<Moments>, Sess
     }
 }
 
-/// The initial weights with the state's offset added.
+/// The weights before training: those of the file that the study names, or of its seed.
+pub(crate) fn initial(
+    network: &Network,
+    study: &Study,
+    file: Option<&[u8]>,
+) -> Result<Vec<f32>, SessionError> {
+    let model = &study.manifest().model;
+    match (model.initial_weights, file) {
+        (None, None) => Ok(network.initial(model.initial_seed)),
+        (Some(want), Some(bytes)) if Digest::of(bytes) == want => {
+            Ok(network.start(&codec::decode(bytes)?)?)
+        }
+        (Some(want), Some(bytes)) => Err(SessionError::OtherWeights {
+            got: Digest::of(bytes),
+            want,
+        }),
+        (Some(want), None) => Err(SessionError::NoWeights(want)),
+        (None, Some(_)) => Err(SessionError::UnwantedWeights),
+    }
+}
+
+/// The initial weights with the state's offset added to the trained ones.
 pub(crate) fn weights(
     network: &Network,
     study: &Study,
+    file: Option<&[u8]>,
     state: &State,
 ) -> Result<Vec<f32>, SessionError> {
-    let mut weights = network.initial(study.manifest().model.initial_seed);
-    let (got, want) = (state.offset.len(), weights.len());
+    let mut weights = initial(network, study, file)?;
+    let (got, want) = (state.offset.len(), network.trained());
     if got != want {
         return Err(SessionError::StateLength { got, want });
     }
-    for (weight, offset) in weights.iter_mut().zip(&state.offset) {
-        *weight += offset;
-        if !weight.is_finite() {
-            return Err(SessionError::StateNotFinite);
-        }
-    }
+    network
+        .add(&mut weights, &state.offset)
+        .map_err(|_| SessionError::StateNotFinite)?;
     Ok(weights)
 }
 
@@ -109,12 +130,12 @@ impl Inputs {
         self.labels
     }
 
-    /// The portion from the patient `start` on. It has the model's own size, so that results do not depend on how work
+    /// The first of these patients, as many as the model computes together, so that results do not depend on how work
     /// is cut.
-    pub(crate) fn portion(&self, start: usize) -> Portion {
-        let rest = &self.rows[start.min(self.rows.len())..];
-        let end = whole_patients(rest.iter().map(Range::len)).min(rest.len());
-        let rows = &rest[..end];
+    pub(crate) fn portion(&self, patients: impl Iterator<Item = usize> + Clone) -> Portion {
+        let rows = patients.map(|patient| self.rows[patient].clone());
+        let together = whole_patients(rows.clone().map(|rows| rows.len()));
+        let rows: Vec<Range<usize>> = rows.take(together).collect();
         let places: Vec<usize> = rows.iter().cloned().flatten().collect();
         let label = |place: &usize| self.patients.labels()[*place];
         Portion {

@@ -9,14 +9,18 @@
 mod baseline;
 mod error;
 mod inputs;
+mod local;
+mod memory;
 mod predict;
 mod round;
+mod schedule;
 mod work;
 
 use minicbor::bytes::ByteVec;
+use protocol::codec;
 use protocol::door::{
-    Describe, Described, Import, Imported, Prepare, Prepared, Progress, Refusal, Request, Response,
-    State,
+    Describe, Described, Export, Import, Imported, Prepare, Prepared, Progress, Refusal, Request,
+    Response, State,
 };
 use protocol::study::Study;
 
@@ -54,9 +58,10 @@ impl Module {
 
     fn try_answer(&mut self, request: Request) -> Result<Response, SessionError> {
         match request {
-            Request::Describe(Describe { study }) => describe(&study).map(Response::Described),
+            Request::Describe(request) => describe(&request).map(Response::Described),
             Request::Prepare(request) => prepare(&request).map(Response::Prepared),
             Request::Import(request) => import(&request).map(Response::Imported),
+            Request::Export(request) => export(&request).map(Response::Exported),
             Request::Predict(request) => predict::predict(&request).map(Response::Predicted),
             Request::Open(request) => {
                 self.session = Session::None;
@@ -79,6 +84,7 @@ impl Module {
             Request::Mask(request) => self.stage(|round| round.mask(&request)),
             Request::Agree(request) => self.stage(|round| round.agree(&request)),
             Request::Unmask(request) => self.stage(|round| round.unmask(&request)),
+            Request::Remember => self.remember().map(Response::Memory),
         }
     }
 
@@ -100,6 +106,13 @@ impl Module {
         }
     }
 
+    fn remember(&self) -> Result<ByteVec, SessionError> {
+        match &self.session {
+            Session::Round(round) => round.memory().map(ByteVec::from),
+            Session::None | Session::Baseline(_) => Err(SessionError::NoSession),
+        }
+    }
+
     /// Takes the round through a stage; a round that refuses is gone.
     fn stage(
         &mut self,
@@ -114,14 +127,29 @@ impl Module {
     }
 }
 
-fn describe(study: &[u8]) -> Result<Described, SessionError> {
-    let study = Study::parse(study)?;
+fn describe(request: &Describe) -> Result<Described, SessionError> {
+    let study = Study::parse(&request.study)?;
     let network = learning::model::Network::new(&study.manifest().cohort, &study.manifest().model)?;
+    inputs::initial(
+        &network,
+        &study,
+        request.weights.as_deref().map(Vec::as_slice),
+    )?;
     Ok(Described {
         study: study.digest(),
-        parameters: u32::try_from(network.parameters()).unwrap_or(u32::MAX),
+        parameters: u32::try_from(network.trained()).unwrap_or(u32::MAX),
         module: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned(),
     })
+}
+
+/// All weights of the model that a state says.
+fn export(request: &Export) -> Result<ByteVec, SessionError> {
+    let study = Study::parse(&request.study)?;
+    let network = network(&study)?;
+    let state: State = codec::decode(&request.state)?;
+    let file = request.weights.as_deref().map(Vec::as_slice);
+    let weights = inputs::weights(&network, &study, file, &state)?;
+    Ok(ByteVec::from(codec::encode(&network.file(&weights)?)))
 }
 
 fn prepare(request: &Prepare) -> Result<Prepared, SessionError> {

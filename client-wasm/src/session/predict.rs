@@ -14,14 +14,19 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     let state: State = codec::decode(&request.state)?;
     let patients = Patients::decode(&request.cohort, &study.manifest().cohort)?;
     let network = network(&study)?;
-    let weights = weights(&network, &study, &state)?;
+    let weights = weights(
+        &network,
+        &study,
+        request.weights.as_deref().map(Vec::as_slice),
+        &state,
+    )?;
     let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state)?)?;
     let classes = study.manifest().cohort.classes.len();
     let inputs = Inputs::new(patients, normaliser, None);
     let mut predictions = Vec::with_capacity(inputs.labels());
     let mut done = 0;
     while done < inputs.len() {
-        let portion = inputs.portion(done);
+        let portion = inputs.portion(done..inputs.len());
         done += portion.patients.len();
         let probabilities = network.probabilities(&weights, rows(&portion.values))?;
         for ((&place, label), row) in portion

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! Prepare ──▶ cohort bytes (kept by the host, never sent)
-//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Unmask      one instance, one round
+//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Remember ─▶ Unmask      one instance, one round
 //! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
-//! Import, Predict, Describe                                            need no session
+//! Import, Predict, Export, Describe                                    need no session
 //! ```
 //!
 //! Byte for byte in `docs/MODULE.md`. All randomness comes from the 32-byte seed of [`Open`].
@@ -56,6 +56,12 @@ pub enum Request {
     /// Asks for the MEDS files that hold what CSV files hold.
     #[n(12)]
     Import(#[n(0)] Import),
+    /// Asks for what the site is to keep for its next round; any time after [`Request::Advertise`].
+    #[n(13)]
+    Remember,
+    /// Asks for all weights of a model, to start other studies from: only for a model of public patients.
+    #[n(14)]
+    Export(#[n(0)] Export),
 }
 
 /// What the module answers.
@@ -86,6 +92,12 @@ pub enum Response {
     /// To [`Request::Import`].
     #[n(7)]
     Imported(#[n(0)] Imported),
+    /// To [`Request::Remember`]: patient data, for the host to keep at the site; empty where the study keeps nothing.
+    #[n(8)]
+    Memory(#[n(0)] ByteVec),
+    /// To [`Request::Export`]: the encoded [`crate::weights::Weights`].
+    #[n(9)]
+    Exported(#[n(0)] ByteVec),
 }
 
 /// Why a request was refused.
@@ -105,6 +117,10 @@ pub struct Describe {
     /// The bytes of `study.toml`.
     #[n(0)]
     pub study: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(1)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Response::Described`].
@@ -234,6 +250,12 @@ pub struct State {
     /// Mean and standard deviation of each feature where the study shares them; empty before that.
     #[n(1)]
     pub normalisation: Vec<Moments>,
+    /// The control variate that all sites share, where the study has them; else empty.
+    #[n(2)]
+    pub control: Vec<f32>,
+    /// The clip norm of the next step, where the study adapts it.
+    #[n(3)]
+    pub clip_norm: Option<f64>,
 }
 
 /// Mean and standard deviation of one feature.
@@ -268,6 +290,13 @@ pub struct Open {
     /// All of the session's randomness.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub seed: [u8; 32],
+    /// What [`Response::Memory`] gave in the site's last round of this study; empty before.
+    #[n(6)]
+    pub memory: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(7)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Request::Work`].
@@ -333,6 +362,10 @@ pub struct Baseline {
     /// What [`Prepared`] gave, of one or more sites: their patients are pooled.
     #[n(1)]
     pub cohorts: Vec<ByteVec>,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(2)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Request::Predict`].
@@ -347,6 +380,25 @@ pub struct Predict {
     /// The encoded [`State`].
     #[n(2)]
     pub state: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(3)]
+    pub weights: Option<ByteVec>,
+}
+
+/// Of [`Request::Export`].
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub struct Export {
+    /// The bytes of `study.toml`.
+    #[n(0)]
+    pub study: ByteVec,
+    /// The encoded [`State`].
+    #[n(1)]
+    pub state: ByteVec,
+    /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
+    /// none.
+    #[n(2)]
+    pub weights: Option<ByteVec>,
 }
 
 /// Of [`Response::Predicted`].

@@ -30,5 +30,6 @@ pub mod seed;
 pub mod shamir;
 pub mod site;
 pub mod study;
+pub mod weights;
 
 pub use roll::KeyFault;

@@ -5,8 +5,8 @@ use protocol::door::Split;
 
 use crate::measure;
 use crate::patient::Patient;
+use crate::population::Effects;
 use crate::random::Random;
-use crate::risk;
 use crate::settings::Settings;
 
 /// 2024-01-01: all histories end within the year that follows.
@@ -99,17 +99,18 @@ pub(crate) struct Traits {
 }
 
 impl Traits {
-    pub(crate) fn draw(seed: u64, hospital: u32) -> Self {
-        let mut random = Random::new(seed, "hospital", hospital);
+    pub(crate) fn draw(settings: Settings, hospital: u32) -> Self {
+        let mut random = Random::new(settings.seed(), "hospital", hospital);
+        let habits = &settings.effects().habits;
         Self {
-            age: random.between(56.0, 72.0),
-            case_mix: std::array::from_fn(|_| random.between(0.4, 1.6)),
-            severity: 0.25 * random.normal(),
-            vitals: random.between(0.65, 0.95),
-            labs: random.between(0.65, 0.95),
-            markers: random.between(0.3, 0.7),
-            arrays: random.between(0.6, 0.95),
-            calibration: std::array::from_fn(|_| 0.5 * random.normal()),
+            age: random.within(&habits.age),
+            case_mix: std::array::from_fn(|_| random.within(&(0.4..1.6))),
+            severity: habits.severity * random.normal(),
+            vitals: random.within(&habits.vitals),
+            labs: random.within(&habits.labs),
+            markers: random.within(&habits.markers),
+            arrays: random.within(&habits.arrays),
+            calibration: std::array::from_fn(|_| habits.calibration * random.normal()),
         }
     }
 }
@@ -117,6 +118,7 @@ impl Traits {
 /// A hospital's patients, before anything is measured.
 struct Cohort {
     hospital: u32,
+    effects: &'static Effects,
     traits: Traits,
     /// Patients with their classes.
     patients: Vec<(Patient, u32)>,
@@ -124,15 +126,19 @@ struct Cohort {
 
 impl Cohort {
     fn draw(settings: Settings, hospital: u32) -> Self {
-        let traits = Traits::draw(settings.seed(), hospital);
+        let traits = Traits::draw(settings, hospital);
+        let effects = settings.effects();
         let mut random = Random::new(settings.seed(), "patients", hospital);
         let patients = (0..settings.patients()).map(|_| {
-            let patient = Patient::draw(&traits, &mut random);
-            let class = risk::class(risk::score(&patient), random.normal());
+            let patient = Patient::draw(&traits, effects, &mut random);
+            let class = effects
+                .risk
+                .class(effects.risk.score(&patient), random.normal());
             (patient, class)
         });
         Self {
             hospital,
+            effects,
             patients: patients.collect(),
             traits,
         }
@@ -142,7 +148,7 @@ impl Cohort {
         let sum: f64 = self
             .patients
             .iter()
-            .map(|(patient, _)| risk::best(risk::score(patient)))
+            .map(|(patient, _)| self.effects.risk.best(self.effects.risk.score(patient)))
             .sum();
         sum / f64::from(u32::try_from(self.patients.len()).unwrap_or(u32::MAX))
     }
@@ -157,6 +163,7 @@ impl Cohort {
             #[expect(clippy::cast_possible_truncation, reason = "a minute of a year")]
             let discharge = FIRST_DISCHARGE.plus(minute as i64 * 60 * Timestamp::SECOND);
             let mut chart = measure::Chart {
+                effects: self.effects,
                 subject,
                 discharge,
                 days: settings.days(),

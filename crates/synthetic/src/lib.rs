@@ -33,11 +33,13 @@
 mod hospital;
 mod measure;
 mod patient;
+mod population;
 mod random;
 mod risk;
 mod settings;
 mod spec;
 
 pub use hospital::{Hospital, Hospitals, best_accuracy, synthesise};
+pub use population::Population;
 pub use settings::{Settings, SettingsError};
 pub use spec::spec;

@@ -4,6 +4,7 @@ use cohort::meds::{Events, Timestamp};
 
 use crate::hospital::Traits;
 use crate::patient::{Comorbidity, Patient, Phenotype};
+use crate::population::Effects;
 use crate::random::Random;
 use crate::spec::{AGE, GENES, HISTORY, LABS, MARKERS, VITALS, gene};
 
@@ -15,6 +16,7 @@ const SIGNATURE: usize = 8;
 
 /// One patient's part of the events.
 pub(crate) struct Chart<'a> {
+    pub(crate) effects: &'a Effects,
     pub(crate) subject: i64,
     /// The prediction time; the history ends before it.
     pub(crate) discharge: Timestamp,
@@ -88,7 +90,7 @@ impl Chart<'_> {
     fn panel(&mut self, day: u32, severity: f64, quantities: &[Quantity], random: &mut Random) {
         let time = self.time(day, random);
         for quantity in quantities {
-            let noise = quantity.noise * random.normal();
+            let noise = self.effects.noise * quantity.noise * random.normal();
             if !random.chance(LOST) {
                 let value = quantity.value(severity, noise);
                 self.events
@@ -134,11 +136,12 @@ impl Chart<'_> {
         let batch = 0.3 * traits.calibration[15];
         let raised = patient.phenotype.index() * SIGNATURE;
         let lowered = GENES / 2 + raised;
+        let [up, down] = self.effects.signature;
         for place in 0..GENES {
             let signature = if (raised..raised + SIGNATURE).contains(&place) {
-                1.2
+                up
             } else if (lowered..lowered + SIGNATURE).contains(&place) {
-                -0.8
+                down
             } else {
                 0.0
             };

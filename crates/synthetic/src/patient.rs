@@ -1,6 +1,7 @@
 //! Patients' hidden state.
 
 use crate::hospital::Traits;
+use crate::population::Effects;
 use crate::random::Random;
 
 /// What is wrong with a patient in the main.
@@ -105,11 +106,11 @@ pub(crate) struct Patient {
     /// Marker loads, standard normal: of troponin, D-dimer, CRP, creatinine.
     pub(crate) loads: [f64; 4],
     /// In the order of [`Comorbidity::ALL`].
-    diseases: [bool; 6],
+    pub(crate) diseases: [bool; 6],
 }
 
 impl Patient {
-    pub(crate) fn draw(traits: &Traits, random: &mut Random) -> Self {
+    pub(crate) fn draw(traits: &Traits, effects: &Effects, random: &mut Random) -> Self {
         let age = (traits.age + 13.0 * random.normal()).clamp(18.0, 98.0);
         let phenotype = Phenotype::ALL[random.choose(&traits.case_mix)];
         let older = (age - 65.0) / 100.0;
@@ -117,7 +118,7 @@ impl Patient {
             age,
             male: random.chance(0.5),
             phenotype,
-            course: draw_course(traits, random),
+            course: draw_course(traits, effects, random),
             loads: std::array::from_fn(|_| random.normal()),
             diseases: Comorbidity::ALL
                 .map(|disease| random.chance(disease.prevalence(phenotype) + 0.4 * older)),
@@ -138,9 +139,9 @@ impl Patient {
 }
 
 /// Stable, mending, worsening, or up and down.
-fn draw_course(traits: &Traits, random: &mut Random) -> Course {
+fn draw_course(traits: &Traits, effects: &Effects, random: &mut Random) -> Course {
     let level = traits.severity + random.normal();
-    let (trend, swing) = match random.choose(&[0.45, 0.2, 0.25, 0.1]) {
+    let (trend, swing) = match random.choose(&effects.courses) {
         0 => (0.15 * random.normal(), 0.0),
         1 => (-1.0 + 0.35 * random.normal(), 0.0),
         2 => (1.1 + 0.35 * random.normal(), 0.0),
@@ -157,25 +158,34 @@ fn draw_course(traits: &Traits, random: &mut Random) -> Course {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::risk;
+    use crate::population::{Population, Risk};
+    use crate::settings::Settings;
 
-    fn patients() -> Vec<(Patient, f64)> {
+    fn patients(population: Population) -> Vec<(Patient, f64)> {
         let mut random = Random::new(11, "test", 0);
+        let settings = Settings::new(100, 200, 6, 11).unwrap().of(population);
         let draw = |hospital| {
-            let traits = Traits::draw(11, hospital);
-            let patients: Vec<_> = (0..200)
-                .map(|_| (Patient::draw(&traits, &mut random), random.normal()))
+            let traits = Traits::draw(settings, hospital);
+            let patients: Vec<_> = (0..settings.patients())
+                .map(|_| {
+                    let patient = Patient::draw(&traits, settings.effects(), &mut random);
+                    (patient, random.normal())
+                })
                 .collect();
             patients
         };
         (0..100).flat_map(draw).collect()
     }
 
+    fn risk() -> &'static Risk {
+        &Population::Reference.effects().risk
+    }
+
     /// Accuracy of a score that stands in for the true one: by its regression on the true score, without chance.
     fn accuracy(patients: &[(Patient, f64)], stand_in: impl Fn(&Patient) -> f64) -> f64 {
         let truth: Vec<f64> = patients
             .iter()
-            .map(|(patient, _)| risk::score(patient))
+            .map(|(patient, _)| risk().score(patient))
             .collect();
         let seen: Vec<f64> = patients
             .iter()
@@ -196,33 +206,38 @@ mod tests {
                 .zip(&seen)
                 .filter(|(((_, chance), truth), seen)| {
                     let estimate = mean_truth + covariance / variance * (*seen - mean_seen);
-                    risk::class(estimate, 0.0) == risk::class(**truth, *chance)
+                    risk().class(estimate, 0.0) == risk().class(**truth, *chance)
                 });
         f64::from(u32::try_from(right.count()).unwrap()) / count
     }
 
     #[test]
-    fn prevalences_are_55_30_and_15_of_100() {
-        let patients = patients();
-        let mut counts = [0.0_f64; 3];
-        for (patient, chance) in &patients {
-            counts[risk::class(risk::score(patient), *chance) as usize] += 1.0 / 20_000.0;
-        }
-        for (count, want) in counts.iter().zip([0.55, 0.30, 0.15]) {
-            assert!((count - want).abs() < 0.02, "{counts:?}");
+    fn classes_are_as_common_as_the_population_says() {
+        for (population, want) in [
+            (Population::Reference, [0.55, 0.30, 0.15]),
+            (Population::Shifted, [0.45, 0.35, 0.20]),
+        ] {
+            let risk = &population.effects().risk;
+            let mut counts = [0.0_f64; 3];
+            for (patient, chance) in &patients(population) {
+                counts[risk.class(risk.score(patient), *chance) as usize] += 1.0 / 20_000.0;
+            }
+            for (count, want) in counts.iter().zip(want) {
+                assert!((count - want).abs() < 0.02, "{population:?} {counts:?}");
+            }
         }
     }
 
     #[test]
     fn without_trend_or_phenotype_the_risk_cannot_be_told_as_well() {
-        let patients = patients();
-        let all = accuracy(&patients, risk::score);
+        let patients = patients(Population::Reference);
+        let all = accuracy(&patients, |patient| risk().score(patient));
         let last_values = accuracy(&patients, |patient| {
             let without = Course {
                 trend: 0.0,
                 ..patient.course
             };
-            let rest = risk::score(&Patient {
+            let rest = risk().score(&Patient {
                 course: Course {
                     level: 0.0,
                     ..without
@@ -233,7 +248,7 @@ mod tests {
         });
         let any_marker = accuracy(&patients, |patient| {
             let mean = patient.loads.iter().sum::<f64>() / 2.0;
-            risk::score(&Patient {
+            risk().score(&Patient {
                 loads: [mean / 2.0; 4],
                 ..patient.clone()
             })

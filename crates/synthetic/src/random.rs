@@ -1,5 +1,7 @@
 //! Random draws from a seed.
 
+use std::ops::Range;
+
 use chacha20::ChaCha20Rng;
 use protocol::id::Digest;
 use rand_core::{Rng, SeedableRng};
@@ -32,9 +34,9 @@ impl Random {
         (self.rng.next_u64() >> 11) as f64 * (-53f64).exp2()
     }
 
-    /// Uniform over [`low`, `high`).
-    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.uniform()
+    /// Uniform over a range.
+    pub(crate) fn within(&mut self, range: &Range<f64>) -> f64 {
+        range.start + (range.end - range.start) * self.uniform()
     }
 
     /// Whether something of this probability happens.

@@ -1,53 +1,35 @@
 //! The risk of readmission: a score of the hidden state, chance, and thresholds.
 
-use crate::patient::{Comorbidity, Patient};
+use crate::patient::Patient;
+use crate::population::Risk;
 
-/// Standard deviation of what no hospital measures.
-const CHANCE: f64 = 0.26;
+impl Risk {
+    /// A patient's score before chance.
+    pub(crate) fn score(&self, patient: &Patient) -> f64 {
+        let has = patient.diseases.iter().zip(self.comorbidities);
+        let burden: f64 = has.filter(|(has, _)| **has).map(|(_, weight)| weight).sum();
+        self.level * patient.course.level
+            + self.trend * patient.course.trend
+            + self.age * (patient.age - 65.0) / 15.0
+            + self.marker * patient.loads[patient.phenotype.index()]
+            + (burden - self.mean_burden)
+    }
 
-/// The score above which a patient's risk is medium, and high: 55 % and 85 % of all patients are below.
-const THRESHOLDS: [f64; 2] = [0.16, 1.11];
+    /// The class, 0 to 2, of a score with a standard normal draw of chance.
+    pub(crate) fn class(&self, score: f64, chance: f64) -> u32 {
+        let risk = score + self.chance * chance;
+        self.thresholds
+            .iter()
+            .map(|threshold| u32::from(risk > *threshold))
+            .sum()
+    }
 
-const LEVEL: f64 = 0.45;
-const TREND: f64 = 0.75;
-const AGE: f64 = 0.25;
-const MARKER: f64 = 0.45;
-
-/// The mean sum of comorbidities' weights, so that the score is about 0 in the mean.
-const MEAN_BURDEN: f64 = 0.43;
-
-/// A patient's score before chance.
-pub(crate) fn score(patient: &Patient) -> f64 {
-    let burden: f64 = patient.comorbidities().map(weight).sum();
-    LEVEL * patient.course.level
-        + TREND * patient.course.trend
-        + AGE * (patient.age - 65.0) / 15.0
-        + MARKER * patient.loads[patient.phenotype.index()]
-        + (burden - MEAN_BURDEN)
-}
-
-/// The class, 0 to 2, of a score with a standard normal draw of chance.
-pub(crate) fn class(score: f64, chance: f64) -> u32 {
-    let risk = score + CHANCE * chance;
-    THRESHOLDS
-        .iter()
-        .map(|threshold| u32::from(risk > *threshold))
-        .sum()
-}
-
-/// The probability of the likeliest class: how often the best classifier is right on a patient with this score.
-pub(crate) fn best(score: f64) -> f64 {
-    let [medium, high] =
-        THRESHOLDS.map(|threshold| 1.0 - normal_below((threshold - score) / CHANCE));
-    (1.0 - medium).max(medium - high).max(high)
-}
-
-fn weight(comorbidity: Comorbidity) -> f64 {
-    match comorbidity {
-        Comorbidity::HeartFailure | Comorbidity::Cancer => 0.5,
-        Comorbidity::LungDisease | Comorbidity::KidneyDisease => 0.4,
-        Comorbidity::Diabetes => 0.2,
-        Comorbidity::Hypertension => 0.1,
+    /// The probability of the likeliest class: how often the best classifier is right on a patient with this score.
+    pub(crate) fn best(&self, score: f64) -> f64 {
+        let [medium, high] = self
+            .thresholds
+            .map(|threshold| 1.0 - normal_below((threshold - score) / self.chance));
+        (1.0 - medium).max(medium - high).max(high)
     }
 }
 
@@ -72,6 +54,7 @@ fn normal_below(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::population::Population;
 
     #[test]
     fn the_normal_distribution_has_its_known_values() {
@@ -87,8 +70,11 @@ mod tests {
 
     #[test]
     fn the_best_accuracy_is_half_at_a_threshold_and_1_far_from_all() {
-        assert!((best(THRESHOLDS[0]) - 0.5).abs() < 0.01);
-        assert!(best(-3.0) > 0.999);
-        assert!(best(4.0) > 0.999);
+        for population in [Population::Reference, Population::Shifted] {
+            let risk = &population.effects().risk;
+            assert!((risk.best(risk.thresholds[0]) - 0.5).abs() < 0.02);
+            assert!(risk.best(-4.0) > 0.999);
+            assert!(risk.best(4.0) > 0.999);
+        }
     }
 }

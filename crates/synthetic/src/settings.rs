@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::population::{Effects, Population};
+
 const HOSPITALS: RangeInclusive<u32> = 3..=100;
 const PATIENTS: RangeInclusive<u32> = 5..=100_000;
 const MONTHS: RangeInclusive<u32> = 6..=12;
@@ -16,6 +18,7 @@ pub struct Settings {
     patients: u32,
     months: u32,
     seed: u64,
+    population: Population,
 }
 
 /// Settings out of their range.
@@ -62,7 +65,14 @@ impl Settings {
             patients,
             months,
             seed,
+            population: Population::Reference,
         })
+    }
+
+    /// The same of another population.
+    #[must_use]
+    pub fn of(self, population: Population) -> Self {
+        Self { population, ..self }
     }
 
     /// Hospitals.
@@ -85,6 +95,10 @@ impl Settings {
 
     pub(crate) fn seed(&self) -> u64 {
         self.seed
+    }
+
+    pub(crate) fn effects(&self) -> &'static Effects {
+        self.population.effects()
     }
 }
 

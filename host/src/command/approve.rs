@@ -7,13 +7,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use host::compiled::Compiled;
 use host::config::Config;
-use host::pin::{Approved, PinError};
+use host::pin::{self, Approved, PinError};
 use host::sandbox::Sandbox;
 use host::{durable, identity};
 use protocol::id::{Digest, IdentityKey};
 use protocol::study::Study;
 
-use super::site::Limits;
+use super::site::{self, Limits};
 use super::study;
 
 /// Approves a study and its module: `host run` runs these, and nothing else
@@ -25,6 +25,9 @@ pub(crate) struct Approve {
     /// The study's module
     #[arg(long, value_name = "FILE")]
     module: PathBuf,
+    /// The public weights that the study starts from, where it names some
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Approve without asking
     #[arg(long)]
     yes: bool,
@@ -37,11 +40,13 @@ impl Approve {
         let config = Config::read(config)?;
         let key = identity::load(&config.identity)?.key();
         let (text, module) = (durable::read(&self.study)?, durable::read(&self.module)?);
+        let weights = site::read(self.weights.as_deref())?;
         let manifest = Study::parse(&text)?;
         let (got, want) = (Digest::of(&module), manifest.manifest().module);
         if got != want {
             return Err(PinError::OtherModule { got, want }.into());
         }
+        pin::check_weights(&manifest, weights.as_deref())?;
         check_roster(&manifest, &config.site, key)?;
         let sandbox = Sandbox::load_approved(
             &module,
@@ -49,7 +54,7 @@ impl Approve {
             self.limits.allowance(Some(&config)),
             &Compiled::of_user(),
         )?;
-        let described = study::describe(&sandbox, &text)?;
+        let described = study::describe(&sandbox, &text, weights.as_deref())?;
         study::show(&manifest, out)?;
         writeln!(
             out,
@@ -59,7 +64,7 @@ impl Approve {
         if !self.yes {
             ask(out)?;
         }
-        let approved = Approved::pin(&config.state, &text, &module)?;
+        let approved = Approved::pin(&config.state, &text, &module, weights.as_deref())?;
         writeln!(
             out,
             "approved    study {} with module {want}",

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use host::patients::Cohort;
 use host::reporter::Reporter;
 use host::session::Session;
 use protocol::codec;
-use protocol::door;
+use protocol::door::{self, State};
 
 use super::model;
 use super::predictions::{self, Part};
-use super::site::{self, Choice, Patients};
+use super::site::{self, Choice, Chosen, Patients};
 
 /// Trains the study's model on this site's patients alone, to compare with: nothing is sent
 #[derive(Args, Debug)]
@@ -35,18 +36,7 @@ impl Baseline {
         let config = site::optional(config)?;
         let chosen = self.choice.load(config.as_ref())?;
         let cohorts = self.patients.load(&chosen, config.as_ref())?;
-        let baseline = door::Baseline {
-            study: chosen.text.clone().into(),
-            cohorts: cohorts
-                .iter()
-                .map(|cohort| cohort.bytes.clone().into())
-                .collect(),
-        };
-        let reporter = Reporter::of_terminal();
-        let state = Session::baseline(&chosen.sandbox, baseline, &mut |progress| {
-            reporter.work(progress)
-        })?;
-        reporter.done(&format!("trained on {} sites' patients", cohorts.len()));
+        let state = train(&chosen, &cohorts)?;
         if self
             .out
             .extension()
@@ -65,4 +55,22 @@ impl Baseline {
         writeln!(out, "model  {}", self.out.display())?;
         Ok(())
     }
+}
+
+/// Trains on the cohorts' patients, pooled.
+pub(super) fn train(chosen: &Chosen, cohorts: &[Cohort]) -> Result<State> {
+    let baseline = door::Baseline {
+        study: chosen.text.clone().into(),
+        cohorts: cohorts
+            .iter()
+            .map(|cohort| cohort.bytes.clone().into())
+            .collect(),
+        weights: chosen.weights.clone().map(Into::into),
+    };
+    let reporter = Reporter::of_terminal();
+    let state = Session::baseline(&chosen.sandbox, baseline, &mut |progress| {
+        reporter.work(progress)
+    })?;
+    reporter.done(&format!("trained on {} sites' patients", cohorts.len()));
+    Ok(state)
 }

@@ -10,12 +10,13 @@ use host::compose::{Draft, Parts};
 use host::durable;
 use host::sandbox::{Sandbox, SandboxError};
 use protocol::door::{Describe, Request, Response};
-use protocol::id::AgreementKey;
+use protocol::id::{AgreementKey, Digest};
 use protocol::study::Study;
 
-use super::site::Limits;
+use super::site::{self, Limits};
 
-/// Makes a study of a draft: adds the module's digest, the aggregator's key, the roster and the number of parameters
+/// Makes a study of a draft: adds the module's digest, the aggregator's key, the roster, the public weights' digest and
+/// the number of parameters
 #[derive(Args, Debug)]
 pub(crate) struct Compose {
     /// The draft
@@ -30,6 +31,9 @@ pub(crate) struct Compose {
     /// The sites, as `aggregator roster` prints them
     #[arg(long, value_name = "FILE")]
     roster: PathBuf,
+    /// Public weights to start from, as `host pretrain` writes them: the study names their SHA-256
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Replace a setting of the draft, for example privacy.epsilon=1.0; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
@@ -56,16 +60,19 @@ impl Compose {
                 .with_context(|| format!("--set {path}={value}"))?;
         }
         let roster = text(&self.roster)?;
+        let weights = site::read(self.weights.as_deref())?;
         let parts = Parts {
             module: sandbox.digest(),
             aggregator: self.aggregator_key,
             roster: &roster,
+            weights: weights.as_deref().map(Digest::of),
         };
         draft.complete(&parts).with_context(in_draft)?;
         if draft.parameters().is_none() {
             // Any number will do for the module to say what its own is.
             draft.state_parameters(1)?;
-            draft.state_parameters(parameters(&sandbox, &draft.text()).with_context(in_draft)?)?;
+            let parameters = parameters(&sandbox, &draft.text(), weights.as_deref());
+            draft.state_parameters(parameters.with_context(in_draft)?)?;
         }
         let study = Study::parse(draft.text().as_bytes()).with_context(in_draft)?;
         durable::replace(&self.out, draft.text().as_bytes())?;
@@ -75,9 +82,10 @@ impl Compose {
 }
 
 /// The parameters of the module's own model.
-fn parameters(sandbox: &Sandbox, study: &str) -> Result<u32> {
+fn parameters(sandbox: &Sandbox, study: &str, weights: Option<&[u8]>) -> Result<u32> {
     let request = Request::Describe(Describe {
         study: study.as_bytes().to_vec().into(),
+        weights: weights.map(|weights| weights.to_vec().into()),
     });
     match sandbox.instance()?.ask(&request)? {
         Response::Described(described) => Ok(described.parameters),

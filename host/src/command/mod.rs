@@ -12,6 +12,7 @@ mod ledger;
 mod model;
 mod predict;
 mod predictions;
+mod pretrain;
 mod replay;
 mod run;
 mod site;
@@ -51,6 +52,7 @@ enum Command {
     Replay(replay::Replay),
     Predict(predict::Predict),
     Baseline(baseline::Baseline),
+    Pretrain(pretrain::Pretrain),
     Model(model::Model),
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Replay(replay) => replay.run(config, out),
         Command::Predict(predict) => predict.run(config, out),
         Command::Baseline(baseline) => baseline.run(config, out),
+        Command::Pretrain(pretrain) => pretrain.run(config, out),
         Command::Model(model) => model.run(config, out),
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn predict(
             study: chosen.text.clone().into(),
             cohort: cohort.bytes.clone().into(),
             state: state.to_vec().into(),
+            weights: chosen.weights.clone().map(Into::into),
         });
         match chosen.sandbox.instance()?.ask(&request)? {
             Response::Predicted(predicted) => predictions.extend(predicted.patients),

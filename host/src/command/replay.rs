@@ -52,6 +52,7 @@ impl Replay {
         let comparisons = replay::replay(
             &sandbox,
             &approved.text,
+            approved.weights.as_deref(),
             &cohort,
             &state,
             &journal,

@@ -76,6 +76,7 @@ impl Run {
         Ok(Site {
             study: approved.study,
             text: approved.text,
+            weights: approved.weights,
             sandbox,
             cohort,
             id,

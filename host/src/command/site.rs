@@ -10,7 +10,7 @@ use host::compiled::Compiled;
 use host::config::{Config, Data, MEMORY_MIB, REQUEST_SECONDS};
 use host::durable;
 use host::patients::{self, Cohort, Cohorts};
-use host::pin::Approved;
+use host::pin::{self, Approved};
 use host::retry::Patience;
 use host::sandbox::{Allowance, Sandbox};
 use protocol::api::Status;
@@ -51,6 +51,9 @@ pub(super) struct Choice {
     /// The study's module [default: the approved one]
     #[arg(long, value_name = "FILE", requires = "study")]
     module: Option<PathBuf>,
+    /// The public weights that the study names [default: the approved ones]
+    #[arg(long, value_name = "FILE", requires = "study")]
+    weights: Option<PathBuf>,
     #[command(flatten)]
     limits: Limits,
 }
@@ -60,20 +63,26 @@ pub(super) struct Choice {
 pub(super) struct Chosen {
     pub(super) study: Study,
     pub(super) text: Vec<u8>,
+    pub(super) weights: Option<Vec<u8>>,
     pub(super) sandbox: Sandbox,
 }
 
 impl Choice {
     pub(super) fn load(&self, config: Option<&Config>) -> Result<Chosen> {
-        let (text, module) = match (&self.study, &self.module, config) {
-            (Some(study), Some(module), _) => (durable::read(study)?, durable::read(module)?),
+        let (text, module, weights) = match (&self.study, &self.module, config) {
+            (Some(study), Some(module), _) => (
+                durable::read(study)?,
+                durable::read(module)?,
+                read(self.weights.as_deref())?,
+            ),
             (_, _, Some(config)) => {
                 let approved = Approved::load(&config.state)?;
-                (approved.text, approved.module)
+                (approved.text, approved.module, approved.weights)
             }
             _ => bail!("name a study and its module (--study, --module), or a site (--config)"),
         };
         let study = Study::parse(&text)?;
+        pin::check_weights(&study, weights.as_deref())?;
         let approved = study.manifest().module;
         let sandbox = Sandbox::load_approved(
             &module,
@@ -84,9 +93,15 @@ impl Choice {
         Ok(Chosen {
             study,
             text,
+            weights,
             sandbox,
         })
     }
+}
+
+/// The bytes of a file, if one is named.
+pub(super) fn read(path: Option<&Path>) -> Result<Option<Vec<u8>>> {
+    Ok(path.map(durable::read).transpose()?)
 }
 
 /// Whose patients: the site's, or those in folders.

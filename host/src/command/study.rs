@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use host::compiled::Compiled;
-use host::durable;
 use host::sandbox::{Sandbox, SandboxError};
+use host::{durable, pin};
 use protocol::door::{Describe, Described, Request, Response};
 use protocol::id::Purpose;
-use protocol::study::{Layout, Normalisation, Section, Study};
+use protocol::study::{Layout, Normalisation, Section, Study, Trained};
 
-use super::site::Limits;
+use super::site::{self, Limits};
 
 /// Shows what a study is, and checks that it can be run
 #[derive(Args, Debug)]
@@ -23,6 +23,9 @@ pub(crate) struct Show {
     /// The study's module, which says whether the model is the one that the study means
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
+    /// The public weights that the study starts from, where it names some
+    #[arg(long, value_name = "FILE", requires = "module")]
+    weights: Option<PathBuf>,
     #[command(flatten)]
     limits: Limits,
 }
@@ -36,13 +39,15 @@ impl Show {
             return Ok(());
         };
         let bytes = durable::read(module)?;
+        let weights = site::read(self.weights.as_deref())?;
+        pin::check_weights(&study, weights.as_deref())?;
         let sandbox = Sandbox::load_approved(
             &bytes,
             study.manifest().module,
             self.limits.allowance(None),
             &Compiled::of_user(),
         )?;
-        let described = describe(&sandbox, &text)?;
+        let described = describe(&sandbox, &text, weights.as_deref())?;
         writeln!(
             out,
             "module      {}: agrees, {} parameters",
@@ -53,9 +58,14 @@ impl Show {
 }
 
 /// Asks the module whether it can run the study.
-pub(super) fn describe(sandbox: &Sandbox, text: &[u8]) -> Result<Described> {
+pub(super) fn describe(
+    sandbox: &Sandbox,
+    text: &[u8],
+    weights: Option<&[u8]>,
+) -> Result<Described> {
     let request = Request::Describe(Describe {
         study: text.to_vec().into(),
+        weights: weights.map(|weights| weights.to_vec().into()),
     });
     let Response::Described(described) = sandbox.instance()?.ask(&request)? else {
         return Err(SandboxError::OtherAnswer.into());
@@ -106,7 +116,15 @@ pub(super) fn show(study: &Study, out: &mut dyn Write) -> Result<()> {
             .collect();
         writeln!(out, "features    {}: {}", modality.name, shortened(&names))?;
     }
-    writeln!(out, "parameters  {}", manifest.model.parameters)?;
+    writeln!(
+        out,
+        "parameters  {}, {}",
+        manifest.model.parameters,
+        trained(&manifest.model.trained)
+    )?;
+    if let Some(weights) = manifest.model.initial_weights {
+        writeln!(out, "starts from public weights, sha-256 {weights}")?;
+    }
     writeln!(out, "rounds      {}", rounds(study))?;
     if privacy.epsilon.is_infinite() {
         writeln!(
@@ -124,6 +142,14 @@ pub(super) fn show(study: &Study, out: &mut dyn Write) -> Result<()> {
         vector(study, purpose, out)?;
     }
     Ok(())
+}
+
+/// Which weights are trained.
+fn trained(trained: &Trained) -> String {
+    match trained {
+        Trained::All => "all weights of the model".to_owned(),
+        Trained::Blocks(names) => format!("of {}", names.join(", ")),
+    }
 }
 
 /// The first few names, and how many more there are.

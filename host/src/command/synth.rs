@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use host::durable;
 use synthetic::Settings;
 
@@ -23,14 +23,36 @@ pub(crate) struct Synth {
     /// The same seed gives the same files
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Whose hospitals: those that studies are about, or another population's, for public data to start from
+    #[arg(long, value_enum, default_value_t = Population::Reference)]
+    population: Population,
     /// The folder to write one folder a hospital to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
+/// Whose hospitals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Population {
+    /// The one that studies are about
+    Reference,
+    /// Another one: other effects on the risk, younger patients, more noise and gaps
+    Shifted,
+}
+
+impl From<Population> for synthetic::Population {
+    fn from(population: Population) -> Self {
+        match population {
+            Population::Reference => Self::Reference,
+            Population::Shifted => Self::Shifted,
+        }
+    }
+}
+
 impl Synth {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
-        let settings = Settings::new(self.hospitals, self.patients, self.months, self.seed)?;
+        let settings = Settings::new(self.hospitals, self.patients, self.months, self.seed)?
+            .of(self.population.into());
         let mut best = 0.0;
         for hospital in synthetic::synthesise(settings) {
             let folder = self.out.join(&hospital.name);

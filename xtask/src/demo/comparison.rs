@@ -89,5 +89,15 @@ fn mean(each: &[Metrics]) -> Metrics {
         macro_auc: of(|metrics| metrics.macro_auc),
         macro_f1: of(|metrics| metrics.macro_f1),
         confusion,
+        class_auc: (0..each[0].class_auc.len())
+            .map(|class| {
+                let known = || each.iter().filter_map(|metrics| metrics.class_auc[class]);
+                let models = known().count();
+                (models > 0).then(|| known().sum::<f64>() / models as f64)
+            })
+            .collect(),
+        // Curves of several models make none.
+        reliability: Vec::new(),
+        calibration_error: of(|metrics| metrics.calibration_error),
     }
 }

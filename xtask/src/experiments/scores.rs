@@ -1,6 +1,6 @@
 //! How good predictions are: what a table, a confusion matrix and a reliability curve are made of.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::trial::Predictions;
@@ -24,7 +24,7 @@ pub(super) struct Scores {
     /// Row: true class; column: predicted.
     pub(super) confusion: Vec<Vec<f64>>,
     /// The mean distance between how sure a model is and how often it is right, of the most probable class: ECE
-    /// (Naeini et al. 2015).
+    /// (Guo et al. 2017), with the mean confidence of each bin. Finer than what summed counts can tell.
     pub(super) calibration_error: f64,
     /// Of the most probable class.
     pub(super) reliability: Vec<Bin>,
@@ -48,18 +48,14 @@ impl Scores {
             !predictions.labels.is_empty(),
             "no patient is held out: there is nothing to measure"
         );
-        let classes = predictions.classes.len();
         let metrics = predictions.metrics()?;
-        let class_auc =
-            learning::metrics::class_aucs(&predictions.probabilities, &predictions.labels, classes)
-                .context("measuring the classes")?;
         let reliability = reliability(predictions);
         Ok(Self {
             classes: predictions.classes.clone(),
             accuracy: metrics.accuracy,
             macro_auc: metrics.macro_auc,
             macro_f1: metrics.macro_f1,
-            class_auc,
+            class_auc: metrics.class_auc,
             confusion: metrics.confusion,
             calibration_error: calibration_error(&reliability),
             reliability,

@@ -1,11 +1,12 @@
 //! Per-patient gradients, their norms, and the sum of the clipped ones.
 
 use super::ModelError;
+use super::selection::Selection;
 
 /// What [`super::Network::clipped_sum`] saw of each patient: patient data, which stays at the site.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GradientReport {
-    /// L2 norm of each patient's gradient, of all labels and over all weights together, before clipping.
+    /// L2 norm of each patient's gradient, of all labels and over all trained weights together, before clipping.
     pub norms: Vec<f64>,
     /// The loss of each label: minus the natural logarithm of the probability of its class.
     pub losses: Vec<f64>,
@@ -63,18 +64,20 @@ impl Gradients {
         self.values.truncate(patients.len() * self.weights);
     }
 
-    /// Adds each patient's gradient times `min(1, clip / norm)` to `sum`, in the order of the patients; the norms
-    /// are added to the report.
+    /// Adds each patient's gradient of the trained weights times `min(1, clip / norm)` to `sum`, in the order of the
+    /// patients; the norms, over the trained weights, are added to the report.
     ///
     /// Claim: what a patient adds has an L2 norm of at most `clip`, rounding included.
     pub(super) fn clip_into(
         &self,
+        trained: &Selection,
         clip: f64,
         sum: &mut [f64],
         report: &mut GradientReport,
     ) -> Result<(), ModelError> {
         for gradient in self.values.chunks_exact(self.weights) {
-            let norm = norm(gradient);
+            let gradient = trained.of(gradient);
+            let norm = norm(&gradient);
             if !norm.is_finite() {
                 return Err(ModelError::Diverged {
                     patient: report.norms.len(),
@@ -86,7 +89,7 @@ impl Gradients {
             } else {
                 clip / norm * (1.0 - SLACK)
             };
-            for (sum, value) in sum.iter_mut().zip(gradient) {
+            for (sum, value) in sum.iter_mut().zip(gradient.iter()) {
                 *sum += factor * f64::from(*value);
             }
         }
@@ -115,7 +118,19 @@ fn norm(gradient: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use protocol::study::Trained;
+
     use super::*;
+    use crate::model::parameter::{Parameters, Start};
+
+    /// All of one block of `weights`.
+    fn all(weights: usize) -> Selection {
+        let mut parameters = Parameters::default();
+        parameters
+            .push("block".to_owned(), &[weights], Start::Constant(0.0))
+            .unwrap();
+        Selection::new(parameters.blocks(), &Trained::All).unwrap()
+    }
 
     fn clipped(clip: f64) -> (Vec<f64>, Vec<f64>) {
         let mut gradients = Gradients::new(2, 3);
@@ -123,7 +138,9 @@ mod tests {
         gradients.put(1, &[0.0, 4.0, 0.8, 0.0]);
         let mut sum = vec![0.0; 3];
         let mut report = GradientReport::default();
-        gradients.clip_into(clip, &mut sum, &mut report).unwrap();
+        gradients
+            .clip_into(&all(3), clip, &mut sum, &mut report)
+            .unwrap();
         (sum, report.norms)
     }
 
@@ -149,7 +166,9 @@ mod tests {
         gradients.add_up(&[1, 3]);
         let mut sum = vec![0.0; 2];
         let mut report = GradientReport::default();
-        gradients.clip_into(5.0, &mut sum, &mut report).unwrap();
+        gradients
+            .clip_into(&all(2), 5.0, &mut sum, &mut report)
+            .unwrap();
         // 1 + 3 - 5 and -2 + 6 + 7.
         assert_near(&report.norms, &[9.25_f64.sqrt(), 122_f64.sqrt()]);
         let factor = 5.0 / 122_f64.sqrt();
@@ -165,7 +184,7 @@ mod tests {
     fn a_norm_that_is_not_finite_is_refused() {
         let mut gradients = Gradients::new(2, 1);
         gradients.put(0, &[1.0, f32::NAN]);
-        let refused = gradients.clip_into(1.0, &mut [0.0], &mut GradientReport::default());
+        let refused = gradients.clip_into(&all(1), 1.0, &mut [0.0], &mut GradientReport::default());
         assert_eq!(refused, Err(ModelError::Diverged { patient: 1 }));
     }
 }

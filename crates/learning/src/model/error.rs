@@ -14,6 +14,18 @@ pub enum ModelError {
         /// What it must be.
         want: &'static str,
     },
+    /// The study trains a block that the model does not have.
+    #[error("model.trained.blocks: no block of the model is {name:?} or begins with it")]
+    Block {
+        /// The name.
+        name: String,
+    },
+    /// Public weights are of another model.
+    #[error("the initial weights are of another model: {problem}")]
+    Start {
+        /// What does not fit.
+        problem: String,
+    },
     /// The model has more weights than [`ModelError::MOST_WEIGHTS`].
     #[error("the model has more than {} weights", ModelError::MOST_WEIGHTS)]
     TooLarge,

@@ -26,6 +26,7 @@ mod hidden;
 mod input;
 mod network;
 mod parameter;
+mod selection;
 mod summary;
 mod transformer;
 

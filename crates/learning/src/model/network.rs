@@ -1,6 +1,7 @@
 //! A study's model: from flat weights and patients to probabilities and clipped gradients.
 
 use protocol::study::{Architecture, Cohort, Model};
+use protocol::weights::{Block, Weights};
 
 use super::batch::Batch;
 use super::clip::{GradientReport, Gradients};
@@ -8,6 +9,7 @@ use super::head::Head;
 use super::hidden::{self, Hidden};
 use super::input::{Input, size};
 use super::parameter::{Parameter, Parameters};
+use super::selection::Selection;
 use super::summary::Summarizer;
 use super::transformer::{self, Transformer};
 use super::{Backend, ModelError};
@@ -44,7 +46,10 @@ pub struct Network {
     slots: usize,
     encoder: Encoder,
     head: Head,
+    /// The head's first weight; those before are the encoder's.
+    head_start: usize,
     parameters: Parameters,
+    trained: Selection,
 }
 
 /// What makes features of slots.
@@ -58,11 +63,12 @@ enum Encoder {
 impl Network {
     /// The model that a study describes, on the default backend.
     ///
-    /// [`Model::parameters`] is not looked at: whoever trains compares it with [`Network::parameters`].
+    /// [`Model::parameters`] is not looked at: whoever trains compares it with [`Network::trained`].
     ///
     /// # Errors
     ///
-    /// Settings that make no model, and more weights than [`ModelError::MOST_WEIGHTS`].
+    /// Settings that make no model, trained blocks that it does not have, and more weights than
+    /// [`ModelError::MOST_WEIGHTS`].
     pub fn new(cohort: &Cohort, model: &Model) -> Result<Self, ModelError> {
         let inputs = Input::of(cohort)?;
         let slots = Input::slots(&inputs);
@@ -91,13 +97,17 @@ impl Network {
                 (Encoder::Transformer(Box::new(transformer)), size(width))
             }
         };
+        let head_start = parameters.length();
         let head = Head::new(&mut parameters, model.head, width, cohort.classes.len())?;
+        let trained = Selection::new(parameters.blocks(), &model.trained)?;
         Ok(Self {
             backend: Backend::default(),
             slots,
             encoder,
             head,
+            head_start,
             parameters,
+            trained,
         })
     }
 
@@ -105,6 +115,12 @@ impl Network {
     #[must_use]
     pub fn with_backend(self, backend: Backend) -> Self {
         Self { backend, ..self }
+    }
+
+    /// The number of trained weights: the length of a gradient and of an offset.
+    #[must_use]
+    pub fn trained(&self) -> usize {
+        self.trained.length()
     }
 
     /// The number of weights.
@@ -140,6 +156,71 @@ impl Network {
         self.parameters.initial(seed)
     }
 
+    /// The weights of a file of public ones.
+    ///
+    /// # Errors
+    ///
+    /// Blocks with other names or lengths than the model's, and weights that are not finite.
+    pub fn start(&self, file: &Weights) -> Result<Vec<f32>, ModelError> {
+        let blocks = self.blocks();
+        let refused = |problem| Err(ModelError::Start { problem });
+        if file.blocks.len() != blocks.len() {
+            let (got, want) = (file.blocks.len(), blocks.len());
+            return refused(format!("they have {got} blocks, the model {want}"));
+        }
+        let mut weights = Vec::with_capacity(self.parameters());
+        for (given, block) in file.blocks.iter().zip(blocks) {
+            if given.name != block.name || given.values.len() != block.range.len() {
+                return refused(format!(
+                    "they have {} weights of {:?} where the model has {} of {:?}",
+                    given.values.len(),
+                    given.name,
+                    block.range.len(),
+                    block.name
+                ));
+            }
+            weights.extend_from_slice(&given.values);
+        }
+        self.check_weights(&weights)?;
+        Ok(weights)
+    }
+
+    /// Weights as a file of public ones.
+    ///
+    /// # Errors
+    ///
+    /// A number of weights that is not the model's, and weights that are not finite.
+    pub fn file(&self, weights: &[f32]) -> Result<Weights, ModelError> {
+        self.check_weights(weights)?;
+        let block = |block: &Parameter| Block {
+            name: block.name.clone(),
+            values: weights[block.range.clone()].to_vec(),
+        };
+        Ok(Weights {
+            blocks: self.blocks().iter().map(block).collect(),
+        })
+    }
+
+    /// Adds `offset`, `[trained]`, to the trained ones of `weights`, `[parameters]`.
+    ///
+    /// # Errors
+    ///
+    /// Lengths that do not fit, and weights that are not finite afterwards.
+    pub fn add(&self, weights: &mut [f32], offset: &[f32]) -> Result<(), ModelError> {
+        if offset.len() != self.trained() {
+            return Err(ModelError::Length {
+                what: "offsets",
+                got: offset.len(),
+                unit: self.trained(),
+            });
+        }
+        self.check_weights(weights)?;
+        for (weight, offset) in self.trained.of_mut(weights).zip(offset) {
+            *weight += offset;
+        }
+        self.check_weights(weights)
+    }
+
     /// The logits of patients: `[patients, classes]` of a softmax head; `[patients, classes - 1]` of an ordinal one,
     /// `logit P(class ≤ k)`, rising with k.
     ///
@@ -164,15 +245,16 @@ impl Network {
         })
     }
 
-    /// Adds to `sum` the gradient of each patient's loss, clipped to an L2 norm of `clip` over all weights together
-    /// ([ACG+16], algorithm 1): `gradient · min(1, clip / norm)`. An infinite `clip` clips nothing.
+    /// Adds to `sum` the gradient of each patient's loss in the trained weights, clipped to an L2 norm of `clip` over
+    /// all of them together ([ACG+16], algorithm 1): `gradient · min(1, clip / norm)`. An infinite `clip` clips nothing.
     ///
     /// Claim: with one patient more or less, `sum` changes by at most `clip` in L2 norm; rounding in `f32` and `f64`
     /// is included (the factor is lower by 10⁻⁸ where it is below 1), the rounding of the sum itself is not.
     ///
     /// # Shapes
     ///
-    /// - `weights`, `sum`: `[parameters]`
+    /// - `weights`: `[parameters]`
+    /// - `sum`: `[trained]`
     /// - `labels`: `[patients]`, the index of each patient's class
     ///
     /// # Errors
@@ -219,11 +301,11 @@ impl Network {
         self.check_weights(weights)?;
         let labels = self.check_labels(labels, rows)?;
         check_patients(patients, rows)?;
-        if sum.len() != self.parameters() {
+        if sum.len() != self.trained() {
             return Err(ModelError::Length {
                 what: "sums",
                 got: sum.len(),
-                unit: self.parameters(),
+                unit: self.trained(),
             });
         }
         if clip.is_nan() || clip <= 0.0 {
@@ -254,9 +336,11 @@ impl Network {
                         .backward(weights, features, *label, gradient, features_gradient);
                 report.losses.push(loss);
             }
-            encoder.backward(pass, features_gradient, &mut gradients);
+            if self.trained.begins_before(self.head_start) {
+                encoder.backward(pass, features_gradient, &mut gradients);
+            }
             gradients.add_up(patients);
-            gradients.clip_into(clip, sum, &mut report)?;
+            gradients.clip_into(&self.trained, clip, sum, &mut report)?;
         }
         match report.losses.iter().position(|loss| !loss.is_finite()) {
             Some(patient) => Err(ModelError::Diverged { patient }),
@@ -351,7 +435,7 @@ enum Tape {
     /// A summary has no weights.
     Nothing,
     Hidden(hidden::Tape),
-    Transformer(transformer::Tape),
+    Transformer(Box<transformer::Tape>),
 }
 
 impl Loaded<'_> {
@@ -372,7 +456,7 @@ impl Loaded<'_> {
                 let (features, tape) = transformer.forward(chunk);
                 Pass {
                     features: transformer::values(features),
-                    tape: Tape::Transformer(tape),
+                    tape: Tape::Transformer(Box::new(tape)),
                 }
             }
         }
@@ -382,7 +466,7 @@ impl Loaded<'_> {
     fn backward(&self, pass: Pass, features_gradient: Vec<f32>, gradients: &mut Gradients) {
         match (self, pass.tape) {
             (Self::Transformer(transformer), Tape::Transformer(tape)) => {
-                transformer.backward(tape, features_gradient, gradients);
+                transformer.backward(*tape, features_gradient, gradients);
             }
             (Self::Mlp(_, hidden, _), Tape::Hidden(tape)) => {
                 hidden.backward(&tape, &features_gradient, gradients);

@@ -12,7 +12,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use learning::model::{Batch, Network};
 use protocol::study::{
     Architecture, Cohort, Encoding, Feature, Head, Missingness, Modality, Model, Normalisation,
-    Shape, Split, Summary,
+    Shape, Split, Summary, Trained,
 };
 
 /// A modality with this many features.
@@ -87,6 +87,8 @@ pub fn reference_model() -> Model {
         architecture,
         head: Head::Softmax,
         initial_seed: 0,
+        initial_weights: None,
+        trained: Trained::All,
         parameters: 22_467,
     }
 }
@@ -146,6 +148,8 @@ pub fn small_models() -> Vec<Model> {
                 architecture,
                 head,
                 initial_seed: 0,
+                initial_weights: None,
+                trained: Trained::All,
                 parameters: 0,
             });
         }

@@ -1,6 +1,8 @@
-//! The model of a study and how it is trained.
+//! The model of a study.
 
 use serde::{Deserialize, Serialize};
+
+use crate::id::Digest;
 
 /// The `[model]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,9 +14,27 @@ pub struct Model {
     pub head: Head,
     /// Seeds the initial weights, which each site's module makes for itself.
     pub initial_seed: u32,
+    /// The digest of a file of public weights ([`crate::weights::Weights`]) to start from instead: a warm start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_weights: Option<Digest>,
+    /// Which weights are trained; the others stay as they start.
+    #[serde(default)]
+    pub trained: Trained,
     /// The number of trained weights: the length of the update. Stated, so that the aggregator needs to know
     /// nothing else of the model; the module refuses a study where it is not the model's own number.
     pub parameters: u32,
+}
+
+/// Which weights are trained. Noise grows with the root of their number, so few are better where ε is small.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trained {
+    /// All of them.
+    #[default]
+    All,
+    /// The blocks with these names, or whose names begin with one of them and a dot: `head` stands for `head.weight`,
+    /// `head.threshold` and so on.
+    Blocks(Vec<String>),
 }
 
 /// The layers between inputs and head.
@@ -81,57 +101,4 @@ pub enum Head {
     ///
     /// [Mcc80]: https://doi.org/10.1111/j.2517-6161.1980.tb01109.x
     Ordinal,
-}
-
-/// The `[training]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Training {
-    /// Steps of training, one round each.
-    pub rounds: u32,
-    /// What a site computes in a step.
-    pub algorithm: Algorithm,
-    /// How the aggregator moves the weights by the sum.
-    pub optimizer: Optimizer,
-    /// L2 penalty on the weights, applied by the aggregator: it needs no data.
-    #[serde(default)]
-    pub weight_decay: f64,
-    /// Share of the last steps whose weights are averaged into the published model; 0 keeps the last.
-    #[serde(default)]
-    pub average_tail: f64,
-    /// Steps between evaluations on held-out patients; 0 evaluates at the end alone.
-    #[serde(default)]
-    pub evaluate_every: u32,
-}
-
-/// What a site computes in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Algorithm {
-    /// The sum of clipped per-patient gradients over all its training patients: a step of the pooled training.
-    Gradient,
-}
-
-/// How the aggregator moves the weights by the mean gradient `g` (Reddi et al. 2021, algorithm 2).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum Optimizer {
-    /// `m = momentum·m + g; w = w − rate·m`.
-    Momentum {
-        /// Learning rate, above 0.
-        rate: f64,
-        /// Share of the former direction that is kept, from 0 to below 1.
-        momentum: f64,
-    },
-    /// Adam with bias correction (Kingma & Ba 2015).
-    Adam {
-        /// Learning rate, above 0.
-        rate: f64,
-        /// Decay of the mean.
-        beta1: f64,
-        /// Decay of the mean of squares.
-        beta2: f64,
-        /// Added to the root of the mean of squares, above 0.
-        tau: f64,
-    },
 }
