@@ -14,12 +14,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use e2e::Programs;
 
 use crate::figures::Figures;
-use crate::module;
-use crate::shell::{cargo, root, run, say, show, target};
-use crate::trial::{Hospitals, Source};
+use crate::shell::{root, say, show, target};
+use crate::trial::{Built, Hospitals, Source};
 
 /// Of `cargo xtask demo`
 #[derive(Args, Clone, Debug)]
@@ -67,20 +65,10 @@ pub(crate) enum Model {
 pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
     let mut figures = Figures::new("demo");
-    let module = module::build(&target().join("module-out"))?;
-    run(cargo().args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "aggregator",
-        "--package",
-        "host",
-    ]))?;
+    let Built { module, programs } = Built::now()?;
     figures.record("module bytes", module.bytes);
     figures.record("module digest", &module.digest);
     figures.record("build seconds", start.elapsed().as_secs_f64());
-    let programs = Programs::built(&target())?;
     let folder = arguments
         .out
         .clone()

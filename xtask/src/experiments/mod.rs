@@ -22,7 +22,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use e2e::Programs;
 use serde_json::json;
 
 use self::catalogue::ALL;
@@ -31,8 +30,8 @@ use self::page::{Beside, Origin};
 use self::results::RowResults;
 use self::run::Bench;
 use crate::figures::{Figures, machine};
-use crate::module;
-use crate::shell::{cargo, output, root, run, say, show, target};
+use crate::shell::{output, root, say, show, target};
+use crate::trial::Built;
 
 /// Of `cargo xtask experiments`
 #[derive(Args, Clone, Debug)]
@@ -57,17 +56,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     let experiments = chosen(&arguments.names)?;
     let mut figures = Figures::new("experiments");
-    let module = module::build(&target().join("module-out"))?;
-    run(cargo().args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "aggregator",
-        "--package",
-        "host",
-    ]))?;
-    let programs = Programs::built(&target())?;
+    let Built { module, programs } = Built::now()?;
     let data = arguments
         .data
         .clone()

@@ -91,7 +91,8 @@ impl Bench<'_> {
         draft: &Path,
         settings: &[String],
     ) -> Result<Outcome> {
-        let folder = self.folder.join("running");
+        // Experiments can be run side by side. What a run that failed leaves here says why.
+        let folder = self.folder.join(format!("running-{}", std::process::id()));
         if folder.exists() {
             std::fs::remove_dir_all(&folder)
                 .with_context(|| format!("emptying {}", folder.display()))?;
@@ -116,6 +117,9 @@ impl Bench<'_> {
             .map(|trained| Scores::of(&ground.predictions(trained)?))
             .collect::<Result<Vec<_>>>()?;
         let seconds = trained.iter().map(|trained| trained.seconds).sum::<f64>();
+        drop(ground);
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("emptying {}", folder.display()))?;
         Ok(Outcome {
             scores: Scores::mean(&scores),
             seconds: seconds / trained.len() as f64,

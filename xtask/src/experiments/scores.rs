@@ -24,7 +24,7 @@ pub(super) struct Scores {
     /// Row: true class; column: predicted.
     pub(super) confusion: Vec<Vec<f64>>,
     /// The mean distance between how sure a model is and how often it is right, of the most probable class: ECE
-    /// (Naeini et al. 2015).
+    /// (Guo et al. 2017), with the mean confidence of each bin. Finer than what summed counts can tell.
     pub(super) calibration_error: f64,
     /// Of the most probable class.
     pub(super) reliability: Vec<Bin>,

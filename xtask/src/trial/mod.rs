@@ -10,11 +10,13 @@
 //!                      state ──predictions──▶ figures
 //! ```
 
+mod built;
 mod diabetes;
 mod hospitals;
 mod predictions;
 mod training;
 
+pub(crate) use built::Built;
 pub(crate) use hospitals::{Hospitals, Source, Stays};
 pub(crate) use predictions::Predictions;
 pub(crate) use training::{Ground, Trained};
