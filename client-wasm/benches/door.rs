@@ -122,7 +122,7 @@ fn train(door: &mut Door, study: &[u8], prepared: Prepared) -> Result<f64> {
     let weights = parsed.manifest().model.parameters as usize;
     let state = codec::encode(&State {
         offset: vec![0.0; weights],
-        normalisation: Vec::new(),
+        ..State::default()
     });
     let header = Header {
         study: parsed.digest(),
@@ -137,6 +137,7 @@ fn train(door: &mut Door, study: &[u8], prepared: Prepared) -> Result<f64> {
         state: state.into(),
         site: SiteId(0),
         seed: [7; 32],
+        memory: Vec::new().into(),
         weights: None,
     };
     door.ask(&Request::Open(open))?;

@@ -45,8 +45,10 @@ pub fn panic_message() -> Vec<u8> {
 fn remember_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
             *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
+            before(panic);
         }));
     });
 }

@@ -22,26 +22,31 @@ pub(crate) fn noised(
 ) -> Result<Vec<i64>, VectorError> {
     let mut vector = Vec::with_capacity(layout.length());
     for (section, values) in layout.sections.iter().zip(values) {
-        if values.len() != section.length {
-            let (got, want) = (values.len(), section.length);
-            return Err(VectorError::Length {
-                section: section.name.name(),
-                got,
-                want,
-            });
-        }
-        section_into(&mut vector, section, values, seed)?;
+        vector.append(&mut noised_section(section, values, seed)?);
     }
     Ok(vector)
 }
 
-fn section_into(
-    vector: &mut Vec<i64>,
+/// One section of such a vector.
+///
+/// # Errors
+///
+/// As of [`noised`].
+pub(crate) fn noised_section(
     section: &Section,
     values: &[f64],
     seed: &Seed,
-) -> Result<(), VectorError> {
+) -> Result<Vec<i64>, VectorError> {
     let name = section.name.name();
+    if values.len() != section.length {
+        let (got, want) = (values.len(), section.length);
+        return Err(VectorError::Length {
+            section: name,
+            got,
+            want,
+        });
+    }
+    let mut vector = Vec::with_capacity(values.len());
     let mut rounding = seed.derive(&format!("rounding of {name}")).rng();
     let mut noise = seed.derive(&format!("noise of {name}")).rng();
     let gaussian = section.variance.map(DiscreteGaussian::new).transpose()?;
@@ -58,7 +63,7 @@ fn section_into(
             .map_or(0, |gaussian| gaussian.sample(&mut noise));
         vector.push(rounded.saturating_add(share).clamp(-bound, bound));
     }
-    Ok(())
+    Ok(vector)
 }
 
 /// Why sums cannot be made a vector.
@@ -101,6 +106,7 @@ mod tests {
         Layout {
             sections: vec![section],
             modulus_bits: 16,
+            local: None,
         }
     }
 

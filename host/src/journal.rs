@@ -3,6 +3,7 @@
 //! ```text
 //! rounds/00007/journal    record, record, …      record = length (4, LE) ‖ SHA-256 of entry (first 8) ‖ entry (CBOR)
 //! rounds/00007/state      the state that the round starts from
+//! rounds/00007/memory     what the site keeps of it for its next round, where the study keeps anything
 //! ```
 //!
 //! After `kill -9` the same seed and the same requests go to a fresh instance, which gives the same answers, and what
@@ -54,6 +55,9 @@ pub struct Opened {
     /// The seed of the instance's randomness: secret, for it makes noise and masks.
     #[cbor(n(4), with = "minicbor::bytes")]
     pub seed: [u8; 32],
+    /// What the site kept of the round before; empty where that was nothing.
+    #[n(5)]
+    pub memory: ByteVec,
 }
 
 /// A message that leaves the building.
@@ -205,6 +209,25 @@ impl Journal {
     }
 }
 
+/// Keeps what a site is to remember of the round in this folder.
+///
+/// # Errors
+///
+/// A disk that does not take it.
+pub fn remember(folder: &Path, memory: &[u8]) -> Result<(), FileError> {
+    durable::replace(&folder.join(MEMORY), memory)
+}
+
+/// What was remembered of the round in this folder, if anything was.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn remembered(folder: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    let path = folder.join(MEMORY);
+    path.exists().then(|| durable::read(&path)).transpose()
+}
+
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -289,6 +312,7 @@ fn checksum(entry: &[u8]) -> [u8; 8] {
 
 const JOURNAL: &str = "journal";
 const STATE: &str = "state";
+const MEMORY: &str = "memory";
 /// Bytes of a record before its entry.
 const HEAD: usize = 12;
 
@@ -314,6 +338,7 @@ mod tests {
             module: zero,
             cohort: zero,
             seed: [9; 32],
+            memory: ByteVec::from(vec![]),
         }
     }
 

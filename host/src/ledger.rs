@@ -249,7 +249,7 @@ fn release(study: &Study, header: &Header) -> Release {
     let purpose = match header.purpose {
         Purpose::Moments => privacy::Purpose::Normalisation,
         Purpose::Train => privacy::Purpose::Training,
-        Purpose::Evaluate => privacy::Purpose::Evaluation,
+        Purpose::Evaluate | Purpose::Tune => privacy::Purpose::Evaluation,
     };
     let loss = study
         .layout(header.purpose)

@@ -169,7 +169,8 @@ pub fn stage_of(request: &Request) -> Option<Stage> {
         | Request::Finish
         | Request::Predict(_)
         | Request::Export(_)
-        | Request::Import(_) => None,
+        | Request::Import(_)
+        | Request::Remember => None,
     }
 }
 

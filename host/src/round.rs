@@ -19,7 +19,7 @@ use protocol::message::Signed;
 use protocol::study::Study;
 
 use crate::entropy::{self, NoEntropy};
-use crate::journal::{Exchange, Journal, JournalError, Opened, Sending};
+use crate::journal::{self, Exchange, Journal, JournalError, Opened, Sending};
 use crate::limits::{Egress, EgressError};
 use crate::patients::Cohort;
 use crate::sandbox::{Sandbox, SandboxError};
@@ -51,6 +51,16 @@ impl Site {
     #[must_use]
     pub fn folder(&self, number: u32) -> PathBuf {
         folder(&self.rounds, number)
+    }
+
+    /// What this site kept of the last round before `number` of which it kept anything; empty where there is none.
+    fn memory(&self, number: u32) -> Result<Vec<u8>, JournalError> {
+        for before in (0..number).rev() {
+            if let Some(memory) = journal::remembered(&self.folder(before))? {
+                return Ok(memory);
+            }
+        }
+        Ok(Vec::new())
     }
 }
 
@@ -102,13 +112,15 @@ impl Round {
     ///
     /// A system without randomness, and a disk that does not take the journal.
     pub fn start(site: &Site, header: Header, state: Vec<u8>) -> Result<Self, RoundError> {
-        let folder = site.folder(header.number);
+        let header_number = header.number;
+        let folder = site.folder(header_number);
         let opened = Opened {
             header,
             site: site.id,
             module: site.sandbox.digest(),
             cohort: site.cohort.digest,
             seed: entropy::seed()?,
+            memory: site.memory(header_number)?.into(),
         };
         let journal = Journal::create(&folder, opened, &state)?;
         Ok(Self {
@@ -222,6 +234,14 @@ impl Round {
         let mut running = self.running.take().ok_or(SandboxError::Gone)?;
         let body = running.session.body(&request)?;
         let stage = running.egress.check(&request, &body)?;
+        if stage == Stage::Unmask {
+            // From here on the round counts for this site; before its message leaves, so that a crash loses neither.
+            let memory = running.session.memory()?;
+            if !memory.is_empty() {
+                journal::remember(&site.folder(self.header().number), &memory)
+                    .map_err(JournalError::from)?;
+            }
+        }
         let sending = signed(site, self.header(), stage, body);
         self.journal.record(request, sending)?;
         running.made += 1;
@@ -283,6 +303,7 @@ pub(crate) fn open(
         state: state.to_vec().into(),
         site: opened.site,
         seed: opened.seed,
+        memory: opened.memory.clone(),
         weights: weights.map(|weights| weights.to_vec().into()),
     }
 }

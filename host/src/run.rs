@@ -12,7 +12,7 @@ use protocol::api::{RoundView, Stage, Status};
 use protocol::codec::{self, DecodeError};
 use protocol::door::{Request, State};
 use protocol::id::{Digest, Header, Purpose};
-use protocol::study::{Normalisation, Study};
+use protocol::study::{Algorithm, Averaging, ControlVariates, Normalisation, Study};
 
 use crate::aggregator::{Aggregator, AggregatorError, Delivery};
 use crate::ledger::{Ledger, LedgerError};
@@ -352,15 +352,43 @@ fn check(study: &Study, header: &Header, state: &[u8]) -> Result<(), RunError> {
     if !state.offset.iter().all(|weight| weight.is_finite()) {
         return Err(RunError::State("a weight is not finite".to_owned()));
     }
+    check_memory_of_rounds(study, &state)?;
     let features = study.manifest().cohort.features().count();
     let wanted = match (study.manifest().cohort.normalisation, purpose) {
-        (Normalisation::Shared, Purpose::Train | Purpose::Evaluate) => features,
+        (Normalisation::Shared, Purpose::Train | Purpose::Tune | Purpose::Evaluate) => features,
         (Normalisation::Shared, Purpose::Moments) | (Normalisation::Reference, _) => 0,
     };
     if state.normalisation.len() != wanted {
         let got = state.normalisation.len();
         return Err(RunError::State(format!(
             "moments of {got} features, and the round needs {wanted}"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a state with a control variate or a clip norm that the study has not, or without one that it has.
+fn check_memory_of_rounds(study: &Study, state: &State) -> Result<(), RunError> {
+    let wanted = match study.manifest().training.algorithm {
+        Algorithm::Averaging(Averaging {
+            control_variates: ControlVariates::Scaffold,
+            ..
+        }) => state.offset.len(),
+        Algorithm::Averaging(_) | Algorithm::Gradient { .. } => 0,
+    };
+    let got = state.control.len();
+    if got != wanted || !state.control.iter().all(|value| value.is_finite()) {
+        return Err(RunError::State(format!(
+            "a control variate of {got} weights, and the study has one of {wanted}"
+        )));
+    }
+    let adapts = study.manifest().privacy.adaptive_clip.is_some();
+    let fits = |norm: f64| norm > 0.0 && norm.is_finite();
+    if state.clip_norm.is_some() != adapts || !state.clip_norm.is_none_or(fits) {
+        let got = state.clip_norm;
+        return Err(RunError::State(format!(
+            "a clip norm of {got:?}, and the study {}",
+            if adapts { "adapts it" } else { "keeps its own" }
         )));
     }
     Ok(())

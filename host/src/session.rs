@@ -55,6 +55,18 @@ impl Session {
         }
     }
 
+    /// Asks for what the site is to keep for its next round; empty where that is nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Instance::ask`].
+    pub fn memory(&mut self) -> Result<Vec<u8>, SandboxError> {
+        match self.instance.ask(&Request::Remember)? {
+            Response::Memory(memory) => Ok(memory.into()),
+            _ => Err(SandboxError::OtherAnswer),
+        }
+    }
+
     fn begin(
         sandbox: &Sandbox,
         request: &Request,

@@ -4,8 +4,9 @@
 //! plan: Moments? Train Train … Evaluate … Train Evaluate
 //!         ▲ place
 //! finished    → what was learned is taken in, the place moves on
+//! finished, Tune, and too long no better  → the place moves on to the last Evaluate
 //! abandoned, no masked input accepted     → the same place under a new number
-//! abandoned, masked inputs accepted       → Train, Evaluate: the place moves on without a result
+//! abandoned, masked inputs accepted       → Train, Tune, Evaluate: the place moves on without a result
 //!                                           Moments: the same place once more, then the study stops
 //! ```
 //!
@@ -23,12 +24,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use learning::metrics;
-use learning::optimizer::ServerOptimizer;
+use learning::optimizer::Descent;
 use minicbor::{Decode, Encode};
 use protocol::api::Metrics;
 use protocol::door::{Moments, State};
 use protocol::id::{Digest, Purpose, SiteId};
-use protocol::study::{SectionName, Study, moments_from_sum};
+use protocol::study::{
+    Algorithm, Averaging, Batch, ControlVariates, SectionName, Study, moments_from_sum,
+};
 
 use super::error::Fault;
 use super::patients::PatientCount;
@@ -39,7 +42,7 @@ use super::sum::RealSum;
 pub struct Course {
     /// Weights and the rule that moves them.
     #[n(0)]
-    optimizer: ServerOptimizer,
+    optimizer: Descent,
     /// What the sites share; empty before, and where the study goes by reference.
     #[n(1)]
     normalisation: Vec<Moments>,
@@ -61,6 +64,29 @@ pub struct Course {
     /// The round before the next one.
     #[n(7)]
     last: LastRound,
+    /// The sites' shared control variate; empty where the study has none.
+    #[n(8)]
+    control: Vec<f32>,
+    /// The clip norm, where the study adapts it.
+    #[n(9)]
+    clip_norm: Option<f64>,
+    /// The best model so far, where training can stop early.
+    #[n(10)]
+    best: Option<Best>,
+}
+
+/// The best model so far, by the tuning patients.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub(super) struct Best {
+    /// Its macro AUC, with noise.
+    #[n(0)]
+    macro_auc: f64,
+    /// What it adds to the initial weights.
+    #[n(1)]
+    offset: Vec<f32>,
+    /// Looks since.
+    #[n(2)]
+    looks: u32,
 }
 
 /// What outlives a round, so that sites are answered well in the next one.
@@ -116,7 +142,7 @@ pub struct Figures {
     pub patients: Option<f64>,
     /// L2 norm of the mean update, with noise.
     pub update_norm: Option<f64>,
-    /// On held-out patients, with noise.
+    /// On held-out or tuning patients, with noise.
     pub metrics: Option<Metrics>,
 }
 
@@ -129,8 +155,19 @@ impl Course {
     pub fn begin(study: &Study) -> Self {
         let manifest = study.manifest();
         let parameters = usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX);
+        let control = match manifest.training.algorithm {
+            Algorithm::Averaging(Averaging {
+                control_variates: ControlVariates::Scaffold,
+                ..
+            }) => vec![0.0; parameters],
+            Algorithm::Averaging(_) | Algorithm::Gradient { .. } => Vec::new(),
+        };
+        let adaptive = manifest.privacy.adaptive_clip;
         Self {
-            optimizer: ServerOptimizer::new(&manifest.training, parameters),
+            control,
+            clip_norm: adaptive.map(|_| manifest.privacy.clip_norm),
+            best: None,
+            optimizer: Descent::new(&manifest.training, parameters),
             normalisation: Vec::new(),
             patients: PatientCount::default(),
             place: 0,
@@ -188,14 +225,16 @@ impl Course {
             .iter()
             .skip(place)
             .any(|purpose| *purpose == Purpose::Train);
-        let offset = if training_is_over {
-            self.optimizer.published()
-        } else {
-            self.optimizer.offset().to_vec()
+        let offset = match (&self.best, training_is_over) {
+            (Some(best), true) => best.offset.clone(),
+            (None, true) => self.optimizer.published(),
+            (_, false) => self.optimizer.offset().to_vec(),
         };
         State {
             offset,
             normalisation: self.normalisation.clone(),
+            control: self.control.clone(),
+            clip_norm: self.clip_norm,
         }
     }
 
@@ -211,8 +250,8 @@ impl Course {
                     moments_from_sum(&study.manifest().cohort, sum.section(SectionName::Moments));
                 Figures::default()
             }
-            Purpose::Train => self.train(sum),
-            Purpose::Evaluate => {
+            Purpose::Train => self.train(study, sum),
+            Purpose::Evaluate | Purpose::Tune => {
                 let classes = study.manifest().cohort.classes.len();
                 let metrics = metrics::from_counts(sum.section(SectionName::Metrics), classes)?;
                 Figures {
@@ -222,14 +261,45 @@ impl Course {
             }
         };
         self.place += 1;
+        if let (Purpose::Tune, Some(metrics)) = (sum.purpose(), &figures.metrics) {
+            self.look(study, metrics.macro_auc);
+        }
         Ok(figures)
+    }
+
+    /// Takes in how the model does on tuning patients, and ends training where that was long no better.
+    fn look(&mut self, study: &Study, macro_auc: f64) {
+        let Some(stopping) = study.manifest().training.stopping else {
+            return;
+        };
+        match &mut self.best {
+            Some(best) if best.macro_auc >= macro_auc => best.looks += 1,
+            _ => {
+                self.best = Some(Best {
+                    macro_auc,
+                    offset: self.optimizer.offset().to_vec(),
+                    looks: 0,
+                });
+            }
+        }
+        if self
+            .best
+            .as_ref()
+            .is_some_and(|best| best.looks >= stopping.patience)
+        {
+            // The last round of every plan evaluates.
+            let last = study.plan().len().saturating_sub(1);
+            self.place = u32::try_from(last).unwrap_or(u32::MAX);
+        }
     }
 
     /// Takes in that a round was abandoned.
     pub fn abandon_round(&mut self, purpose: Purpose, inputs: Inputs, reason: &str) {
         match (inputs, purpose) {
             (Inputs::NoneAccepted, _) => {}
-            (Inputs::Accepted, Purpose::Train | Purpose::Evaluate) => self.place += 1,
+            (Inputs::Accepted, Purpose::Train | Purpose::Tune | Purpose::Evaluate) => {
+                self.place += 1;
+            }
             (Inputs::Accepted, Purpose::Moments) => {
                 self.moments_lost += 1;
                 if self.moments_lost > MOMENTS_RETRIES {
@@ -254,20 +324,15 @@ impl Course {
         self.standing = Standing::Stopped { reason };
     }
 
-    fn train(&mut self, sum: &RealSum) -> Figures {
-        let weight = sum
-            .section(SectionName::Weight)
-            .first()
-            .copied()
-            .unwrap_or(0.0);
-        let patients = self
-            .patients
-            .add(weight, sum.survivors(), sum.noise(SectionName::Weight));
-        let gradient: Vec<f64> = sum
-            .section(SectionName::Update)
-            .iter()
-            .map(|value| value / patients)
-            .collect();
+    fn train(&mut self, study: &Study, sum: &RealSum) -> Figures {
+        let weight = first(sum.section(SectionName::Weight));
+        let gradient = match study.manifest().training.algorithm {
+            Algorithm::Gradient { batch } => self.mean_gradient(study, batch, sum),
+            Algorithm::Averaging(averaging) => {
+                self.move_control(study, &averaging, sum);
+                mean_change(sum)
+            }
+        };
         if let Err(error) = self.optimizer.step(&gradient) {
             self.stop(error.to_string());
         }
@@ -282,4 +347,63 @@ impl Course {
             metrics: None,
         }
     }
+
+    /// The mean gradient over the patients of a step; the clip norm of the next one.
+    fn mean_gradient(&mut self, study: &Study, batch: Batch, sum: &RealSum) -> Vec<f64> {
+        let weight = first(sum.section(SectionName::Weight));
+        let noise = sum.noise(SectionName::Weight);
+        let patients = self.patients.add(weight, sum.survivors(), noise);
+        let in_step = match batch {
+            Batch::Sampled { rate } => patients * rate,
+            Batch::All | Batch::Shuffled { .. } => patients,
+        };
+        let privacy = &study.manifest().privacy;
+        let norm = self.clip_norm.unwrap_or(privacy.clip_norm);
+        if let Some(adaptive) = &privacy.adaptive_clip {
+            // Andrew et al. 2021, algorithm 1; a share beyond 0 and 1 is noise.
+            let short = first(sum.section(SectionName::Short)) / in_step + 0.5;
+            let beyond = short.clamp(0.0, 1.0) - adaptive.quantile;
+            self.clip_norm = Some((norm * (-adaptive.rate * beyond).exp()).clamp(1e-6, 1e6));
+        }
+        sum.section(SectionName::Update)
+            .iter()
+            .map(|value| value * norm / in_step)
+            .collect()
+    }
+
+    /// Karimireddy et al. 2020, algorithm 1, line 17.
+    fn move_control(&mut self, study: &Study, averaging: &Averaging, sum: &RealSum) {
+        let sites = real(study.manifest().roster.len());
+        let scale = averaging.steps_times_rate() * sites;
+        let changes = sum.section(SectionName::Control);
+        for (control, change) in self.control.iter_mut().zip(changes) {
+            *control += narrow(change / scale);
+        }
+    }
+}
+
+/// Minus the mean of the sites' changes: what stands for a gradient in averaging.
+fn mean_change(sum: &RealSum) -> Vec<f64> {
+    let weight = first(sum.section(SectionName::Weight)).max(1.0);
+    sum.section(SectionName::Update)
+        .iter()
+        .map(|value| -value / weight)
+        .collect()
+}
+
+fn first(section: &[f64]) -> f64 {
+    section.first().copied().unwrap_or(0.0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sites are few")]
+fn real(sites: usize) -> f64 {
+    sites as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "control variates are f32, as weights are"
+)]
+fn narrow(value: f64) -> f32 {
+    value as f32
 }

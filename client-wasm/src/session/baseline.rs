@@ -1,31 +1,41 @@
-//! Training on the patients at hand alone: what a site would reach without the others, for its own comparison.
+//! Training on the patients at hand alone: what a site would reach without the others, for its own comparison, and how
+//! public weights to start from are made.
 //!
-//! The study's own rounds without clipping, noise and masks, on one or more cohorts that this host holds. Nothing of it
-//! is sent: no stage of the protocol takes a baseline.
+//! The study's own rounds as a federation of one, without clipping, noise, masks and early stopping, on one or more
+//! cohorts that this host holds. Nothing of it is sent: no stage of the protocol takes a baseline.
 
 use cohort::{Normaliser, Patients};
-use learning::model::Network;
-use learning::optimizer::ServerOptimizer;
+use learning::optimizer::Descent;
 use protocol::door::{self, Progress, Split, State};
-use protocol::study::{Normalisation, Study, moments_from_sum};
+use protocol::id::Digest;
+use protocol::seed::Seed;
+use protocol::study::{
+    Algorithm, Averaging, ControlVariates, Manifest, Normalisation, Study, Weighting,
+    moments_from_sum,
+};
 
 use super::error::SessionError;
-use super::inputs::{Inputs, initial, network, rows};
+use super::inputs::{Inputs, initial, network};
+use super::local::{self, LocalTraining};
 
 /// Training on the patients at hand.
 pub(crate) struct Baseline {
-    network: Network,
-    optimizer: ServerOptimizer,
     initial: Vec<f32>,
     normalisation: Vec<door::Moments>,
-    inputs: Inputs,
-    rounds: usize,
-    /// Steps taken.
-    round: usize,
-    /// Patients done in this step.
-    done: usize,
-    /// Sum of the gradients in this step.
-    sum: Vec<f64>,
+    server: Server,
+    seed: Seed,
+    training: LocalTraining,
+    /// Rounds done.
+    round: u32,
+    rounds: u32,
+}
+
+/// What the aggregator would do.
+enum Server {
+    /// Gradient rounds of one site are its own steps.
+    None,
+    /// Takes each round's change in.
+    Descent(Box<Descent>),
 }
 
 impl Baseline {
@@ -54,77 +64,119 @@ impl Baseline {
         if inputs.len() == 0 {
             return Err(SessionError::NoPatients);
         }
-        Ok(Self {
-            initial: initial(
-                &network,
-                &study,
-                request.weights.as_deref().map(Vec::as_slice),
-            )?,
-            optimizer: ServerOptimizer::new(&manifest.training, network.trained()),
-            sum: vec![0.0; network.trained()],
-            inputs,
-            rounds: usize::try_from(manifest.training.rounds).unwrap_or(usize::MAX),
+        let file = request.weights.as_deref().map(Vec::as_slice);
+        let initial = initial(&network, &study, file)?;
+        let (settings, descent, server, rounds) = plan(manifest, network.trained());
+        // Public: chances of a comparison that nobody else sees, the same for the same study.
+        let seed = Seed::new(Digest::of(&request.study).0).derive("baseline");
+        let start = local::Start {
+            weights: initial.clone(),
+            seed: seed.derive("round 0"),
+            clip_norm: f64::INFINITY,
+            noise: None,
+            control: None,
             network,
-            normalisation,
+            inputs,
+            descent,
+        };
+        Ok(Self {
+            training: LocalTraining::begin(settings, start)?,
             round: 0,
-            done: 0,
+            initial,
+            normalisation,
+            server,
+            seed,
+            rounds,
         })
     }
 
     /// Patients done and to do, over all steps.
     pub(crate) fn progress(&self) -> Progress {
-        let patients = self.inputs.len();
+        let patients = self.training.total() as u64;
+        let behind = if self.is_over() {
+            0
+        } else {
+            self.training.done() as u64
+        };
         Progress {
-            done: (self.round * patients + self.done) as u64,
-            total: self.rounds.saturating_mul(patients) as u64,
+            done: u64::from(self.round) * patients + behind,
+            total: u64::from(self.rounds) * patients,
         }
     }
 
     /// Works on at least `patients` more patients, in whole batches.
     pub(crate) fn work(&mut self, patients: u32) -> Result<Progress, SessionError> {
-        let Progress { done, total } = self.progress();
-        let goal = done.saturating_add(u64::from(patients.max(1))).min(total);
-        while self.progress().done < goal {
-            self.step()?;
+        let goal = self.progress().done.saturating_add(patients.max(1).into());
+        while !self.is_over() && self.progress().done < goal {
+            self.training.work()?;
+            if self.training.is_over() {
+                self.end_round()?;
+            }
         }
         Ok(self.progress())
     }
 
     /// The state that training ends in.
     pub(crate) fn finish(self) -> Result<State, SessionError> {
-        if self.round < self.rounds {
+        if !self.is_over() {
+            let Progress { done, total } = self.progress();
             return Err(SessionError::NotDone {
-                done: self.round,
-                total: self.rounds,
+                done: usize::try_from(done).unwrap_or(usize::MAX),
+                total: usize::try_from(total).unwrap_or(usize::MAX),
             });
         }
         Ok(State {
-            offset: self.optimizer.published(),
+            offset: match self.server {
+                Server::None => self.training.descent().published(),
+                Server::Descent(descent) => descent.published(),
+            },
             normalisation: self.normalisation,
+            ..State::default()
         })
     }
 
-    fn step(&mut self) -> Result<(), SessionError> {
-        let places = self.inputs.places(self.done);
-        let (batch, labels) = self.inputs.batch(places);
-        let mut weights = self.initial.clone();
-        self.network.add(&mut weights, self.optimizer.offset())?;
-        self.network.clipped_sum(
-            &weights,
-            rows(&batch),
-            &labels,
-            f64::INFINITY,
-            &mut self.sum,
-        )?;
-        self.done += places.len();
-        if self.done == self.inputs.len() {
-            let patients = self.inputs.len() as f64;
-            let mean: Vec<f64> = self.sum.iter().map(|sum| sum / patients).collect();
-            self.optimizer.step(&mean)?;
-            self.sum.fill(0.0);
-            self.done = 0;
-            self.round += 1;
+    fn is_over(&self) -> bool {
+        self.round >= self.rounds
+    }
+
+    fn end_round(&mut self) -> Result<(), SessionError> {
+        self.round += 1;
+        let Server::Descent(server) = &mut self.server else {
+            return Ok(());
+        };
+        let change = self.training.descent().offset();
+        let gradient: Vec<f64> = change.iter().map(|change| -f64::from(*change)).collect();
+        server.step(&gradient)?;
+        if self.round < self.rounds {
+            let seed = self.seed.derive(&format!("round {}", self.round));
+            self.training
+                .begin_again(&self.initial, server.offset(), seed)?;
         }
         Ok(())
+    }
+}
+
+/// A study's training as local steps, the rule that makes them, the aggregator's part, and how many rounds there are.
+fn plan(manifest: &Manifest, parameters: usize) -> (Averaging, Descent, Server, u32) {
+    let training = &manifest.training;
+    let server = Descent::new(training, parameters);
+    match training.algorithm {
+        Algorithm::Gradient { batch } => {
+            let settings = Averaging {
+                steps: training.rounds,
+                batch,
+                optimizer: training.optimizer,
+                proximal: 0.0,
+                control_variates: ControlVariates::None,
+                weighting: Weighting::Sites,
+                change_norm: f64::INFINITY,
+            };
+            (settings, server, Server::None, 1)
+        }
+        Algorithm::Averaging(settings) => {
+            let local = Descent::local(settings.optimizer, settings.proximal, parameters);
+            let server = Server::Descent(Box::new(server));
+            (settings, local, server, training.rounds)
+        }
     }
 }

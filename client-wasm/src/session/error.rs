@@ -35,6 +35,14 @@ pub(crate) enum SessionError {
     StateLength { got: usize, want: usize },
     #[error("the state holds a number that is not finite")]
     StateNotFinite,
+    #[error("the state's control variate has {got} weights and the study's has {want}")]
+    ControlLength { got: usize, want: usize },
+    #[error("the state's clip norm, {0}, is not above 0 and finite")]
+    ClipNorm(f64),
+    #[error(
+        "what this site kept of its last round is of another study or damaged: remove the file `memory` of that round"
+    )]
+    OtherMemory,
     #[error("the study shares its normalisation, and the state has none yet")]
     NoNormalisation,
     #[error(

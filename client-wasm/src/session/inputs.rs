@@ -1,7 +1,9 @@
 //! Study, state and patients, ready for the model.
 
+use std::ops::Range;
+
 use cohort::{Batch, Normaliser, Patients};
-use learning::model::{self, CHUNK, Network};
+use learning::model::{self, Network, whole_patients};
 use protocol::codec;
 use protocol::door::{Moments, Split, State};
 use protocol::id::Digest;
@@ -86,42 +88,62 @@ pub(crate) fn rows(batch: &Batch) -> model::Batch<'_> {
 pub(crate) struct Inputs {
     patients: Patients,
     normaliser: Normaliser,
-    places: Vec<usize>,
+    /// The rows of each patient in the cohort.
+    rows: Vec<Range<usize>>,
+    labels: usize,
+}
+
+/// Whole patients that are computed together: all their labels.
+pub(crate) struct Portion {
+    /// Normalised values, a row a label.
+    pub(crate) values: Batch,
+    /// The class of each label.
+    pub(crate) labels: Vec<u32>,
+    /// The labels of each patient.
+    pub(crate) patients: Vec<usize>,
+    /// Where the labels stand in the cohort.
+    pub(crate) places: Vec<usize>,
 }
 
 impl Inputs {
     /// The patients of one split, or all of them.
     pub(crate) fn new(patients: Patients, normaliser: Normaliser, split: Option<Split>) -> Self {
-        let places = match split {
-            Some(split) => patients.of_split(split),
-            None => (0..patients.len()).collect(),
+        let rows: Vec<Range<usize>> = match split {
+            Some(split) => patients.of_split(split).collect(),
+            None => patients.patients().to_vec(),
         };
         Self {
             patients,
             normaliser,
-            places,
+            labels: rows.iter().map(Range::len).sum(),
+            rows,
         }
     }
 
-    /// How many there are.
+    /// How many patients there are.
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.rows.len()
     }
 
-    /// Where the patients of the batch from `start` on stand in the cohort. A batch has the model's own size, so that
-    /// results do not depend on how work is cut.
-    pub(crate) fn places(&self, start: usize) -> &[usize] {
-        let end = self.places.len().min(start + CHUNK);
-        &self.places[start.min(end)..end]
+    /// How many labels they have.
+    pub(crate) fn labels(&self) -> usize {
+        self.labels
     }
 
-    /// The batch of `places` and its labels.
-    pub(crate) fn batch(&self, places: &[usize]) -> (Batch, Vec<u32>) {
-        let labels = places
-            .iter()
-            .map(|place| self.patients.labels()[*place])
-            .collect();
-        (self.normaliser.apply(&self.patients, places), labels)
+    /// The first of these patients, as many as the model computes together, so that results do not depend on how work
+    /// is cut.
+    pub(crate) fn portion(&self, patients: impl Iterator<Item = usize> + Clone) -> Portion {
+        let rows = patients.map(|patient| self.rows[patient].clone());
+        let together = whole_patients(rows.clone().map(|rows| rows.len()));
+        let rows: Vec<Range<usize>> = rows.take(together).collect();
+        let places: Vec<usize> = rows.iter().cloned().flatten().collect();
+        let label = |place: &usize| self.patients.labels()[*place];
+        Portion {
+            values: self.normaliser.apply(&self.patients, &places),
+            labels: places.iter().map(label).collect(),
+            patients: rows.iter().map(Range::len).collect(),
+            places,
+        }
     }
 
     /// The cohort that they are of.

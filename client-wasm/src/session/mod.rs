@@ -9,8 +9,11 @@
 mod baseline;
 mod error;
 mod inputs;
+mod local;
+mod memory;
 mod predict;
 mod round;
+mod schedule;
 mod work;
 
 use minicbor::bytes::ByteVec;
@@ -81,6 +84,7 @@ impl Module {
             Request::Mask(request) => self.stage(|round| round.mask(&request)),
             Request::Agree(request) => self.stage(|round| round.agree(&request)),
             Request::Unmask(request) => self.stage(|round| round.unmask(&request)),
+            Request::Remember => self.remember().map(Response::Memory),
         }
     }
 
@@ -99,6 +103,13 @@ impl Module {
                 self.session = other;
                 Err(SessionError::NoBaseline)
             }
+        }
+    }
+
+    fn remember(&self) -> Result<ByteVec, SessionError> {
+        match &self.session {
+            Session::Round(round) => round.memory().map(ByteVec::from),
+            Session::None | Session::Baseline(_) => Err(SessionError::NoSession),
         }
     }
 

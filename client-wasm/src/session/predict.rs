@@ -8,7 +8,7 @@ use protocol::study::Study;
 use super::error::SessionError;
 use super::inputs::{Inputs, moments, network, rows, weights};
 
-/// The class probabilities of every patient of the cohort.
+/// The class probabilities of every label of the cohort: by patient, then by prediction time.
 pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     let study = Study::parse(&request.study)?;
     let state: State = codec::decode(&request.state)?;
@@ -23,14 +23,16 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state)?)?;
     let classes = study.manifest().cohort.classes.len();
     let inputs = Inputs::new(patients, normaliser, None);
-    let mut predictions = Vec::with_capacity(inputs.len());
-    while predictions.len() < inputs.len() {
-        let places = inputs.places(predictions.len());
-        let (batch, labels) = inputs.batch(places);
-        let probabilities = network.probabilities(&weights, rows(&batch))?;
-        for ((&place, label), row) in places
+    let mut predictions = Vec::with_capacity(inputs.labels());
+    let mut done = 0;
+    while done < inputs.len() {
+        let portion = inputs.portion(done..inputs.len());
+        done += portion.patients.len();
+        let probabilities = network.probabilities(&weights, rows(&portion.values))?;
+        for ((&place, label), row) in portion
+            .places
             .iter()
-            .zip(labels)
+            .zip(portion.labels)
             .zip(probabilities.chunks_exact(classes))
         {
             predictions.push(Prediction {

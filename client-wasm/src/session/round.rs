@@ -10,12 +10,14 @@ use protocol::site;
 use protocol::study::{Layout, Study};
 
 use super::error::SessionError;
-use super::work::Work;
+use super::work::{self, Results, Work};
 use crate::{entropy, vector};
 
 /// A round at this site.
 pub(crate) struct Round {
     study: Study,
+    /// What the site keeps for its next round, once its work is done.
+    memory: Vec<u8>,
     stage: Stage,
 }
 
@@ -48,6 +50,7 @@ impl Round {
             state,
             site,
             seed,
+            memory,
             weights,
         } = request;
         let study = Study::parse(&study)?;
@@ -62,14 +65,16 @@ impl Round {
         let seed = Seed::new(seed);
         entropy::start(&seed);
         let layout = study.layout(header.purpose);
-        let work = Work::new(
-            &study,
-            weights.as_deref().map(Vec::as_slice),
-            &state,
+        let work = Work::new(work::Start {
+            study: &study,
+            state: &state,
             patients,
-            header.purpose,
-            &layout,
-        )?;
+            purpose: header.purpose,
+            layout: &layout,
+            seed: &seed,
+            memory: &memory,
+            weights: weights.as_deref().map(Vec::as_slice),
+        })?;
         let working = Working {
             header,
             site,
@@ -79,8 +84,17 @@ impl Round {
         };
         Ok(Self {
             study,
+            memory: Vec::new(),
             stage: Stage::Working(Box::new(working)),
         })
+    }
+
+    /// What the site is to keep for its next round of this study; empty where that is nothing.
+    pub(crate) fn memory(&self) -> Result<Vec<u8>, SessionError> {
+        match self.stage {
+            Stage::Working(_) => Err(SessionError::OutOfOrder("remember")),
+            _ => Ok(self.memory.clone()),
+        }
     }
 
     /// How far the work is.
@@ -102,7 +116,7 @@ impl Round {
         let work = &mut working.work;
         let more = usize::try_from(patients.max(1)).unwrap_or(usize::MAX);
         let goal = work.done().saturating_add(more).min(work.total());
-        while work.done() < goal {
+        while !work.is_over() && (work.done() < goal || goal == work.total()) {
             work.step(&self.study)?;
         }
         self.progress()
@@ -113,6 +127,7 @@ impl Round {
         let Self {
             study,
             stage: Stage::Working(working),
+            ..
         } = self
         else {
             return Err(SessionError::OutOfOrder("advertise"));
@@ -124,16 +139,18 @@ impl Round {
             layout,
             work,
         } = *working;
-        let (done, total) = (work.done(), work.total());
-        if done < total {
+        if !work.is_over() {
+            let (done, total) = (work.done(), work.total());
             return Err(SessionError::NotDone { done, total });
         }
-        let vector = vector::noised(&layout, &work.into_sums(), &seed)?;
+        let Results { sums, memory } = work.finish(&study)?;
+        let vector = vector::noised(&layout, &sums, &seed)?;
         let (message, stage) = site::Advertising::begin(&study, header, site, &seed)?;
         Ok((
             message,
             Self {
                 study,
+                memory,
                 stage: Stage::Sharing(stage, vector),
             },
         ))
@@ -143,6 +160,7 @@ impl Round {
     pub(crate) fn share(self, request: &Messages) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            memory,
             stage: Stage::Sharing(stage, vector),
         } = self
         else {
@@ -153,6 +171,7 @@ impl Round {
             message,
             Self {
                 study,
+                memory,
                 stage: Stage::Masking(stage, vector),
             },
         ))
@@ -162,6 +181,7 @@ impl Round {
     pub(crate) fn mask(self, request: &Inbox) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            memory,
             stage: Stage::Masking(stage, vector),
         } = self
         else {
@@ -172,6 +192,7 @@ impl Round {
             message,
             Self {
                 study,
+                memory,
                 stage: Stage::Agreeing(stage),
             },
         ))
@@ -181,6 +202,7 @@ impl Round {
     pub(crate) fn agree(self, request: &Survivors) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            memory,
             stage: Stage::Agreeing(stage),
         } = self
         else {
@@ -191,6 +213,7 @@ impl Round {
             message,
             Self {
                 study,
+                memory,
                 stage: Stage::Unmasking(stage),
             },
         ))
@@ -200,6 +223,7 @@ impl Round {
     pub(crate) fn unmask(self, request: &Messages) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            memory,
             stage: Stage::Unmasking(stage),
         } = self
         else {
@@ -210,6 +234,7 @@ impl Round {
             message,
             Self {
                 study,
+                memory,
                 stage: Stage::Over,
             },
         ))

@@ -3,30 +3,56 @@
 use cohort::{Normaliser, Patients};
 use learning::metrics;
 use learning::model::Network;
+use learning::optimizer::Descent;
 use protocol::door::{Split, State};
 use protocol::id::Purpose;
-use protocol::study::{Layout, Study};
+use protocol::seed::Seed;
+use protocol::study::{Algorithm, Averaging, Layout, Study};
 
 use super::error::SessionError;
 use super::inputs::{Inputs, moments, network, rows, weights};
+use super::local::{self, LocalTraining, Outcome};
+use super::memory::Memory;
+use super::schedule::Schedule;
 
 /// A round's work and its result so far.
 pub(crate) struct Work {
     task: Task,
-    clip_norm: f64,
-    done: usize,
-    total: usize,
     /// One list of real sums a section of the round's layout.
     sums: Vec<Vec<f64>>,
+}
+
+/// What work came to.
+pub(crate) struct Results {
+    /// One list of real sums a section of the round's layout.
+    pub(crate) sums: Vec<Vec<f64>>,
+    /// What the site keeps for its next round; empty where that is nothing.
+    pub(crate) memory: Vec<u8>,
+}
+
+/// What work starts from.
+pub(crate) struct Start<'a> {
+    pub(crate) study: &'a Study,
+    pub(crate) state: &'a State,
+    pub(crate) patients: Patients,
+    pub(crate) purpose: Purpose,
+    pub(crate) layout: &'a Layout,
+    pub(crate) seed: &'a Seed,
+    /// What the site kept of its last round.
+    pub(crate) memory: &'a [u8],
+    /// The file of public weights that the study names.
+    pub(crate) weights: Option<&'a [u8]>,
 }
 
 /// What is summed up.
 enum Task {
     /// The training patients' mean values.
-    Moments(Box<Patients>),
-    /// The clipped gradients of the training patients.
-    Gradient(Box<Learner>),
-    /// How the model does on the held-out patients.
+    Moments { patients: Box<Patients>, done: bool },
+    /// Clipped gradients of training patients.
+    Gradient(Box<Gradient>),
+    /// Steps of this site's own.
+    Local(Box<LocalTraining>),
+    /// How the model does on patients that it was not trained on.
     Evaluate(Box<Learner>),
 }
 
@@ -35,127 +61,269 @@ struct Learner {
     network: Network,
     weights: Vec<f32>,
     inputs: Inputs,
+    done: usize,
+}
+
+/// A step of the pooled training.
+struct Gradient {
+    learner: Learner,
+    /// The patients of the step.
+    patients: Vec<usize>,
+    clip_norm: f64,
 }
 
 impl Work {
-    /// The work of a round with this purpose.
-    pub(crate) fn new(
-        study: &Study,
-        file: Option<&[u8]>,
-        state: &State,
-        patients: Patients,
-        purpose: Purpose,
-        layout: &Layout,
-    ) -> Result<Self, SessionError> {
-        if layout.sections.is_empty() {
-            return Err(SessionError::NotPlanned(purpose));
+    /// The work of a round.
+    pub(crate) fn new(start: Start<'_>) -> Result<Self, SessionError> {
+        if start.layout.sections.is_empty() {
+            return Err(SessionError::NotPlanned(start.purpose));
         }
-        let (total, task) = match purpose {
-            Purpose::Moments => (
-                patients.of_split(Split::Train).len(),
-                Task::Moments(Box::new(patients)),
-            ),
-            Purpose::Train => {
-                let learner = Learner::new(study, file, state, patients, Split::Train)?;
-                (learner.inputs.len(), Task::Gradient(Box::new(learner)))
-            }
-            Purpose::Evaluate => {
-                let learner = Learner::new(study, file, state, patients, Split::HeldOut)?;
-                (learner.inputs.len(), Task::Evaluate(Box::new(learner)))
-            }
+        let split = match start.purpose {
+            Purpose::Moments | Purpose::Train => Split::Train,
+            Purpose::Tune => Split::Tuning,
+            Purpose::Evaluate => Split::HeldOut,
         };
-        let most = study.manifest().aggregation.patients_per_site;
-        if total > usize::try_from(most).unwrap_or(usize::MAX) {
-            return Err(SessionError::TooManyPatients { found: total, most });
+        let found = start.patients.of_split(split).count();
+        let most = start.study.manifest().aggregation.patients_per_site;
+        if found > usize::try_from(most).unwrap_or(usize::MAX) {
+            return Err(SessionError::TooManyPatients { found, most });
         }
-        let sums = layout
-            .sections
+        let sections = &start.layout.sections;
+        let sums = sections
             .iter()
             .map(|section| vec![0.0; section.length])
             .collect();
         Ok(Self {
-            task,
-            clip_norm: study.manifest().privacy.clip_norm,
-            done: 0,
-            total,
+            task: Task::new(start, split)?,
             sums,
         })
     }
 
     /// Patients done.
     pub(crate) fn done(&self) -> usize {
-        self.done
+        match &self.task {
+            Task::Moments { done: false, .. } => 0,
+            Task::Moments { done: true, .. } => self.total(),
+            Task::Gradient(gradient) => gradient.learner.done,
+            Task::Local(local) => local.done(),
+            Task::Evaluate(learner) => learner.done,
+        }
     }
 
     /// Patients to do.
     pub(crate) fn total(&self) -> usize {
-        self.total
+        match &self.task {
+            Task::Moments { patients, .. } => patients.of_split(Split::Train).count(),
+            Task::Gradient(gradient) => gradient.patients.len(),
+            Task::Local(local) => local.total(),
+            Task::Evaluate(learner) => learner.inputs.len(),
+        }
+    }
+
+    /// Whether all is done.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.task {
+            Task::Moments { done, .. } => *done,
+            Task::Local(local) => local.is_over(),
+            Task::Gradient(_) | Task::Evaluate(_) => self.done() >= self.total(),
+        }
     }
 
     /// Does the next batch.
     pub(crate) fn step(&mut self, study: &Study) -> Result<(), SessionError> {
-        match &self.task {
-            Task::Moments(patients) => {
+        match &mut self.task {
+            Task::Moments { patients, done } => {
                 self.sums[0] = cohort::moment_vector(patients, &study.manifest().cohort);
-                self.done = self.total;
+                *done = true;
+                Ok(())
             }
-            Task::Gradient(learner) => {
-                let places = learner.inputs.places(self.done);
-                let (batch, labels) = learner.inputs.batch(places);
-                let [update, weight] = self.sums.as_mut_slice() else {
-                    return Err(SessionError::Sections);
-                };
-                learner.network.clipped_sum(
-                    &learner.weights,
-                    rows(&batch),
-                    &labels,
-                    self.clip_norm,
-                    update,
-                )?;
-                weight[0] += labels.len() as f64;
-                self.done += places.len();
-            }
+            Task::Gradient(gradient) => gradient.step(&mut self.sums),
+            Task::Local(local) => local.work(),
             Task::Evaluate(learner) => {
-                let places = learner.inputs.places(self.done);
-                let (batch, labels) = learner.inputs.batch(places);
-                let probabilities = learner
-                    .network
-                    .probabilities(&learner.weights, rows(&batch))?;
-                let mut counts = vec![0; self.sums[0].len()];
                 let classes = study.manifest().cohort.classes.len();
-                for (row, label) in probabilities.chunks_exact(classes).zip(&labels) {
-                    metrics::count(row, *label, &mut counts)?;
-                }
-                for (sum, count) in self.sums[0].iter_mut().zip(counts) {
-                    *sum += count as f64;
-                }
-                self.done += places.len();
+                learner.count(classes, &mut self.sums[0])
             }
         }
+    }
+
+    /// What it came to.
+    pub(crate) fn finish(mut self, study: &Study) -> Result<Results, SessionError> {
+        let mut memory = Vec::new();
+        match self.task {
+            Task::Moments { .. } | Task::Evaluate(_) => {}
+            Task::Gradient(gradient) => gradient.finish(&mut self.sums)?,
+            Task::Local(local) => {
+                let outcome = local.finish();
+                if !outcome.control.is_empty() {
+                    memory = Memory::new(study.digest(), outcome.control.clone()).encode();
+                }
+                self.sums = sections(outcome);
+            }
+        }
+        Ok(Results {
+            sums: self.sums,
+            memory,
+        })
+    }
+}
+
+impl Task {
+    fn new(start: Start<'_>, split: Split) -> Result<Self, SessionError> {
+        match (start.purpose, start.study.manifest().training.algorithm) {
+            (Purpose::Moments, _) => {
+                let done = start.patients.of_split(split).next().is_none();
+                let patients = Box::new(start.patients);
+                Ok(Self::Moments { patients, done })
+            }
+            (Purpose::Train, Algorithm::Gradient { batch }) => {
+                let adapted = start.study.manifest().privacy.adaptive_clip.is_some();
+                let clip_norm = match start.state.clip_norm {
+                    Some(norm) if adapted => positive(norm)?,
+                    _ => start.study.manifest().privacy.clip_norm,
+                };
+                let seed = start.seed.derive("schedule");
+                let learner = Learner::new(start, split)?;
+                let patients = Schedule::new(batch, learner.inputs.len(), seed).next();
+                Ok(Self::Gradient(Box::new(Gradient {
+                    learner,
+                    patients,
+                    clip_norm,
+                })))
+            }
+            (Purpose::Train, Algorithm::Averaging(settings)) => {
+                local_training(start, settings, split)
+            }
+            (Purpose::Evaluate | Purpose::Tune, _) => {
+                let learner = Learner::new(start, split)?;
+                Ok(Self::Evaluate(Box::new(learner)))
+            }
+        }
+    }
+}
+
+impl Gradient {
+    fn step(&mut self, sums: &mut [Vec<f64>]) -> Result<(), SessionError> {
+        let learner = &mut self.learner;
+        let left = self.patients[learner.done..].iter().copied();
+        let portion = learner.inputs.portion(left);
+        let [update, _, rest @ ..] = sums else {
+            return Err(SessionError::Sections);
+        };
+        let report = learner.network.clipped_sum_by_patient(
+            &learner.weights,
+            rows(&portion.values),
+            &portion.labels,
+            &portion.patients,
+            self.clip_norm,
+            update,
+        )?;
+        if let [short] = rest {
+            for (norm, labels) in report.norms.iter().zip(&portion.patients) {
+                let half = if *norm <= self.clip_norm { 0.5 } else { -0.5 };
+                short[0] += half * *labels as f64;
+            }
+        }
+        learner.done += portion.patients.len();
         Ok(())
     }
 
-    /// The sums, one list a section.
-    pub(crate) fn into_sums(self) -> Vec<Vec<f64>> {
-        self.sums
+    fn finish(self, sums: &mut [Vec<f64>]) -> Result<(), SessionError> {
+        let [update, weight, ..] = sums else {
+            return Err(SessionError::Sections);
+        };
+        for sum in update {
+            *sum /= self.clip_norm;
+        }
+        // All of them, sampled or not: the aggregator knows the rate.
+        weight[0] = self.learner.inputs.labels() as f64;
+        Ok(())
     }
 }
 
 impl Learner {
-    fn new(
-        study: &Study,
-        file: Option<&[u8]>,
-        state: &State,
-        patients: Patients,
-        split: Split,
-    ) -> Result<Self, SessionError> {
+    fn new(start: Start<'_>, split: Split) -> Result<Self, SessionError> {
+        let Start { study, state, .. } = start;
         let network = network(study)?;
-        let weights = weights(&network, study, file, state)?;
+        let weights = weights(&network, study, start.weights, state)?;
         let normaliser = Normaliser::new(&study.manifest().cohort, &moments(study, state)?)?;
         Ok(Self {
             network,
             weights,
-            inputs: Inputs::new(patients, normaliser, Some(split)),
+            inputs: Inputs::new(start.patients, normaliser, Some(split)),
+            done: 0,
         })
+    }
+
+    /// Counts the next batch.
+    fn count(&mut self, classes: usize, sums: &mut [f64]) -> Result<(), SessionError> {
+        let portion = self.inputs.portion(self.done..self.inputs.len());
+        let probabilities = self
+            .network
+            .probabilities(&self.weights, rows(&portion.values))?;
+        let mut counts = vec![0; sums.len()];
+        for (row, label) in probabilities.chunks_exact(classes).zip(&portion.labels) {
+            metrics::count(row, *label, &mut counts)?;
+        }
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum += count as f64;
+        }
+        self.done += portion.patients.len();
+        Ok(())
+    }
+}
+
+fn local_training(
+    start: Start<'_>,
+    settings: Averaging,
+    split: Split,
+) -> Result<Task, SessionError> {
+    let Start {
+        study,
+        state,
+        layout,
+        memory,
+        seed,
+        ..
+    } = start;
+    let learner = Learner::new(start, split)?;
+    let parameters = learner.network.trained();
+    let own = Memory::decode(memory, study.digest(), parameters)?;
+    let start = local::Start {
+        control: local::control(&settings, &state.control, own, parameters)?,
+        descent: Descent::local(settings.optimizer, settings.proximal, parameters),
+        clip_norm: study.manifest().privacy.clip_norm,
+        network: learner.network,
+        weights: learner.weights,
+        inputs: learner.inputs,
+        seed: seed.derive("local training"),
+        noise: layout.local.clone(),
+    };
+    let training = LocalTraining::begin(settings, start)?;
+    Ok(Task::Local(Box::new(training)))
+}
+
+/// The sections of a round of averaging, in the order of the layout.
+fn sections(outcome: Outcome) -> Vec<Vec<f64>> {
+    let Outcome {
+        weight,
+        mut change,
+        control_change,
+        ..
+    } = outcome;
+    for change in &mut change {
+        *change *= weight;
+    }
+    let mut sections = vec![change, vec![weight]];
+    if !control_change.is_empty() {
+        sections.push(control_change);
+    }
+    sections
+}
+
+fn positive(norm: f64) -> Result<f64, SessionError> {
+    if norm > 0.0 && norm.is_finite() {
+        Ok(norm)
+    } else {
+        Err(SessionError::ClipNorm(norm))
     }
 }

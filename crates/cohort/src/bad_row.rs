@@ -58,7 +58,7 @@ pub enum Problem {
     /// A split is none of MEDS's three.
     #[error("{0} is no split: want train, tuning or held_out")]
     UnknownSplit(Quoted),
-    /// The privacy unit is the patient: one label each.
+    /// A patient is in one split.
     #[error("the subject already has a row: {file}, row {row}")]
     SecondRow {
         /// The file with the subject's first row.
@@ -66,6 +66,17 @@ pub enum Problem {
         /// That row.
         row: u64,
     },
+    /// One thing is predicted of a patient at a time.
+    #[error("the subject already has a label at this time: {file}, row {row}")]
+    SecondLabel {
+        /// The file with the first label.
+        file: String,
+        /// Its row.
+        row: u64,
+    },
+    /// A patient is in one split, with all rows.
+    #[error("an earlier row has the subject in another split")]
+    OtherSplit,
     /// The site gives a file of splits, and the patient is not in it.
     #[error("the subject has a label, but no row in the file of splits")]
     NoSplit,

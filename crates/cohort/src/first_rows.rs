@@ -1,28 +1,42 @@
-//! The privacy unit is the patient: each subject has one row of labels, and one of splits.
+//! What may stand once: a subject's label at a time, a subject's split.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
-use crate::bad_row::Problem;
-
-/// Where each subject stood first.
-#[derive(Default)]
-pub(crate) struct FirstRows {
-    rows: HashMap<i64, (usize, u64)>,
+/// Where each key stood first.
+pub(crate) struct FirstRows<K> {
+    rows: HashMap<K, (usize, u64)>,
     files: Vec<String>,
 }
 
-impl FirstRows {
-    /// Takes note of a subject's row; a second one is refused.
-    pub(crate) fn note(&mut self, subject: i64, file: &str, row: u64) -> Result<(), Problem> {
+/// Where a key stood before.
+pub(crate) struct FirstRow {
+    pub(crate) file: String,
+    /// From 1.
+    pub(crate) row: u64,
+}
+
+impl<K> Default for FirstRows<K> {
+    fn default() -> Self {
+        Self {
+            rows: HashMap::new(),
+            files: Vec::new(),
+        }
+    }
+}
+
+impl<K: Eq + Hash + Copy> FirstRows<K> {
+    /// Takes note of a key's row; gives the first one where this is a second.
+    pub(crate) fn note(&mut self, key: K, file: &str, row: u64) -> Result<(), FirstRow> {
         if self.files.last().is_none_or(|last| last != file) {
             self.files.push(file.to_owned());
         }
         let here = (self.files.len() - 1, row);
-        match self.rows.insert(subject, here) {
+        match self.rows.insert(key, here) {
             None => Ok(()),
             Some((file, row)) => {
-                self.rows.insert(subject, (file, row));
-                Err(Problem::SecondRow {
+                self.rows.insert(key, (file, row));
+                Err(FirstRow {
                     file: self.files[file].clone(),
                     row,
                 })

@@ -5,7 +5,8 @@
 //! CSV ────────┴▶ rows ─▶ filters ─▶ first row a subject ─▶ events, labels, splits ─▶ Parquet
 //! ```
 //!
-//! A wide table has one row a subject or stay, and its columns become codes; a long table has one row an event. What
+//! A wide table has one row a subject or stay, and its columns become codes (a column may be given more than once, with
+//! other codes and levels); a long table has one row an event. What
 //! a map can say is in [`Map`]; the maps that come with Wardround are in `maps/`.
 
 mod level;
@@ -16,8 +17,8 @@ mod wide;
 
 pub use level::LevelRule;
 pub use map::{
-    As, ClassRule, Column, Csv, EventColumns, Filter, Label, Map, Prediction, SplitColumn, Subject,
-    TimeFormat,
+    As, ClassRule, Column, Csv, EventColumns, Filter, Label, Map, Prediction, Sequence,
+    SplitColumn, Subject, TimeFormat, Transform,
 };
 use minicbor::bytes::ByteVec;
 use protocol::door::{File, Import, Imported, Role};

@@ -1,7 +1,7 @@
 //! Means and standard deviations that sites learn together.
 //!
-//! Each training patient counts once in a feature: by the mean of the patient's own values, so that a patient with
-//! many measurements weighs no more than one with few, and one patient's part of the sum is bounded. The mean is
+//! Each training patient counts once in a feature: by the mean of the patient's own values of all labels, so that a
+//! patient with many measurements weighs no more than one with few, and one patient's part of the sum is bounded. The mean is
 //! mapped so that the feature's plausible range becomes -1 to 1.
 //!
 //! ```text
@@ -24,14 +24,17 @@ const ENTRIES: usize = 3;
 pub fn moment_vector(patients: &Patients, cohort: &Cohort) -> Vec<f64> {
     let slots = Slots::of(cohort);
     let mut vector = vec![0.0; ENTRIES * cohort.features().count()];
-    for patient in patients.of_split(Split::Train) {
-        let (values, observed) = (patients.values(patient), patients.observed(patient));
+    for rows in patients.of_split(Split::Train) {
         let features = cohort.features().zip(slots.of_features());
         for (entries, (feature, places)) in vector.chunks_exact_mut(ENTRIES).zip(features) {
-            let there = places.filter(|place| observed[*place] != 0);
-            let (count, sum) = there.fold((0.0, 0.0), |(count, sum), place| {
-                (count + 1.0, sum + f64::from(values[place]))
-            });
+            let (mut count, mut sum) = (0.0, 0.0);
+            for row in rows.clone() {
+                let (values, observed) = (patients.values(row), patients.observed(row));
+                for place in places.clone().filter(|place| observed[*place] != 0) {
+                    count += 1.0;
+                    sum += f64::from(values[place]);
+                }
+            }
             if count > 0.0 {
                 let mapped = map(sum / count, feature);
                 entries[0] += 1.0;

@@ -1,8 +1,13 @@
 //! The prepared cohort: what a hospital's files say of each labelled patient, before normalisation.
+//!
+//! A row is a label: what is known of a patient before one prediction time. A patient has as many rows as labels that
+//! the study uses, one after the other in the order of their times.
 
 mod encoding;
 
 pub use encoding::DecodeError;
+use std::ops::Range;
+
 use protocol::door::Split;
 use protocol::id::Digest;
 use protocol::study::Cohort;
@@ -11,21 +16,23 @@ use crate::slots::Slots;
 
 /// Labelled patients and their raw values, column by column.
 ///
-/// A patient's values are in the order of [`crate::Slots`], in the units of the study. What is missing is 0.
+/// A row's values are in the order of [`crate::Slots`], in the units of the study. What is missing is 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patients {
     /// What the values mean: the digest of the study's features, classes and bins.
     fingerprint: Digest,
-    /// Values of one patient.
+    /// Values of one row.
     slots: usize,
-    /// The hospital's own numbers.
+    /// The rows of each patient.
+    patients: Vec<Range<usize>>,
+    /// The hospital's own number of each row's patient.
     subjects: Vec<i64>,
     splits: Vec<Split>,
     /// Indices of classes.
     labels: Vec<u32>,
-    /// `[patients, slots]`: 1 where there is a value, else 0.
+    /// `[rows, slots]`: 1 where there is a value, else 0.
     observed: Vec<u8>,
-    /// `[patients, slots]`, finite; 0 where there is no value.
+    /// `[rows, slots]`, finite; 0 where there is no value.
     values: Vec<f32>,
 }
 
@@ -42,7 +49,8 @@ pub enum PoolError {
 }
 
 impl Patients {
-    /// Patients of a study, in columns of one length; what is not observed is set to 0.
+    /// Patients of a study, in columns of one length, the rows of a patient together; what is not observed is set to
+    /// 0.
     pub(crate) fn new(cohort: &Cohort, columns: Columns) -> Self {
         let Columns {
             subjects,
@@ -60,6 +68,7 @@ impl Patients {
         Self {
             fingerprint: encoding::fingerprint(cohort),
             slots,
+            patients: runs(&subjects),
             subjects,
             splits,
             labels,
@@ -69,7 +78,7 @@ impl Patients {
     }
 
     /// The patients of several sites as one cohort, in order: for training on pooled data, which no site does in a
-    /// federation. A subject's number may then stand more than once.
+    /// federation. A subject's number may then stand for a patient of each site.
     ///
     /// # Errors
     ///
@@ -81,6 +90,11 @@ impl Patients {
             if cohort.fingerprint != pooled.fingerprint {
                 return Err(PoolError::OtherFeatures(place + 1));
             }
+            let before = pooled.len();
+            let moved = |rows: Range<usize>| rows.start + before..rows.end + before;
+            pooled
+                .patients
+                .extend(cohort.patients.into_iter().map(moved));
             pooled.subjects.extend(cohort.subjects);
             pooled.splits.extend(cohort.splits);
             pooled.labels.extend(cohort.labels);
@@ -90,69 +104,89 @@ impl Patients {
         Ok(pooled)
     }
 
-    /// Patients.
+    /// Rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.subjects.len()
     }
 
-    /// Whether there is no patient.
+    /// Whether there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.subjects.is_empty()
     }
 
-    /// Values of one patient: [`crate::Slots::len`].
+    /// Values of one row: [`crate::Slots::len`].
     #[must_use]
     pub fn slots(&self) -> usize {
         self.slots
     }
 
-    /// The hospital's own number of each patient.
+    /// The hospital's own number of each row's patient.
     #[must_use]
     pub fn subjects(&self) -> &[i64] {
         &self.subjects
     }
 
-    /// The index of each patient's class.
+    /// The index of each row's class.
     #[must_use]
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// Which part of the cohort each patient is in.
+    /// Which part of the cohort each row is in: all rows of a patient are in the same.
     #[must_use]
     pub fn splits(&self) -> &[Split] {
         &self.splits
     }
 
-    /// The patients of one part of the cohort, by their places.
+    /// The rows of each patient.
     #[must_use]
-    pub fn of_split(&self, split: Split) -> Vec<usize> {
-        (0..self.len())
-            .filter(|patient| self.splits[*patient] == split)
-            .collect()
+    pub fn patients(&self) -> &[Range<usize>] {
+        &self.patients
     }
 
-    /// A patient's values, `[slots]`, in the study's units; 0 where missing.
+    /// The rows of each patient of one part of the cohort.
+    pub fn of_split(&self, split: Split) -> impl Iterator<Item = Range<usize>> {
+        self.patients
+            .iter()
+            .filter(move |rows| self.splits[rows.start] == split)
+            .cloned()
+    }
+
+    /// A row's values, `[slots]`, in the study's units; 0 where missing.
     ///
     /// # Panics
     ///
-    /// `patient` is not below [`Patients::len`].
+    /// `row` is not below [`Patients::len`].
     #[must_use]
-    pub fn values(&self, patient: usize) -> &[f32] {
-        &self.values[patient * self.slots..][..self.slots]
+    pub fn values(&self, row: usize) -> &[f32] {
+        &self.values[row * self.slots..][..self.slots]
     }
 
-    /// Which of a patient's values there are, `[slots]`: 1 where there is one, else 0.
+    /// Which of a row's values there are, `[slots]`: 1 where there is one, else 0.
     ///
     /// # Panics
     ///
-    /// `patient` is not below [`Patients::len`].
+    /// `row` is not below [`Patients::len`].
     #[must_use]
-    pub fn observed(&self, patient: usize) -> &[u8] {
-        &self.observed[patient * self.slots..][..self.slots]
+    pub fn observed(&self, row: usize) -> &[u8] {
+        &self.observed[row * self.slots..][..self.slots]
     }
+}
+
+/// Where equal numbers stand after each other: none of the ranges is empty.
+fn runs(subjects: &[i64]) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let run = |run: &[i64]| {
+        let start = end;
+        end += run.len();
+        start..end
+    };
+    subjects
+        .chunk_by(|one, next| one == next)
+        .map(run)
+        .collect()
 }
 
 /// The columns of [`Patients`], of one length each.

@@ -1,7 +1,7 @@
 //! From a hospital's files to its patients' values.
 //!
 //! ```text
-//! labels ──▶ one patient a row ◀── splits, or a hash
+//! labels ──▶ the first of each patient, as many as the study uses ◀── splits, or a hash
 //! events ──▶ feature ──▶ in the history, before the prediction time? ──▶ clip ──▶ bin's mean, or last value
 //! ```
 //!
@@ -15,18 +15,20 @@ use protocol::study::Cohort;
 
 use crate::bad_row::{Problem, Quoted, Triage};
 use crate::error::CohortError;
-use crate::first_rows::FirstRows;
+use crate::first_rows::{FirstRow, FirstRows};
 use crate::meds::{self, LabelValue};
 use crate::patients::Patients;
 use crate::split;
 use crate::values::{Labelled, Values};
 
-/// Most labelled patients of a site: the most that a study can allow.
+/// Most labels of a site.
 const MOST_PATIENTS: usize = 10_000_000;
 
-/// Parses a hospital's files into the values of its labelled patients, in the order of their subject numbers.
+/// Parses a hospital's files into the values of its labelled patients, in the order of their subject numbers and
+/// prediction times.
 ///
-/// Only events before the patient's prediction time, and not older than the study's history, are used; what has no
+/// Of a patient with more labels than [`Cohort::labels_per_patient`], the first by time are used and the others counted
+/// in the report. Only events before a label's prediction time, and not older than the study's history, are used; what has no
 /// time is used for static features. Values outside of their plausible range are set to its end and counted. A
 /// feature takes the mean of a bin's values, or, where it is static, the last value.
 ///
@@ -44,7 +46,8 @@ pub fn prepare(
 ) -> Result<(Patients, Report), CohortError> {
     let mut triage = Triage::new(bad_rows);
     let splits = read_splits(&of_role(files, Role::Splits), &mut triage)?;
-    let labelled = read_labels(cohort, study, files, splits.as_ref(), &mut triage)?;
+    let mut labelled = read_labels(cohort, study, files, splits.as_ref(), &mut triage)?;
+    let surplus = count(keep_first(cohort, &mut labelled));
     let mut values = Values::new(cohort, &labelled)?;
     let events = of_role(files, Role::Events);
     if events.is_empty() {
@@ -62,16 +65,17 @@ pub fn prepare(
         dropped: triage.dropped,
         reasons: triage.reasons,
         clipped: values.clipped,
+        surplus,
         empty: count(values.touched.iter().filter(|touched| !**touched).count()),
         ..Report::default()
     };
-    for patient in &labelled {
-        match patient.split {
+    for label in &labelled {
+        match label.split {
             Split::Train => report.train += 1,
             Split::Tuning => report.tuning += 1,
             Split::HeldOut => report.held_out += 1,
         }
-        if let Some(class) = report.classes.get_mut(usize::from(patient.label)) {
+        if let Some(class) = report.classes.get_mut(usize::from(label.label)) {
             *class += 1;
         }
     }
@@ -105,7 +109,8 @@ fn read_splits(
                 let problem = Problem::UnknownSplit(Quoted::new(text));
                 return Ok(triage.refuse(name, row.row, "split", problem)?);
             };
-            if let Err(second) = first.note(subject, name, row.row) {
+            if let Err(FirstRow { file, row: first }) = first.note(subject, name, row.row) {
+                let second = Problem::SecondRow { file, row: first };
                 return Ok(triage.refuse(name, row.row, "subject_id", second)?);
             }
             splits.insert(subject, split);
@@ -115,7 +120,7 @@ fn read_splits(
     Ok((!files.is_empty()).then_some(splits))
 }
 
-/// The labelled patients in the order of their subject numbers, each once.
+/// All labels, by subject and then by time.
 fn read_labels(
     cohort: &Cohort,
     study: &Digest,
@@ -150,8 +155,8 @@ fn read_labels(
                     None => return refuse("subject_id", Problem::NoSplit),
                 },
             };
-            if let Err(second) = first.note(subject, name, row.row) {
-                return refuse("subject_id", second);
+            if let Err(FirstRow { file, row }) = first.note((subject, time), name, row.row) {
+                return refuse("prediction_time", Problem::SecondLabel { file, row });
             }
             labelled.push(Labelled {
                 subject,
@@ -165,8 +170,26 @@ fn read_labels(
     if labelled.is_empty() {
         return Err(CohortError::NoPatients);
     }
-    labelled.sort_by_key(|patient| patient.subject);
+    labelled.sort_by_key(|label| (label.subject, label.time));
     Ok(labelled)
+}
+
+/// Keeps the first labels of each subject, as many as the study uses; gives the number of the others.
+///
+/// By time, not by chance: which labels are used can then be told from the file, and is the same in every study.
+fn keep_first(cohort: &Cohort, labelled: &mut Vec<Labelled>) -> usize {
+    let before = labelled.len();
+    let (mut subject, mut kept) = (None, 0);
+    labelled.retain(|label| {
+        kept = if subject == Some(label.subject) {
+            kept + 1
+        } else {
+            1
+        };
+        subject = Some(label.subject);
+        kept <= cohort.labels_per_patient
+    });
+    before - labelled.len()
 }
 
 fn within_memory(patients: usize) -> Result<(), CohortError> {

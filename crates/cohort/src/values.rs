@@ -1,6 +1,7 @@
 //! Patients' values while events are read.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use protocol::door::Split;
 use protocol::study::{Cohort, Encoding, Shape};
@@ -14,7 +15,8 @@ use crate::slots::Slots;
 /// Most values of all patients together: half a GiB, and as much again while they are prepared.
 const MOST_VALUES: usize = 1 << 27;
 
-/// A patient with a label.
+/// A label of a patient.
+#[derive(Clone, Copy)]
 pub(crate) struct Labelled {
     pub(crate) subject: i64,
     pub(crate) time: Timestamp,
@@ -28,16 +30,16 @@ pub(crate) struct Values {
     /// Microseconds before the prediction time that are looked at.
     history: i64,
     slots: usize,
-    /// `[patients, slots]`: mean so far, or last value.
+    /// `[labels, slots]`: mean so far, or last value.
     means: Vec<f32>,
-    /// `[patients, slots]`: events so far.
+    /// `[labels, slots]`: events so far.
     counts: Vec<u32>,
     clocks: usize,
-    /// `[patients, static features]`: the time of the last value.
+    /// `[labels, static features]`: the time of the last value.
     latest: Vec<Timestamp>,
     pub(crate) touched: Vec<bool>,
-    /// Place of the subject of the row before: files are mostly sorted by subject.
-    last: Option<(i64, Option<usize>)>,
+    /// Labels of the subject of the row before: files are mostly sorted by subject.
+    last: Option<(i64, Range<usize>)>,
     pub(crate) events: u64,
     pub(crate) used: u64,
     pub(crate) clipped: u64,
@@ -46,12 +48,12 @@ pub(crate) struct Values {
 impl Values {
     pub(crate) fn new(cohort: &Cohort, labelled: &[Labelled]) -> Result<Self, CohortError> {
         let slots = Slots::of(cohort);
-        let patients = labelled.len();
-        let len = patients
+        let labels = labelled.len();
+        let len = labels
             .checked_mul(slots.len())
             .filter(|len| *len <= MOST_VALUES);
         let len = len.ok_or(CohortError::TooLarge {
-            patients,
+            patients: labels,
             slots: slots.len(),
             most: MOST_VALUES,
         })?;
@@ -63,8 +65,8 @@ impl Values {
             means: vec![0.0; len],
             counts: vec![0; len],
             clocks,
-            latest: vec![Timestamp(i64::MIN); patients * clocks],
-            touched: vec![false; patients],
+            latest: vec![Timestamp(i64::MIN); labels * clocks],
+            touched: vec![false; labels],
             last: None,
             events: 0,
             used: 0,
@@ -87,9 +89,10 @@ impl Values {
         let Some(code) = event.code else {
             return Ok(triage.refuse(file, event.row, "code", Problem::Missing)?);
         };
-        let Some(patient) = self.find(subject, labelled) else {
+        let labels = self.find(subject, labelled);
+        if labels.is_empty() {
             return Ok(());
-        };
+        }
         let Some(target) = self.targets.get(code) else {
             return Ok(());
         };
@@ -107,17 +110,36 @@ impl Values {
             Encoding::Presence => value,
             Encoding::Value => value.clamp(target.low, target.high),
         };
-        let Some(age) = self.age(event.time, labelled[patient].time) else {
-            return Ok(());
+        let place = target.place;
+        let mut used = false;
+        for label in labels {
+            used |= self.put(label, place, event.time, labelled[label].time, plausible);
+        }
+        self.clipped += u64::from(used && (plausible < value || value < plausible));
+        self.used += u64::from(used);
+        Ok(())
+    }
+
+    /// Gives a value to the label at `label`, if the event stands in the label's history; says whether it does.
+    fn put(
+        &mut self,
+        label: usize,
+        place: Place,
+        time: Option<Timestamp>,
+        prediction: Timestamp,
+        plausible: f64,
+    ) -> bool {
+        let Some(age) = self.age(time, prediction) else {
+            return false;
         };
-        match target.place {
+        match place {
             Place::Static { slot, clock } => {
-                let latest = &mut self.latest[patient * self.clocks + clock];
-                let time = event.time.unwrap_or(Timestamp(i64::MIN));
+                let latest = &mut self.latest[label * self.clocks + clock];
+                let time = time.unwrap_or(Timestamp(i64::MIN));
                 if time >= *latest {
                     *latest = time;
-                    self.means[patient * self.slots + slot] = single(plausible);
-                    self.counts[patient * self.slots + slot] = 1;
+                    self.means[label * self.slots + slot] = single(plausible);
+                    self.counts[label * self.slots + slot] = 1;
                 }
             }
             Place::Series {
@@ -126,35 +148,33 @@ impl Values {
                 bins,
                 bin,
             } => {
-                let Age::Micros(age) = age else { return Ok(()) };
+                let Age::Micros(age) = age else { return false };
                 // The last bin is [prediction time − bin, prediction time).
                 let from_end = (age - 1) / bin;
                 let Ok(from_start) = usize::try_from(bins - 1 - from_end) else {
-                    return Ok(());
+                    return false;
                 };
-                let place = patient * self.slots + offset + from_start * stride;
+                let place = label * self.slots + offset + from_start * stride;
                 self.counts[place] = self.counts[place].saturating_add(1);
                 let mean = f64::from(self.means[place]);
                 self.means[place] =
                     single(mean + (plausible - mean) / f64::from(self.counts[place]));
             }
         }
-        self.clipped += u64::from(plausible < value || value < plausible);
-        self.used += 1;
-        self.touched[patient] = true;
-        Ok(())
+        self.touched[label] = true;
+        true
     }
 
-    /// The place of a subject among the labelled patients.
-    fn find(&mut self, subject: i64, labelled: &[Labelled]) -> Option<usize> {
-        match self.last {
-            Some((last, place)) if last == subject => place,
+    /// The places of a subject's labels: they are sorted by subject.
+    fn find(&mut self, subject: i64, labelled: &[Labelled]) -> Range<usize> {
+        match &self.last {
+            Some((last, places)) if *last == subject => places.clone(),
             _ => {
-                let place = labelled
-                    .binary_search_by_key(&subject, |patient| patient.subject)
-                    .ok();
-                self.last = Some((subject, place));
-                place
+                let start = labelled.partition_point(|label| label.subject < subject);
+                let own = labelled[start..].partition_point(|label| label.subject == subject);
+                let places = start..start + own;
+                self.last = Some((subject, places.clone()));
+                places
             }
         }
     }
@@ -198,6 +218,7 @@ struct Target {
 }
 
 /// Where a feature's values stand.
+#[derive(Clone, Copy)]
 enum Place {
     /// The last value, at `slot`; its time is kept at `clock`.
     Static { slot: usize, clock: usize },

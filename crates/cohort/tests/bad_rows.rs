@@ -149,8 +149,8 @@ fn bad_labels_are_named() {
             "column integer_value: the row has more than one label",
         ),
         (
-            label(cell::int(1), time, cell::int(0), None),
-            "column subject_id: the subject already has a row: l.parquet, row 1",
+            label(cell::int(1), cell::time(1_000_000), cell::int(0), None),
+            "column prediction_time: the subject already has a label at this time: l.parquet, row 1",
         ),
     ] {
         one_bad_row(&with(bad), &format!("l.parquet, row 2, {message}"));
@@ -158,7 +158,7 @@ fn bad_labels_are_named() {
 }
 
 #[test]
-fn a_subject_in_two_files_of_labels_is_named() {
+fn a_label_in_two_files_is_named() {
     let (good, event) = good();
     let first = table(
         "a.parquet",
@@ -170,7 +170,7 @@ fn a_subject_in_two_files_of_labels_is_named() {
     let files = [second, file("e.parquet", Role::Events, &[event]), first];
     one_bad_row(
         &files,
-        "b.parquet, row 1, column subject_id: the subject already has a row: a.parquet, row 1",
+        "b.parquet, row 1, column prediction_time: the subject already has a label at this time: a.parquet, row 1",
     );
 }
 

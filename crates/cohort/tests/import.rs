@@ -271,6 +271,101 @@ fn the_first_row_of_a_subject_is_kept() {
     );
 }
 
+const STAYS: &str = r#"
+    subject = { column = "id" }
+    prediction.sequence = { by = "stay", from = "2020-01-02", every-days = 30 }
+    label = { column = "back", class = "integer" }
+    split = { column = "part" }
+    column = [{ name = "BP" }, { name = "BP", code = "high", as = "level", levels = [{ level = "yes", from = 140 }, { level = "no" }] }]
+    filter = [{ column = "dead", not = ["1"] }]
+"#;
+
+#[test]
+fn stays_without_a_date_follow_each_other_in_their_order() {
+    let csv = "id,stay,dead,back,part,BP\n\
+               1,20,0,1,train,150\n1,10,0,2,train,120\n1,5,1,0,train,90\n2,7,0,0,held_out,80\n";
+    let imported = imported(STAYS, csv, BadRows::Stop).unwrap();
+    let features = vec![
+        feature("BP", Encoding::Value, 0.0, 300.0),
+        feature("high//yes", Encoding::Presence, 0.0, 1.0),
+    ];
+    let cohort = Cohort {
+        labels_per_patient: 5,
+        ..study(7, vec![modality("all", Shape::Static, features)])
+    };
+    let (patients, report) = prepare(
+        &cohort,
+        &Digest::of(b"study"),
+        &imported.files,
+        BadRows::Stop,
+    )
+    .unwrap();
+    assert_eq!(patients.subjects(), [1, 1, 2]);
+    assert_eq!(patients.labels(), [2, 1, 0]);
+    assert_eq!(
+        patients.splits(),
+        [Split::Train, Split::Train, Split::HeldOut]
+    );
+    let values: Vec<&[f32]> = (0..3).map(|row| patients.values(row)).collect();
+    assert_eq!(values, [[120.0, 0.0], [150.0, 1.0], [80.0, 0.0]]);
+    assert_eq!(report.surplus, 0);
+}
+
+#[test]
+fn stays_that_cannot_be_ordered_or_split_are_refused() {
+    let head = "id,stay,dead,back,part,BP\n1,20,0,1,train,150\n";
+    let refused = |row: &str| imported(STAYS, format!("{head}{row}\n"), BadRows::Stop).unwrap_err();
+    assert_eq!(
+        refused("1,x,0,1,train,150"),
+        "t.csv, row 2, column stay: `x` is not a whole number"
+    );
+    assert_eq!(
+        refused("1,21,0,1,held_out,150"),
+        "t.csv, row 2, column id: an earlier row has the subject in another split"
+    );
+    for (this, that) in [
+        ("every-days = 30", "every-days = 0"),
+        ("2020-01-02", "yesterday"),
+        ("label =", "first-by = \"stay\"\nlabel ="),
+    ] {
+        let error = imported(&STAYS.replace(this, that), head, BadRows::Stop).unwrap_err();
+        assert!(
+            error.starts_with("the map's prediction.sequence"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_logarithm_of_a_count_is_taken_where_the_map_says_so() {
+    let map = r#"
+        subject = "row-number"
+        prediction = { at = "2020-01-02" }
+        label = { column = "num", class = "integer" }
+        column = [{ name = "visits", code = "BP", transform = "log1p" }]
+    "#;
+    let imported = imported(map, "visits,num\n0,0\n7,1\n", BadRows::Stop).unwrap();
+    let (patients, _) = prepare(
+        &cohort(),
+        &Digest::of(b"study"),
+        &imported.files,
+        BadRows::Stop,
+    )
+    .unwrap();
+    assert_eq!(
+        [patients.values(0)[0], patients.values(1)[0]],
+        [0.0, 8_f32.ln()]
+    );
+    let error = self::imported(map, "visits,num\n-1,0\n", BadRows::Stop).unwrap_err();
+    assert_eq!(
+        error,
+        "t.csv, row 1, column visits: -inf is not a finite number"
+    );
+    let level = map.replace("transform", "as = \"level\", transform");
+    let error = self::imported(&level, "visits,num\n1,0\n", BadRows::Stop).unwrap_err();
+    assert!(error.contains("column.transform"), "{error}");
+}
+
 #[test]
 fn tables_without_a_header_and_with_other_delimiters_are_read() {
     let map = r#"

@@ -59,6 +59,10 @@ fn patients(rates: &[(Option<f32>, Option<f32>)]) -> Patients {
             },
         );
     }
+    prepared(&cohort(), events, labels, splits)
+}
+
+fn prepared(cohort: &Cohort, events: Events, labels: Labels, splits: Splits) -> Patients {
     let file = |role, bytes| File {
         name: format!("{role:?}"),
         role,
@@ -69,7 +73,7 @@ fn patients(rates: &[(Option<f32>, Option<f32>)]) -> Patients {
         file(Role::Labels, labels.into_parquet()),
         file(Role::Splits, splits.into_parquet()),
     ];
-    prepare(&cohort(), &Digest::of(b"study"), &files, BadRows::Stop)
+    prepare(cohort, &Digest::of(b"study"), &files, BadRows::Stop)
         .unwrap()
         .0
 }
@@ -219,4 +223,24 @@ fn sites_of_one_study_can_be_pooled() {
     assert_eq!(pooled.subjects(), [0, 1, 2, 0, 1]);
     assert_eq!(pooled.values(4), [0.0, 0.0, 2.0, 0.0]);
     assert_eq!(Patients::pool(vec![]), Err(PoolError::Nothing));
+}
+
+#[test]
+fn a_patient_with_many_labels_counts_once_in_the_moments() {
+    let cohort = Cohort {
+        labels_per_patient: 2,
+        ..cohort()
+    };
+    let (mut events, mut labels, mut splits) =
+        (Events::default(), Labels::default(), Splits::default());
+    for (day, rate) in [(100, 0.0), (200, 200.0)] {
+        let time = Timestamp(day * Timestamp::DAY);
+        events.push(3, Some(time.plus(-1)), "HR", Some(rate));
+        labels.push(3, time, 0);
+    }
+    splits.push(3, Split::Train);
+    let patients = prepared(&cohort, events, labels, splits);
+    assert_eq!(patients.len(), 2);
+    // One patient, with the mean of both rates: the middle of the range.
+    assert_eq!(moment_vector(&patients, &cohort)[..3], [1.0, 0.0, 0.0]);
 }

@@ -314,3 +314,79 @@ fn many_row_groups_are_read_and_rows_are_counted_on() {
         "events, row 29001, column numeric_value: inf is not a finite number"
     );
 }
+
+/// Labels of patients 7 and 8 a week apart, the later ones first, and a heart rate before each.
+fn weekly() -> [File; 2] {
+    let at = |week: i64| PREDICTION + 7 * week * Timestamp::DAY;
+    let rates: Vec<_> = (0..3)
+        .map(|week| {
+            event(
+                7,
+                Some(at(week) - HOUR),
+                "HR",
+                Some(60.0 + 10.0 * week as f64),
+            )
+        })
+        .chain([event(7, None, "SEX", Some(1.0))])
+        .collect();
+    [
+        file("events", Role::Events, &rates),
+        labels(&[(8, at(0), 2), (7, at(2), 2), (7, at(0), 0), (7, at(1), 1)]),
+    ]
+}
+
+fn with_labels_per_patient(labels_per_patient: u32) -> Cohort {
+    Cohort {
+        labels_per_patient,
+        ..cohort()
+    }
+}
+
+#[test]
+fn each_label_of_a_patient_is_a_row_with_what_was_known_before_it() {
+    let study = Digest::of(b"study");
+    let (patients, report) = prepare(
+        &with_labels_per_patient(3),
+        &study,
+        &weekly(),
+        BadRows::Stop,
+    )
+    .unwrap();
+    assert_eq!(patients.subjects(), [7, 7, 7, 8]);
+    assert_eq!(patients.labels(), [0, 1, 2, 2]);
+    assert_eq!(patients.patients(), [0..3, 3..4]);
+    // Heart rate and procedure, bin by bin; then sex, smoker, BMI.
+    assert_eq!(
+        patients.values(0),
+        [0., 0., 0., 0., 0., 0., 60., 0., 1., 0., 0.]
+    );
+    assert_eq!(
+        patients.values(2),
+        [0., 0., 60., 0., 70., 0., 80., 0., 1., 0., 0.]
+    );
+    assert_eq!((report.events, report.used, report.empty), (4, 4, 1));
+    assert_eq!((report.classes, report.surplus), (vec![1, 1, 2], 0));
+    assert!(
+        patients.splits()[..3]
+            .iter()
+            .all(|split| *split == patients.splits()[0]),
+        "a patient is in one split"
+    );
+}
+
+#[test]
+fn of_more_labels_than_the_study_uses_the_first_by_time_are_used() {
+    let study = Digest::of(b"study");
+    for (most, classes, surplus) in [(1, vec![0, 2], 2), (2, vec![0, 1, 2], 1)] {
+        let cohort = with_labels_per_patient(most);
+        let (patients, report) = prepare(&cohort, &study, &weekly(), BadRows::Stop).unwrap();
+        assert_eq!(patients.labels(), classes);
+        assert_eq!(report.surplus, surplus);
+        let bytes = patients.encode();
+        assert_eq!(Patients::decode(&bytes, &cohort), Ok(patients));
+        assert!(
+            Patients::decode(&bytes, &with_labels_per_patient(3)).is_err(),
+            "prepared for another number of labels"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 //! ```text
 //! a site:      patients ──Network::clipped_sum──▶ Σ clip(gradient) ──noise, mask──▶ …
 //!              patients ──Network::probabilities──▶ metrics::count ──noise, mask──▶ …
-//! aggregator:  … ──▶ Σ over sites ──ServerOptimizer::step──▶ offset ──▶ next round's weights
+//! aggregator:  … ──▶ Σ over sites ──Descent::step──▶ offset ──▶ next round's weights
 //!              … ──▶ counts ──metrics::from_counts──▶ accuracy, AUC, F1
 //! ```
 //!

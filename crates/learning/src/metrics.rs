@@ -1,4 +1,4 @@
-//! Accuracy, AUC and F1: exact from probabilities, or from the securely added (and noised) counts of many sites.
+//! Accuracy, AUC, F1 and calibration: exact from probabilities, or from the securely added (and noised) counts of many sites.
 //!
 //! Counts are the section [`protocol::study::SectionName::Metrics`]: the confusion matrix (row: true class, column:
 //! predicted), then for each class two histograms, of [`HISTOGRAM_BINS`] bins over 0 to 1, of its probability: of the
@@ -7,7 +7,7 @@
 //! A class that nobody is in (for AUC: also that everybody is in; for F1: that is never predicted either) has no
 //! figure, and is left out of the mean over the classes.
 
-use protocol::api::Metrics;
+use protocol::api::{Metrics, Reliability};
 use protocol::study::HISTOGRAM_BINS;
 
 /// Entries of the counts of a study with this number of classes.
@@ -53,19 +53,22 @@ pub fn from_counts(counts: &[f64], classes: usize) -> Result<Metrics, MetricsErr
         return Err(MetricsError::Count { entry });
     }
     let (confusion, histograms) = counts.split_at(classes * classes);
-    let aucs = histograms
-        .chunks_exact(2 * HISTOGRAM_BINS)
-        .filter_map(|pair| {
-            let (inside, others) = pair.split_at(HISTOGRAM_BINS);
-            histogram_auc(inside, others)
-        });
-    let macro_auc = mean_or_half(aucs);
-    Ok(figures(confusion, classes, macro_auc))
+    let of_classes = histograms.chunks_exact(2 * HISTOGRAM_BINS);
+    let aucs = of_classes.clone().map(|pair| {
+        let (inside, others) = pair.split_at(HISTOGRAM_BINS);
+        histogram_auc(inside, others)
+    });
+    Ok(Metrics {
+        class_auc: aucs.clone().collect(),
+        macro_auc: mean_or_half(aucs.flatten()),
+        ..figures(confusion, classes, of_classes.map(reliability).collect())
+    })
 }
 
 /// The exact figures of patients.
 ///
-/// `probabilities` has `classes` values a patient, patient after patient; `labels` one index a patient.
+/// `probabilities` has `classes` values a patient, patient after patient; `labels` one index a patient. Calibration is
+/// in the same bins as that of counts.
 ///
 /// # Errors
 ///
@@ -82,15 +85,15 @@ pub fn exact(
             want,
         });
     }
-    let mut confusion = vec![0.0; classes * classes];
+    let mut counts = vec![0; counts_length(classes)];
     for (patient, label) in probabilities.chunks_exact(classes).zip(labels) {
-        let label = check_patient(patient, *label)?;
-        confusion[label * classes + most_probable(patient)] += 1.0;
+        count(patient, *label, &mut counts)?;
     }
-    let aucs = (0_u32..)
+    let counts: Vec<f64> = counts.into_iter().map(whole).collect();
+    let aucs: Vec<Option<f64>> = (0_u32..)
         .take(classes)
         .enumerate()
-        .filter_map(|(column, class)| {
+        .map(|(column, class)| {
             let of_class = probabilities.iter().skip(column).step_by(classes);
             rank_auc(
                 of_class
@@ -98,9 +101,13 @@ pub fn exact(
                     .zip(labels.iter().map(|label| *label == class))
                     .collect(),
             )
-        });
-    let macro_auc = mean_or_half(aucs);
-    Ok(figures(&confusion, classes, macro_auc))
+        })
+        .collect();
+    Ok(Metrics {
+        macro_auc: mean_or_half(aucs.iter().copied().flatten()),
+        class_auc: aucs,
+        ..from_counts(&counts, classes)?
+    })
 }
 
 /// Why figures cannot be computed.
@@ -179,7 +186,8 @@ fn bin(probability: f32) -> usize {
     ((probability * HISTOGRAM_BINS as f32) as usize).min(HISTOGRAM_BINS - 1)
 }
 
-fn figures(confusion: &[f64], classes: usize, macro_auc: f64) -> Metrics {
+/// All figures but AUC.
+fn figures(confusion: &[f64], classes: usize, reliability: Vec<Vec<Reliability>>) -> Metrics {
     let rows: Vec<Vec<f64>> = confusion
         .chunks_exact(classes)
         .map(<[f64]>::to_vec)
@@ -193,10 +201,40 @@ fn figures(confusion: &[f64], classes: usize, macro_auc: f64) -> Metrics {
     });
     Metrics {
         accuracy: share(right, total).unwrap_or(0.0),
-        macro_auc,
+        macro_auc: 0.5,
         macro_f1: mean(f1).unwrap_or(0.0),
         confusion: rows,
+        class_auc: Vec::new(),
+        calibration_error: mean(reliability.iter().filter_map(|bins| error_of(bins)))
+            .unwrap_or(0.0),
+        reliability,
     }
+}
+
+/// The reliability diagram of a class, from its two histograms.
+#[expect(clippy::cast_precision_loss, reason = "the bins are few")]
+fn reliability(histograms: &[f64]) -> Vec<Reliability> {
+    let (inside, others) = histograms.split_at(HISTOGRAM_BINS);
+    let bin = |(place, (inside, others)): (usize, (&f64, &f64))| Reliability {
+        predicted: (place as f64 + 0.5) / HISTOGRAM_BINS as f64,
+        patients: inside + others,
+        in_class: *inside,
+    };
+    inside.iter().zip(others).enumerate().map(bin).collect()
+}
+
+/// The expected calibration error of a class; nothing where there are no patients.
+fn error_of(bins: &[Reliability]) -> Option<f64> {
+    let patients: f64 = bins.iter().map(|bin| bin.patients).sum();
+    let apart = bins
+        .iter()
+        .map(|bin| (bin.in_class - bin.predicted * bin.patients).abs());
+    share(apart.sum(), patients)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "patients are below 2^53")]
+fn whole(count: i64) -> f64 {
+    count as f64
 }
 
 /// The probability that a patient of the class has a higher score than another, a tie counting half: a sum over pairs
@@ -285,6 +323,24 @@ mod tests {
         // Class 0: .72 .52 over .32 .62 .12 .12: 7 of 8 pairs. Class 1: .41 .31 over .21 .31 .22 .62: 3 + 2.5 of 8.
         // Class 2: .66 .26 over .07 .17 .27 .07: 4 + 3 of 8.
         assert_near(metrics.macro_auc, (7.0 + 5.5 + 7.0) / 24.0);
+    }
+
+    #[test]
+    fn calibration_compares_predictions_with_what_happened() {
+        // Ten patients with a probability of .72 for class 0, of whom seven are in it.
+        let probabilities = [0.72, 0.28].repeat(10);
+        let labels = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1];
+        let metrics = exact(&probabilities, &labels, 2).unwrap();
+        let bin = metrics.reliability[0][14];
+        assert_near(bin.predicted, 0.725);
+        assert_near(bin.patients, 10.0);
+        assert_near(bin.in_class, 7.0);
+        // |.7 - .725| and |.3 - .275|.
+        assert_near(metrics.calibration_error, 0.025);
+        assert_eq!(metrics.class_auc, [Some(0.5), Some(0.5)]);
+        let sure = exact(&[0.0, 1.0].repeat(4), &[0; 4], 2).unwrap();
+        assert_near(sure.calibration_error, 0.975);
+        assert_eq!(sure.class_auc, [None, None]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The aggregator's rule: how the sum of clipped gradients moves the weights.
+//! How a mean gradient moves the weights: at the aggregator, and in the local steps of a site.
 //!
-//! Reddi et al. 2021, [Adaptive Federated Optimization], algorithm 2, where a site's update is a gradient. The state
-//! is the *offset*: what has been added to the initial weights, which every site makes for itself. So the aggregator
-//! needs to know nothing of the model but its length.
+//! Reddi et al. 2021, [Adaptive Federated Optimization], algorithm 2, where a site's update is a gradient, or minus the
+//! mean change of the sites' weights. The state is the *offset*: what has been added to the weights at the start. So
+//! the aggregator needs to know nothing of the model but its length.
 //!
 //! [Adaptive Federated Optimization]: https://arxiv.org/abs/2003.00295
 
@@ -14,7 +14,7 @@ use protocol::study::{Optimizer, Training};
 /// Arithmetic is in `f64`, in the order of the weights, with no function beyond the square root: the same gradients
 /// give the same bits everywhere, also over [`Encode`] and [`Decode`].
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
-pub struct ServerOptimizer {
+pub struct Descent {
     /// How a step is made.
     #[n(0)]
     rule: Rule,
@@ -27,13 +27,13 @@ pub struct ServerOptimizer {
     /// Steps made.
     #[n(3)]
     steps: u32,
-    /// What has been added to the initial weights.
+    /// What has been added to the weights at the start.
     #[n(4)]
     offset: Vec<f32>,
-    /// Momentum's direction, or Adam's mean; one a weight.
+    /// Momentum's direction, or the mean of the others; one a weight.
     #[n(5)]
     first: Vec<f64>,
-    /// Adam's mean of squares; one a weight, empty for momentum.
+    /// The mean or sum of squares; one a weight, empty for momentum.
     #[n(6)]
     second: Vec<f64>,
     /// Sum of the offsets of the tail; one a weight.
@@ -44,23 +44,35 @@ pub struct ServerOptimizer {
     tail_steps: u32,
 }
 
-impl ServerOptimizer {
-    /// Starts with an offset of 0 for each of the model's `parameters` weights.
+impl Descent {
+    /// The aggregator's: starts with an offset of 0 for each of the model's `parameters` weights.
     #[must_use]
     pub fn new(training: &Training, parameters: usize) -> Self {
-        let rule = Rule::from(training.optimizer);
-        let second = match rule {
-            Rule::Momentum { .. } => 0,
-            Rule::Adam { .. } => parameters,
+        Self {
+            tail_start: tail_start(training),
+            ..Self::local(training.optimizer, training.weight_decay, parameters)
+        }
+    }
+
+    /// A site's: `proximal` draws the weights back to where they start, as `FedProx` does (Li et al. 2020, equation 2:
+    /// its term's gradient is `μ · offset`, which is what weight decay of the offset adds).
+    #[must_use]
+    pub fn local(optimizer: Optimizer, proximal: f64, parameters: usize) -> Self {
+        let second = match optimizer {
+            Optimizer::Momentum { .. } => Vec::new(),
+            Optimizer::Adam { .. } => vec![0.0; parameters],
+            Optimizer::Yogi { tau, .. } | Optimizer::Adagrad { tau, .. } => {
+                vec![tau * tau; parameters]
+            }
         };
         Self {
-            rule,
-            weight_decay: training.weight_decay,
-            tail_start: tail_start(training),
+            rule: Rule::from(optimizer),
+            weight_decay: proximal,
+            tail_start: u32::MAX,
             steps: 0,
             offset: vec![0.0; parameters],
             first: vec![0.0; parameters],
-            second: vec![0.0; second],
+            second,
             tail: vec![0.0; parameters],
             tail_steps: 0,
         }
@@ -152,6 +164,23 @@ impl ServerOptimizer {
                 let square = *second / (1.0 - power2);
                 rate * mean / (square.sqrt() + tau)
             }
+            Rule::Yogi {
+                rate,
+                beta1,
+                beta2,
+                tau,
+            } => {
+                let (second, square) = (&mut self.second[weight], gradient * gradient);
+                *first = beta1 * *first + (1.0 - beta1) * gradient;
+                *second -= (1.0 - beta2) * square * sign(*second - square);
+                rate * *first / (second.sqrt() + tau)
+            }
+            Rule::Adagrad { rate, beta1, tau } => {
+                let second = &mut self.second[weight];
+                *first = beta1 * *first + (1.0 - beta1) * gradient;
+                *second += gradient * gradient;
+                rate * *first / (second.sqrt() + tau)
+            }
         };
         self.offset[weight] = narrow(old - change);
         if self.offset[weight].is_finite() {
@@ -215,12 +244,32 @@ enum Rule {
         #[n(5)]
         power2: f64,
     },
+    #[n(2)]
+    Yogi {
+        #[n(0)]
+        rate: f64,
+        #[n(1)]
+        beta1: f64,
+        #[n(2)]
+        beta2: f64,
+        #[n(3)]
+        tau: f64,
+    },
+    #[n(3)]
+    Adagrad {
+        #[n(0)]
+        rate: f64,
+        #[n(1)]
+        beta1: f64,
+        #[n(2)]
+        tau: f64,
+    },
 }
 
 impl Rule {
     fn advance(&mut self) {
         match self {
-            Self::Momentum { .. } => {}
+            Self::Momentum { .. } | Self::Yogi { .. } | Self::Adagrad { .. } => {}
             Self::Adam {
                 beta1,
                 beta2,
@@ -252,8 +301,25 @@ impl From<Optimizer> for Rule {
                 power1: 1.0,
                 power2: 1.0,
             },
+            Optimizer::Yogi {
+                rate,
+                beta1,
+                beta2,
+                tau,
+            } => Self::Yogi {
+                rate,
+                beta1,
+                beta2,
+                tau,
+            },
+            Optimizer::Adagrad { rate, beta1, tau } => Self::Adagrad { rate, beta1, tau },
         }
     }
+}
+
+/// -1, 0 or 1; 0 for 0, unlike [`f64::signum`].
+fn sign(value: f64) -> f64 {
+    if value == 0.0 { 0.0 } else { value.signum() }
 }
 
 /// The first step, from 1, that the average holds; beyond every step where nothing is averaged.
@@ -281,18 +347,19 @@ fn narrow(value: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use protocol::study::Algorithm;
+    use protocol::study::{Algorithm, Batch};
 
     use super::*;
 
     fn training(optimizer: Optimizer) -> Training {
         Training {
             rounds: 4,
-            algorithm: Algorithm::Gradient,
+            algorithm: Algorithm::Gradient { batch: Batch::All },
             optimizer,
             weight_decay: 0.0,
             average_tail: 0.0,
             evaluate_every: 0,
+            stopping: None,
         }
     }
 
@@ -311,7 +378,7 @@ mod tests {
 
     #[test]
     fn momentum_keeps_a_share_of_the_former_direction() {
-        let mut optimizer = ServerOptimizer::new(
+        let mut optimizer = Descent::new(
             &training(Optimizer::Momentum {
                 rate: 0.5,
                 momentum: 0.5,
@@ -327,7 +394,7 @@ mod tests {
 
     #[test]
     fn adam_makes_the_steps_of_a_hand_computation() {
-        let mut optimizer = ServerOptimizer::new(&adam(), 1);
+        let mut optimizer = Descent::new(&adam(), 1);
         optimizer.step(&[2.0]).unwrap();
         // m = 0.2, v = 0.04; corrected 2 and 4: 0.1 · 2 / (2 + 0.001).
         let first = -0.2 / 2.001;
@@ -339,13 +406,60 @@ mod tests {
     }
 
     #[test]
+    fn yogi_makes_the_steps_of_a_hand_computation() {
+        let yogi = Optimizer::Yogi {
+            rate: 0.1,
+            beta1: 0.5,
+            beta2: 0.9,
+            tau: 0.1,
+        };
+        let mut optimizer = Descent::new(&training(yogi), 1);
+        optimizer.step(&[2.0]).unwrap();
+        // m = 1, v = 0.01 + 0.1·4.
+        let first = -0.1 / (0.41_f64.sqrt() + 0.1);
+        assert_near(optimizer.offset()[0], first);
+        optimizer.step(&[0.5]).unwrap();
+        // m = 0.75; v = 0.41 is above 0.25, so 0.025 is taken off.
+        let second = 0.1 * 0.75 / (0.385_f64.sqrt() + 0.1);
+        assert_near(optimizer.offset()[0], first - second);
+    }
+
+    #[test]
+    fn adagrad_makes_the_steps_of_a_hand_computation() {
+        let adagrad = Optimizer::Adagrad {
+            rate: 0.1,
+            beta1: 0.0,
+            tau: 0.1,
+        };
+        let mut optimizer = Descent::new(&training(adagrad), 1);
+        optimizer.step(&[2.0]).unwrap();
+        let first = -0.1 * 2.0 / (4.01_f64.sqrt() + 0.1);
+        assert_near(optimizer.offset()[0], first);
+        optimizer.step(&[-1.0]).unwrap();
+        assert_near(optimizer.offset()[0], first + 0.1 / (5.01_f64.sqrt() + 0.1));
+    }
+
+    #[test]
+    fn a_proximal_term_draws_local_weights_back_to_their_start() {
+        let plain = Optimizer::Momentum {
+            rate: 0.5,
+            momentum: 0.0,
+        };
+        let mut site = Descent::local(plain, 0.4, 1);
+        site.step(&[-2.0]).unwrap();
+        site.step(&[-2.0]).unwrap();
+        // 1, then 1 - 0.5 · (-2 + 0.4 · 1).
+        assert_near(site.offset()[0], 1.8);
+    }
+
+    #[test]
     fn weight_decay_draws_the_offset_towards_zero() {
         let mut settings = training(Optimizer::Momentum {
             rate: 1.0,
             momentum: 0.0,
         });
         settings.weight_decay = 0.25;
-        let mut optimizer = ServerOptimizer::new(&settings, 1);
+        let mut optimizer = Descent::new(&settings, 1);
         optimizer.step(&[-8.0]).unwrap();
         optimizer.step(&[0.0]).unwrap();
         assert_near(optimizer.offset()[0], 6.0);
@@ -358,7 +472,7 @@ mod tests {
             momentum: 0.0,
         });
         settings.average_tail = 0.5;
-        let mut optimizer = ServerOptimizer::new(&settings, 1);
+        let mut optimizer = Descent::new(&settings, 1);
         for (gradient, published) in [(-1.0, 1.0), (-1.0, 2.0), (-1.0, 3.0), (-4.0, 5.0)] {
             optimizer.step(&[gradient]).unwrap();
             assert_near(optimizer.published()[0], published);
@@ -368,7 +482,7 @@ mod tests {
 
     #[test]
     fn without_averaging_the_last_offset_is_published() {
-        let mut optimizer = ServerOptimizer::new(&adam(), 1);
+        let mut optimizer = Descent::new(&adam(), 1);
         for _ in 0..6 {
             optimizer.step(&[1.0]).unwrap();
         }
@@ -377,7 +491,7 @@ mod tests {
 
     #[test]
     fn a_refused_step_changes_nothing() {
-        let mut optimizer = ServerOptimizer::new(&adam(), 2);
+        let mut optimizer = Descent::new(&adam(), 2);
         optimizer.step(&[1.0, 2.0]).unwrap();
         let before = optimizer.clone();
         assert_eq!(
@@ -393,22 +507,22 @@ mod tests {
             rate: 1e30,
             momentum: 0.0,
         });
-        let mut optimizer = ServerOptimizer::new(&fast, 2);
+        let mut optimizer = Descent::new(&fast, 2);
         assert_eq!(
             optimizer.step(&[0.0, 1e30]),
             Err(StepError::Overflow { weight: 1 })
         );
-        assert_eq!(optimizer, ServerOptimizer::new(&fast, 2));
+        assert_eq!(optimizer, Descent::new(&fast, 2));
     }
 
     #[test]
     fn a_stored_optimizer_goes_on_as_if_it_had_not_been_stored() {
         let mut settings = adam();
         settings.average_tail = 1.0;
-        let mut kept = ServerOptimizer::new(&settings, 3);
+        let mut kept = Descent::new(&settings, 3);
         kept.step(&[0.1, -7.0, 1e-9]).unwrap();
         let bytes = minicbor::to_vec(&kept).unwrap();
-        let mut stored: ServerOptimizer = minicbor::decode(&bytes).unwrap();
+        let mut stored: Descent = minicbor::decode(&bytes).unwrap();
         assert_eq!(stored, kept);
         for optimizer in [&mut kept, &mut stored] {
             optimizer.step(&[0.3, 0.2, 0.1]).unwrap();

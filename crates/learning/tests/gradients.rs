@@ -135,6 +135,82 @@ fn cutting_at_whole_chunks_changes_no_bit() {
 }
 
 #[test]
+fn a_patient_with_many_labels_is_clipped_as_one_wherever_batches_are_cut() {
+    for network in networks() {
+        let rows = Patients::random(&network, 70, 14);
+        let weights = weights(&network, 15);
+        // 31 labels fill a chunk with the one before; the last two share one.
+        let patients = [1, 31, 5, 20, 8, 5];
+        let clip = 0.5;
+        let mut whole = vec![0.0; network.parameters()];
+        let report = network
+            .clipped_sum_by_patient(
+                &weights,
+                rows.batch(),
+                &rows.labels,
+                &patients,
+                clip,
+                &mut whole,
+            )
+            .unwrap();
+        assert_eq!((report.norms.len(), report.losses.len()), (6, 70));
+        let mut added = vec![0.0; network.parameters()];
+        let mut first = 0;
+        for (labels, reported) in patients.iter().zip(&report.norms) {
+            let (batch, classes) = rows.part(first, first + labels);
+            let mut own = vec![0.0; network.parameters()];
+            network
+                .clipped_sum(&weights, batch, classes, f64::INFINITY, &mut own)
+                .unwrap();
+            assert!((norm(&own) / reported - 1.0).abs() < 1e-4);
+            let factor = (clip / norm(&own)).min(1.0);
+            for (sum, own) in added.iter_mut().zip(&own) {
+                *sum += factor * own;
+            }
+            first += labels;
+        }
+        let difference: Vec<f64> = whole
+            .iter()
+            .zip(&added)
+            .map(|(one, other)| one - other)
+            .collect();
+        assert!(norm(&difference) < 1e-4 * norm(&whole));
+        // Chunks: the first two patients, the next two, the rest.
+        let mut cut = vec![0.0; network.parameters()];
+        for (range, patients) in [
+            (0..32, &patients[..2]),
+            (32..57, &patients[2..4]),
+            (57..70, &patients[4..]),
+        ] {
+            let (batch, labels) = rows.part(range.start, range.end);
+            network
+                .clipped_sum_by_patient(&weights, batch, labels, patients, clip, &mut cut)
+                .unwrap();
+        }
+        assert_eq!(whole, cut);
+    }
+}
+
+#[test]
+fn patients_that_do_not_have_the_labels_are_refused() {
+    let network = &networks()[0];
+    let rows = Patients::random(network, 40, 16);
+    let weights = weights(network, 17);
+    for patients in [[40, 0].as_slice(), &[33, 7], &[20, 21], &[]] {
+        let mut sum = vec![0.0; network.parameters()];
+        let refused = network.clipped_sum_by_patient(
+            &weights,
+            rows.batch(),
+            &rows.labels,
+            patients,
+            1.0,
+            &mut sum,
+        );
+        assert!(refused.is_err(), "{patients:?}");
+    }
+}
+
+#[test]
 fn probabilities_add_to_1_and_fit_the_logits() {
     for network in networks() {
         let patients = Patients::random(&network, 7, 7);

@@ -6,10 +6,10 @@ mod study;
 
 use learning::metrics;
 use learning::model::Network;
-use learning::optimizer::ServerOptimizer;
+use learning::optimizer::Descent;
 use protocol::study::{
-    Algorithm, Architecture, Cohort, Head, Missingness, Model, Optimizer, Shape, Summary, Trained,
-    Training,
+    Algorithm, Architecture, Batch, Cohort, Head, Missingness, Model, Optimizer, Shape, Summary,
+    Trained, Training,
 };
 use study::{Patients, cohort, modality};
 
@@ -58,16 +58,17 @@ fn accuracy(model: &Model, optimizer: Optimizer, rounds: u32) -> f64 {
     let train = patients(&network, 1);
     let training = Training {
         rounds,
-        algorithm: Algorithm::Gradient,
+        algorithm: Algorithm::Gradient { batch: Batch::All },
         optimizer,
         weight_decay: 0.0,
         average_tail: 0.25,
         evaluate_every: 0,
+        stopping: None,
     };
     let initial = network.initial(model.initial_seed);
     let moved =
         |offset: &[f32]| -> Vec<f32> { initial.iter().zip(offset).map(|(a, b)| a + b).collect() };
-    let mut server = ServerOptimizer::new(&training, network.parameters());
+    let mut server = Descent::new(&training, network.parameters());
     for _ in 0..rounds {
         let mut sum = vec![0.0; network.parameters()];
         let weights = moved(server.offset());

@@ -205,4 +205,24 @@ pub struct Metrics {
     pub macro_f1: f64,
     /// Rows: true class; columns: predicted class; counts.
     pub confusion: Vec<Vec<f64>>,
+    /// For each class the area under the ROC curve against the rest; none where nobody or everybody is in it.
+    pub class_auc: Vec<Option<f64>>,
+    /// For each class its reliability diagram: the bins of its probability from 0 to 1.
+    pub reliability: Vec<Vec<Reliability>>,
+    /// Mean over the classes of the expected calibration error: the mean over patients of the difference between the
+    /// predicted probability of their bin and the share of the class in it (classwise ECE, Kull et al. 2019). Noise
+    /// makes it larger.
+    pub calibration_error: f64,
+}
+
+/// A bin of a reliability diagram.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reliability {
+    /// The predicted probability: the bin's middle.
+    pub predicted: f64,
+    /// Patients whose probability is in the bin; noise can make it negative.
+    pub patients: f64,
+    /// Of these, those in the class.
+    pub in_class: f64,
 }

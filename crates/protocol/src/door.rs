@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Prepare ──▶ cohort bytes (kept by the host, never sent)
-//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Unmask      one instance, one round
+//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Remember ─▶ Unmask      one instance, one round
 //! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
 //! Import, Predict, Export, Describe                                    need no session
 //! ```
@@ -56,8 +56,11 @@ pub enum Request {
     /// Asks for the MEDS files that hold what CSV files hold.
     #[n(12)]
     Import(#[n(0)] Import),
-    /// Asks for all weights of a model, to start other studies from: only for a model of public patients.
+    /// Asks for what the site is to keep for its next round; any time after [`Request::Advertise`].
     #[n(13)]
+    Remember,
+    /// Asks for all weights of a model, to start other studies from: only for a model of public patients.
+    #[n(14)]
     Export(#[n(0)] Export),
 }
 
@@ -89,8 +92,11 @@ pub enum Response {
     /// To [`Request::Import`].
     #[n(7)]
     Imported(#[n(0)] Imported),
-    /// To [`Request::Export`]: the encoded [`crate::weights::Weights`].
+    /// To [`Request::Remember`]: patient data, for the host to keep at the site; empty where the study keeps nothing.
     #[n(8)]
+    Memory(#[n(0)] ByteVec),
+    /// To [`Request::Export`]: the encoded [`crate::weights::Weights`].
+    #[n(9)]
     Exported(#[n(0)] ByteVec),
 }
 
@@ -200,16 +206,16 @@ pub struct Prepared {
 /// What was read from a hospital's files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Report {
-    /// Patients to train on.
+    /// Labels of patients to train on.
     #[n(0)]
     pub train: u32,
-    /// Patients to choose by.
+    /// Labels of patients to choose by.
     #[n(1)]
     pub tuning: u32,
-    /// Patients held out.
+    /// Labels of patients held out.
     #[n(2)]
     pub held_out: u32,
-    /// Patients of each class, in the study's order.
+    /// Labels of each class, in the study's order.
     #[n(3)]
     pub classes: Vec<u32>,
     /// Events read.
@@ -227,9 +233,12 @@ pub struct Report {
     /// Values that were outside their plausible range and were set to its end.
     #[n(8)]
     pub clipped: u64,
-    /// Labelled patients without any usable event: they count, with every value missing.
+    /// Labels without any usable event: they count, with every value missing.
     #[n(9)]
     pub empty: u32,
+    /// Labels that are not used, since the study uses fewer of one patient: the last by time.
+    #[n(10)]
+    pub surplus: u32,
 }
 
 /// Where training stands: what the aggregator publishes after each round, and all sites start the next from.
@@ -241,6 +250,12 @@ pub struct State {
     /// Mean and standard deviation of each feature where the study shares them; empty before that.
     #[n(1)]
     pub normalisation: Vec<Moments>,
+    /// The control variate that all sites share, where the study has them; else empty.
+    #[n(2)]
+    pub control: Vec<f32>,
+    /// The clip norm of the next step, where the study adapts it.
+    #[n(3)]
+    pub clip_norm: Option<f64>,
 }
 
 /// Mean and standard deviation of one feature.
@@ -275,9 +290,12 @@ pub struct Open {
     /// All of the session's randomness.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub seed: [u8; 32],
+    /// What [`Response::Memory`] gave in the site's last round of this study; empty before.
+    #[n(6)]
+    pub memory: ByteVec,
     /// The bytes of the file of public weights that the study names ([`crate::weights::Weights`]); none where it names
     /// none.
-    #[n(6)]
+    #[n(7)]
     pub weights: Option<ByteVec>,
 }
 

@@ -103,12 +103,20 @@ pub enum Purpose {
     /// Count, sum and sum of squares of each feature, for a normalisation that all sites share.
     #[n(0)]
     Moments,
-    /// One step of training: clipped gradients and the number of training patients.
+    /// One step of training: clipped gradients, or changes of the weights, and the number of training patients.
     #[n(1)]
     Train,
     /// Confusion matrix and score histograms of the held-out patients.
     #[n(2)]
     Evaluate,
+    /// The same of the tuning patients, by which training is stopped.
+    #[n(3)]
+    Tune,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 4] = [Self::Moments, Self::Train, Self::Evaluate, Self::Tune];
 }
 
 impl fmt::Display for Purpose {
@@ -117,6 +125,7 @@ impl fmt::Display for Purpose {
             Self::Moments => "moments",
             Self::Train => "train",
             Self::Evaluate => "evaluate",
+            Self::Tune => "tune",
         })
     }
 }

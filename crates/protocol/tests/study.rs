@@ -1,5 +1,6 @@
 //! Which study files are refused, and why.
 
+use privacy::Mu;
 use protocol::id::Purpose;
 use protocol::study::{Manifest, Study, StudyError};
 use testkit::Draft;
@@ -277,6 +278,53 @@ fn a_sum_never_passes_the_modulus_of_an_accepted_study() {
 }
 
 #[test]
+fn a_patient_of_many_labels_wants_that_much_more_noise_on_every_count() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    let toml = draft.toml();
+    let study = |labels: u32| {
+        let cohort = format!("[cohort]\nlabels-per-patient = {labels}\n");
+        Study::parse(toml.replacen("[cohort]\n", &cohort, 1).as_bytes()).unwrap()
+    };
+    let section =
+        |labels, purpose, place: usize| study(labels).layout(purpose).sections[place].clone();
+    for (purpose, place, most) in [
+        (Purpose::Train, 1, 1.0),
+        // One cell of the matrix, and one bin for each of three classes.
+        (Purpose::Evaluate, 0, 2.0),
+    ] {
+        let (one, five) = (section(1, purpose, place), section(5, purpose, place));
+        assert!((one.sensitivity - most).abs() < 1e-12);
+        assert!((five.sensitivity - 5.0 * most).abs() < 1e-12);
+        let wider = five.variance.unwrap() as f64 / one.variance.unwrap() as f64;
+        assert!((wider - 25.0).abs() < 0.1, "{wider}");
+        assert!(five.bound > 4 * one.bound);
+    }
+    // The gradients of a patient's labels are clipped as one.
+    assert_eq!(section(1, Purpose::Train, 0), section(5, Purpose::Train, 0));
+    for labels in ["0", "33"] {
+        let cohort = format!("[cohort]\nlabels-per-patient = {labels}\n");
+        let StudyError::Setting { setting, .. } = refusal(&toml.replacen("[cohort]\n", &cohort, 1))
+        else {
+            panic!("{labels} labels are accepted")
+        };
+        assert_eq!(setting, "cohort.labels-per-patient");
+    }
+}
+
+#[test]
+fn a_hidden_layer_has_units() {
+    let linear = "architecture.linear.summary = \"mean-and-trend\"";
+    for units in [0, 4_097] {
+        let mlp = format!("architecture.mlp = {{ summary = \"mean\", hidden = {units} }}");
+        assert_eq!(replaced(linear, &mlp), "model.architecture.mlp.hidden");
+    }
+}
+
+#[test]
 fn a_study_has_at_least_one_round_and_a_step_size() {
     assert_eq!(replaced("rounds = 4", "rounds = 0"), "training.rounds");
     assert_eq!(replaced("rate = 0.5", "rate = 0.0"), "training.optimizer");
@@ -316,4 +364,148 @@ fn a_cohort_that_does_not_fit_together_is_refused() {
         replaced("\"low\", \"medium\", \"high\"", "\"low\""),
         "cohort.classes"
     );
+}
+
+/// What all planned rounds of a study cost together, as ε at its δ.
+fn planned_epsilon(toml: &str) -> f64 {
+    let study = Study::parse(toml.as_bytes()).expect("a study that can be run");
+    let rounds = study.plan().into_iter();
+    let cost = |purpose| study.layout(purpose).mu().expect("every round is noised");
+    let delta = study.manifest().privacy.delta;
+    Mu::compose(rounds.map(cost)).epsilon(delta.try_into().expect("it is between 0 and 1"))
+}
+
+#[test]
+fn every_algorithm_costs_the_budget_and_no_more() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        rounds: 12,
+        ..Draft::default()
+    };
+    let gradient = "algorithm.gradient = { batch = \"all\" }";
+    let averaging = "algorithm.averaging = { steps = 7, batch = \"all\", weighting = \"sites\", \
+                     change-norm = 1.0, control-variates = \"scaffold\", \
+                     optimizer.momentum = { rate = 0.1, momentum = 0.0 } }";
+    let stopping = format!("{gradient}\nstopping = {{ every = 3, patience = 2 }}");
+    let adaptive =
+        "weight-share = 0.1\nadaptive-clip = { quantile = 0.5, rate = 0.2, share = 0.1 }";
+    for toml in [
+        draft.toml(),
+        draft.toml().replace(gradient, averaging),
+        draft.toml().replace(gradient, &stopping),
+        draft.toml().replace("weight-share = 0.1", adaptive),
+    ] {
+        let epsilon = planned_epsilon(&toml);
+        assert!((0.998..=1.0).contains(&epsilon), "{epsilon} of {toml}");
+    }
+}
+
+#[test]
+fn noise_of_a_sites_own_steps_is_enough_without_other_sites() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    let averaging = "algorithm.averaging = { steps = 5, batch = \"all\", weighting = \"patients\", \
+                     change-norm = 1.0, optimizer.momentum = { rate = 0.1, momentum = 0.0 } }";
+    let gradient = "algorithm.gradient = { batch = \"all\" }";
+    let of = |toml: &str| {
+        let study = Study::parse(toml.as_bytes()).unwrap();
+        study.layout(Purpose::Train)
+    };
+    let pooled = of(&draft.toml()).sections[0].variance.unwrap() as f64;
+    let layout = of(&draft.toml().replace(gradient, averaging));
+    assert!(
+        layout
+            .sections
+            .iter()
+            .all(|section| section.variance.is_none())
+    );
+    let alone = layout.local.unwrap().gradient.variance.unwrap() as f64;
+    // Five steps for one, and no second site's noise.
+    assert!(
+        (alone / pooled / 10.0 - 1.0).abs() < 0.01,
+        "{alone} {pooled}"
+    );
+}
+
+#[test]
+fn settings_that_cannot_be_accounted_for_together_are_refused() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    let refused = |this: &str, that: &str| match refusal(&draft.toml().replacen(this, that, 1)) {
+        StudyError::Setting { setting, .. } => setting,
+        error => panic!("{error:?} is no setting"),
+    };
+    let gradient = "gradient = { batch = \"all\" }";
+    let averaging = |batch: &str| {
+        format!(
+            "averaging = {{ steps = 2, {batch}, weighting = \"sites\", change-norm = 1.0, \
+             optimizer.momentum = {{ rate = 0.1, momentum = 0.0 }} }}"
+        )
+    };
+    let shuffled = averaging("batch.shuffled = { patients = 4 }");
+    assert_eq!(refused(gradient, &shuffled), "training.algorithm.batch");
+    let adaptive =
+        "weight-share = 0.1\nadaptive-clip = { quantile = 0.5, rate = 0.2, share = 0.1 }";
+    let toml = draft.toml().replace("weight-share = 0.1", adaptive);
+    let toml = toml.replace(gradient, &averaging("batch = \"all\""));
+    assert!(matches!(
+        refusal(&toml),
+        StudyError::Setting {
+            setting: "privacy.adaptive-clip",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn algorithms_that_fit_nothing_are_refused() {
+    let averaging = |settings: &str| {
+        let common = "batch = \"all\", weighting = \"sites\"";
+        format!("averaging = {{ {common}, {settings} }}")
+    };
+    let gradient = "gradient = { batch = \"all\" }";
+    let descent = "optimizer.momentum = { rate = 0.1, momentum = 0.0 }";
+    let momentum = "optimizer.momentum = { rate = 0.1, momentum = 0.5 }";
+    let setting = "training.algorithm.averaging";
+    for (settings, refused) in [
+        (format!("steps = 0, change-norm = 1.0, {descent}"), setting),
+        (format!("steps = 1, change-norm = 0.0, {descent}"), setting),
+        (
+            format!("steps = 1, change-norm = 1.0, proximal = -1.0, {descent}"),
+            setting,
+        ),
+        (
+            format!("steps = 1, change-norm = 1.0, control-variates = \"scaffold\", {momentum}"),
+            setting,
+        ),
+        (
+            "steps = 1, change-norm = 1.0, optimizer.momentum = { rate = 0.0, momentum = 0.0 }"
+                .to_owned(),
+            "training.algorithm.averaging.optimizer",
+        ),
+    ] {
+        assert_eq!(
+            replaced(gradient, &averaging(&settings)),
+            refused,
+            "{settings}"
+        );
+    }
+    for batch in [
+        "sampled = { rate = 0.0 }",
+        "sampled = { rate = 1.5 }",
+        "shuffled = { patients = 0 }",
+    ] {
+        let batch = format!("gradient = {{ batch.{batch} }}");
+        assert_eq!(replaced(gradient, &batch), "training.algorithm.batch");
+    }
+    let stopping = |text: &str| replaced("rounds = 4", &format!("rounds = 4\nstopping = {text}"));
+    assert_eq!(stopping("{ every = 0, patience = 1 }"), "training.stopping");
+    assert_eq!(stopping("{ every = 1, patience = 0 }"), "training.stopping");
 }

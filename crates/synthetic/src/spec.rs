@@ -176,6 +176,7 @@ pub fn spec(settings: Settings) -> Cohort {
         history_days: settings.days(),
         classes: classes(settings.population()),
         normalisation: Normalisation::Reference,
+        labels_per_patient: 1,
         split: Split {
             train: 0.8,
             tuning: 0.0,

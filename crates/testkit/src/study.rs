@@ -120,7 +120,7 @@ parameters = {parameters}
 
 [training]
 rounds = {rounds}
-algorithm = "gradient"
+algorithm.gradient = {{ batch = "all" }}
 optimizer.momentum = {{ rate = 0.5, momentum = 0.9 }}
 
 [aggregation]

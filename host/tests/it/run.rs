@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::server::{Asked, Reply, Server};
 use host::aggregator::{Aggregator, AggregatorError};
 use host::compiled::Compiled;
-use host::journal::Journal;
+use host::journal::{Journal, remembered};
 use host::ledger::{Ledger, LedgerError};
 use host::patients::Cohort;
 use host::replay;
@@ -30,6 +30,8 @@ use testkit::round::Play;
 use testkit::{Draft, TestStudy};
 
 const SITE: SiteId = SiteId(0);
+/// What the module keeps of a round.
+const MEMORY: &[u8] = b"kept";
 
 #[test]
 fn a_round_runs_to_its_end_and_can_be_replayed() {
@@ -42,6 +44,7 @@ fn a_round_runs_to_its_end_and_can_be_replayed() {
     let folder = world.site.folder(0);
     let journal = Journal::open(&folder).unwrap().unwrap();
     let state = Journal::state(&folder, &world.header).unwrap();
+    assert_eq!(remembered(&folder).unwrap().as_deref(), Some(MEMORY));
     let site = &world.site;
     let compared = replay::replay(
         &site.sandbox,
@@ -199,7 +202,7 @@ fn a_state_that_is_none_of_the_studys_is_refused() {
     let mut world = World::new();
     let state = State {
         offset: vec![0.0; 5],
-        normalisation: Vec::new(),
+        ..State::default()
     };
     world.state = codec::encode(&state);
     world.header.state = Digest::of(&world.state);
@@ -255,7 +258,7 @@ impl World {
         ));
         let state = codec::encode(&State {
             offset: vec![0.0; 6],
-            normalisation: Vec::new(),
+            ..State::default()
         });
         let header = Header {
             study: kit.study.digest(),
@@ -454,8 +457,13 @@ fn tape(bodies: &[Vec<u8>]) -> Sandbox {
     let sends = bodies
         .iter()
         .map(|body| codec::encode(&Response::Send(body.clone().into())));
-    // Requests 2 and 3 are open and work, 4 to 8 the stages.
-    let answers: Vec<Vec<u8>> = [done.clone(), done].into_iter().chain(sends).collect();
+    // Requests 2 and 3 are open and work, 4 to 8 the stages, 13 is remember.
+    let mut answers: Vec<Vec<u8>> = [done.clone(), done.clone()]
+        .into_iter()
+        .chain(sends)
+        .collect();
+    answers.resize(11, done);
+    answers.push(codec::encode(&Response::Memory(MEMORY.to_vec().into())));
     let (mut table, mut data, mut at) = (Vec::new(), Vec::new(), 4_096_u32);
     for answer in &answers {
         let length = u32::try_from(answer.len()).unwrap();

@@ -72,6 +72,23 @@ pub enum Prediction {
     Column(String),
     /// At this time for all, where the file says none: `2000-01-02`.
     At(String),
+    /// One after the other, where the file says none and a subject has several rows.
+    Sequence(Sequence),
+}
+
+/// Times of a subject's rows where the file says only their order: the first row that passes the filters is predicted
+/// at `from`, each next one `every-days` later.
+///
+/// With more days than a study looks back, a row's events are not seen from the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Sequence {
+    /// The column of whole numbers that rise in time.
+    pub by: String,
+    /// When the first is predicted: `2000-01-02`.
+    pub from: String,
+    /// Days between two rows of a subject, above 0.
+    pub every_days: u32,
 }
 
 /// How times are written.
@@ -161,6 +178,9 @@ pub struct Column {
     /// The number that a cell stands for, as in `"[70-80)" = 75`; other cells are numbers themselves.
     #[serde(default)]
     pub numbers: BTreeMap<String, f64>,
+    /// What a number becomes.
+    #[serde(default)]
+    pub transform: Transform,
     /// The level of a cell is that of the first rule that fits, and a cell that none fits is bad; without rules, the
     /// cell itself.
     #[serde(default)]
@@ -176,6 +196,27 @@ pub enum As {
     Number,
     /// An event `code//level` without a number.
     Level,
+}
+
+/// What a number becomes before it is an event's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transform {
+    /// It stays as it is.
+    #[default]
+    None,
+    /// `ln(1 + x)`: for counts of which the first few say the most.
+    Log1p,
+}
+
+impl Transform {
+    /// The value for `x`, which is not finite where there is none.
+    pub(super) fn of(self, x: f32) -> f32 {
+        match self {
+            Self::None => x,
+            Self::Log1p => x.ln_1p(),
+        }
+    }
 }
 
 /// Which rows are used.
@@ -225,13 +266,19 @@ impl Map {
             "prediction",
             "want one for labels and for a wide table",
         )?;
-        if let Some(Prediction::At(time)) = &self.prediction {
-            let fits = time.parse::<Timestamp>().is_ok();
-            require(
-                fits,
+        let is_time = |text: &str| text.parse::<Timestamp>().is_ok();
+        match &self.prediction {
+            None | Some(Prediction::Column(_)) => {}
+            Some(Prediction::At(time)) => require(
+                is_time(time),
                 "prediction.at",
                 "want an ISO 8601 date, or date and time",
-            )?;
+            )?,
+            Some(Prediction::Sequence(sequence)) => require(
+                is_time(&sequence.from) && sequence.every_days > 0 && self.first_by.is_none(),
+                "prediction.sequence",
+                "want `from` as an ISO 8601 date, `every-days` above 0, and no `first-by`",
+            )?,
         }
         let wide = !self.columns.is_empty();
         let long = self.event.is_some();
@@ -252,6 +299,13 @@ impl Map {
             "event",
             "a long table has no labels, no splits and no first row: import those apart",
         )?;
+        for column in &self.columns {
+            require(
+                column.kind == As::Number || column.transform == Transform::None,
+                "column.transform",
+                "want it for numbers alone",
+            )?;
+        }
         for split in self.split.iter().flat_map(|split| split.levels.values()) {
             require(
                 split::by_name(split.as_bytes()).is_some(),

@@ -9,11 +9,11 @@ use super::map::{As, ClassRule, Column, Label, Map, Prediction, SplitColumn, Sub
 use super::table::{BadCell, Filters, Row, Table, number};
 use super::{ImportError, Output};
 use crate::bad_row::{Problem, Quoted, Triage};
-use crate::first_rows::FirstRows;
+use crate::first_rows::{FirstRow, FirstRows};
 use crate::meds::Timestamp;
 use crate::split;
 
-/// Reads a table's rows as subjects. A row is used whole or not at all.
+/// Reads a table's rows as subjects, or as their stays. A row is used whole or not at all.
 pub(super) fn read(
     map: &Map,
     table: &Table<'_>,
@@ -21,25 +21,59 @@ pub(super) fn read(
     output: &mut Output,
 ) -> Result<(), ImportError> {
     let plan = Plan::of(map, table)?;
-    let chosen = plan.first_rows(table)?;
-    let mut first = FirstRows::default();
+    let ranks = plan.ranks(table)?;
+    let mut stood = Stood::default();
     let mut cells = Cells::default();
     output.rows = table.rows(triage, |row, triage| {
-        match plan.read_row(row, chosen.as_ref(), &mut cells) {
-            Ok(Kept::No) => Ok(()),
-            Ok(Kept::Yes) => match first.note(cells.subject, table.name, row.number) {
-                Ok(()) => {
-                    plan.write_row(&mut cells, output);
-                    Ok(())
-                }
-                Err(second) => {
-                    Ok(table.refuse(triage, row, (plan.subject.unwrap_or(0), second))?)
-                }
-            },
+        let kept = match plan.read_row(row, ranks.as_ref(), &mut cells) {
+            Ok(Kept::Yes) => stood
+                .note(table.name, row.number, &cells)
+                .map(Some)
+                .map_err(|problem| (plan.subject.unwrap_or(0), problem)),
+            Ok(Kept::No) => Ok(None),
+            Err(bad) => Err(bad),
+        };
+        match kept {
+            Ok(None) => Ok(()),
+            Ok(Some(first)) => {
+                plan.write_row(&mut cells, first, output);
+                Ok(())
+            }
             Err(bad) => Ok(table.refuse(triage, row, bad)?),
         }
     })?;
     Ok(())
+}
+
+/// The rows that stood before: one a subject and prediction time, all of a subject in one split.
+#[derive(Default)]
+struct Stood {
+    rows: FirstRows<(i64, Option<Timestamp>)>,
+    splits: HashMap<i64, Option<Split>>,
+}
+
+/// Whether a row is its subject's first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subjects {
+    New,
+    Known,
+}
+
+impl Stood {
+    fn note(&mut self, file: &str, row: u64, cells: &Cells) -> Result<Subjects, Problem> {
+        let known = self.splits.get(&cells.subject);
+        if known.is_some_and(|split| *split != cells.split) {
+            return Err(Problem::OtherSplit);
+        }
+        let key = (cells.subject, cells.prediction);
+        if let Err(FirstRow { file, row }) = self.rows.note(key, file, row) {
+            return Err(Problem::SecondRow { file, row });
+        }
+        match self.splits.insert(cells.subject, cells.split) {
+            None => Ok(Subjects::New),
+            Some(_) => Ok(Subjects::Known),
+        }
+    }
 }
 
 /// A map with the places of its columns.
@@ -48,7 +82,8 @@ struct Plan<'a> {
     filters: Filters<'a>,
     /// None where the row's number is the subject's.
     subject: Option<usize>,
-    first_by: Option<usize>,
+    /// The column that orders a subject's rows.
+    order: Option<usize>,
     prediction: When,
     label: Option<(&'a Label, usize)>,
     split: Option<(&'a SplitColumn, usize)>,
@@ -59,6 +94,8 @@ struct Plan<'a> {
 enum When {
     Column(usize),
     At(Timestamp),
+    /// The first of a subject, and microseconds to each next one.
+    Sequence(Timestamp, i64),
 }
 
 /// Whether a row passes the filters.
@@ -88,7 +125,15 @@ impl<'a> Plan<'a> {
         let prediction = match &map.prediction {
             Some(Prediction::Column(name)) => When::Column(table.column(name)?),
             Some(Prediction::At(time)) => When::At(time.parse().unwrap_or(Timestamp(0))),
+            Some(Prediction::Sequence(sequence)) => When::Sequence(
+                sequence.from.parse().unwrap_or(Timestamp(0)),
+                i64::from(sequence.every_days) * Timestamp::DAY,
+            ),
             None => When::At(Timestamp(0)),
+        };
+        let order = match &map.prediction {
+            Some(Prediction::Sequence(sequence)) => Some(&sequence.by),
+            _ => map.first_by.as_ref(),
         };
         let label = map
             .label
@@ -106,11 +151,7 @@ impl<'a> Plan<'a> {
             map,
             filters: Filters::of(&map.filters, table)?,
             subject,
-            first_by: map
-                .first_by
-                .as_ref()
-                .map(|name| table.column(name))
-                .transpose()?,
+            order: order.map(|name| table.column(name)).transpose()?,
             prediction,
             label: label.transpose()?,
             split: split.transpose()?,
@@ -118,12 +159,12 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// For each subject the row to use, where the map asks for the first.
-    fn first_rows(&self, table: &Table<'_>) -> Result<Option<HashMap<i64, u64>>, ImportError> {
-        let Some(order) = self.first_by else {
+    /// Of each row that passes the filters: how many of its subject are before it, where the map asks for an order.
+    fn ranks(&self, table: &Table<'_>) -> Result<Option<HashMap<u64, u32>>, ImportError> {
+        let Some(order) = self.order else {
             return Ok(None);
         };
-        let mut first: HashMap<i64, (i64, u64)> = HashMap::new();
+        let mut rows: Vec<(i64, i64, u64)> = Vec::new();
         // Bad rows are told of when the rows are read for good.
         table.rows(&mut Triage::new(BadRows::Drop), |row, _| {
             let place = || {
@@ -134,40 +175,39 @@ impl<'a> Plan<'a> {
                 ))
             };
             if let Ok((true, subject, order)) = place() {
-                let here = (order, row.number);
-                first
-                    .entry(subject)
-                    .and_modify(|first| *first = here.min(*first))
-                    .or_insert(here);
+                rows.push((subject, order, row.number));
             }
             Ok(())
         })?;
+        rows.sort_unstable();
+        let of_subjects = rows.chunk_by(|one, next| one.0 == next.0);
+        let ranked = of_subjects.flat_map(|rows| (0..).zip(rows));
         Ok(Some(
-            first
-                .into_iter()
-                .map(|(subject, (_, row))| (subject, row))
-                .collect(),
+            ranked.map(|(rank, (_, _, row))| (*row, rank)).collect(),
         ))
     }
 
     fn read_row(
         &self,
         row: &Row<'_>,
-        chosen: Option<&HashMap<i64, u64>>,
+        ranks: Option<&HashMap<u64, u32>>,
         cells: &mut Cells,
     ) -> Result<Kept, BadCell> {
         if !self.filters.pass(row)? {
             return Ok(Kept::No);
         }
         cells.subject = self.subject(row)?;
-        if let (Some(chosen), Some(order)) = (chosen, self.first_by) {
+        let mut rank = 0;
+        if let (Some(ranks), Some(order)) = (ranks, self.order) {
             row.integer(order)?;
-            if chosen.get(&cells.subject) != Some(&row.number) {
+            rank = ranks.get(&row.number).copied().unwrap_or(0);
+            if rank > 0 && self.map.first_by.is_some() {
                 return Ok(Kept::No);
             }
         }
         cells.prediction = match self.prediction {
             When::At(time) => Some(time),
+            When::Sequence(first, gap) => Some(first.plus(gap.saturating_mul(i64::from(rank)))),
             When::Column(column) => Some(
                 row.time(column, self.map.time_format)?
                     .ok_or((column, Problem::Missing))?,
@@ -193,7 +233,7 @@ impl<'a> Plan<'a> {
         Ok(Kept::Yes)
     }
 
-    fn write_row(&self, cells: &mut Cells, output: &mut Output) {
+    fn write_row(&self, cells: &mut Cells, subject: Subjects, output: &mut Output) {
         output.kept += 1;
         let Some(prediction) = cells.prediction else {
             return;
@@ -205,7 +245,7 @@ impl<'a> Plan<'a> {
         if let Some(class) = cells.class {
             output.labels.push(cells.subject, prediction, class);
         }
-        if let Some(split) = cells.split {
+        if let (Subjects::New, Some(split)) = (subject, cells.split) {
             output.splits.push(cells.subject, split);
         }
     }
@@ -266,9 +306,13 @@ fn level_of<'a>(column: &'a Column, cell: &'a str, place: usize) -> Result<&'a s
 
 fn number_of(column: &Column, cell: &str, place: usize) -> Result<f32, BadCell> {
     #[expect(clippy::cast_possible_truncation, reason = "MEDS holds values as f32")]
-    match column.numbers.get(cell) {
-        Some(number) => Ok(*number as f32),
-        None => number(cell, place),
+    let number = match column.numbers.get(cell) {
+        Some(number) => *number as f32,
+        None => number(cell, place)?,
+    };
+    match column.transform.of(number) {
+        value if value.is_finite() => Ok(value),
+        value => Err((place, Problem::NotFinite(f64::from(value)))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Patients as bytes: what the host keeps between preparation and training.
 //!
 //! ```text
-//! magic "ward-coh" · version 1 · fingerprint of the features [32] · patients u32
+//! magic "ward-coh" · version 2 · fingerprint of the features [32] · rows u32
 //! subjects i64… · splits u8… · labels u8… · observed, one bit a value · the observed values f32…
 //! ```
 //!
@@ -15,7 +15,7 @@ use super::{Columns, Patients};
 use crate::slots::Slots;
 
 const MAGIC: &[u8; 8] = b"ward-coh";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Why bytes are not the patients of a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,8 +40,8 @@ pub enum DecodeError {
         /// Bytes that the cohort's own numbers ask for.
         want: usize,
     },
-    /// A patient's split, label or value is none that preparation writes.
-    #[error("the prepared cohort is damaged: patient {0} (from 0) has an impossible entry")]
+    /// A row's subject, split, label or value is none that preparation writes.
+    #[error("the prepared cohort is damaged: row {0} (from 0) has an impossible entry")]
     Damaged(usize),
 }
 
@@ -184,7 +184,7 @@ impl<'a> Stored<'a> {
         }
         let splits = splits.collect::<Result<_, _>>()?;
         let labels = labels.collect::<Result<_, _>>()?;
-        Ok(Patients::new(
+        let patients = Patients::new(
             cohort,
             Columns {
                 subjects,
@@ -193,8 +193,31 @@ impl<'a> Stored<'a> {
                 observed,
                 values,
             },
-        ))
+        );
+        match misplaced(&patients, cohort) {
+            Some(row) => Err(DecodeError::Damaged(row)),
+            None => Ok(patients),
+        }
     }
+}
+
+/// The first row of a patient that stands twice, has more rows than the study uses, or is in two splits: each would
+/// make one patient count for more than the noise hides.
+fn misplaced(patients: &Patients, cohort: &Cohort) -> Option<usize> {
+    let most = usize::try_from(cohort.labels_per_patient).unwrap_or(usize::MAX);
+    let (subjects, splits) = (patients.subjects(), patients.splits());
+    let mut before = None;
+    for rows in patients.patients() {
+        let subject = subjects[rows.start];
+        let one_split = splits[rows.clone()]
+            .iter()
+            .all(|split| *split == splits[rows.start]);
+        if rows.len() > most || !one_split || before.is_some_and(|before| subject <= before) {
+            return Some(rows.start);
+        }
+        before = Some(subject);
+    }
+    None
 }
 
 /// A digest of all that decides what the values mean: prepared values of other features are not mistaken for these.
@@ -206,6 +229,7 @@ pub(super) fn fingerprint(cohort: &Cohort) -> Digest {
     };
     put(&cohort.history_days.to_le_bytes());
     put(cohort.classes.join("\n").as_bytes());
+    put(&cohort.labels_per_patient.to_le_bytes());
     for modality in &cohort.modalities {
         put(modality.name.as_bytes());
         match modality.shape {

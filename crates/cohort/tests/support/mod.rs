@@ -30,6 +30,7 @@ pub(crate) fn study(history_days: u32, modalities: Vec<Modality>) -> Cohort {
         history_days,
         classes: ["low", "medium", "high"].map(str::to_owned).to_vec(),
         normalisation: Normalisation::Reference,
+        labels_per_patient: 1,
         split: Split {
             train: 0.75,
             tuning: 0.0,

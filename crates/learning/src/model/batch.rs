@@ -66,6 +66,15 @@ impl<'a> Batch<'a> {
             .map(|(values, missing)| Batch { values, missing })
     }
 
+    /// The rows in `range`.
+    pub(super) fn part(self, slots: usize, range: std::ops::Range<usize>) -> Self {
+        let range = range.start * slots..range.end * slots;
+        Batch {
+            values: &self.values[range.clone()],
+            missing: &self.missing[range],
+        }
+    }
+
     /// The patients one by one: values and missingness, each `[slots]`.
     pub(super) fn rows(self, slots: usize) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
         self.values

@@ -6,13 +6,13 @@ use super::selection::Selection;
 /// What [`super::Network::clipped_sum`] saw of each patient: patient data, which stays at the site.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GradientReport {
-    /// L2 norm of each patient's gradient, over all trained weights together, before clipping.
+    /// L2 norm of each patient's gradient, of all labels and over all trained weights together, before clipping.
     pub norms: Vec<f64>,
-    /// Each patient's loss: minus the natural logarithm of the probability of its class.
+    /// The loss of each label: minus the natural logarithm of the probability of its class.
     pub losses: Vec<f64>,
 }
 
-/// The gradients of the patients of a chunk, `[patients, weights]`.
+/// The gradients of the labels of a chunk, `[labels, weights]`; after [`Gradients::add_up`], `[patients, weights]`.
 pub(super) struct Gradients {
     weights: usize,
     values: Vec<f32>,
@@ -41,6 +41,27 @@ impl Gradients {
     /// The gradient of each patient.
     pub(super) fn patients_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         self.values.chunks_exact_mut(self.weights)
+    }
+
+    /// Adds the gradients of each patient's labels, of which there are as many as `patients` says for each, in order:
+    /// what is left is one gradient a patient.
+    pub(super) fn add_up(&mut self, patients: &[usize]) {
+        let mut first = 0;
+        for (patient, labels) in patients.iter().enumerate() {
+            let own = patient * self.weights;
+            let rows = first * self.weights..(first + labels) * self.weights;
+            self.values
+                .copy_within(rows.start..rows.start + self.weights, own);
+            let (before, others) = self.values.split_at_mut(rows.start + self.weights);
+            let sum = &mut before[own..own + self.weights];
+            for other in others[..rows.len() - self.weights].chunks_exact(self.weights) {
+                for (sum, value) in sum.iter_mut().zip(other) {
+                    *sum += value;
+                }
+            }
+            first += labels;
+        }
+        self.values.truncate(patients.len() * self.weights);
     }
 
     /// Adds each patient's gradient of the trained weights times `min(1, clip / norm)` to `sum`, in the order of the
@@ -97,7 +118,19 @@ fn norm(gradient: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use protocol::study::Trained;
+
     use super::*;
+    use crate::model::parameter::{Parameters, Start};
+
+    /// All of one block of `weights`.
+    fn all(weights: usize) -> Selection {
+        let mut parameters = Parameters::default();
+        parameters
+            .push("block".to_owned(), &[weights], Start::Constant(0.0))
+            .unwrap();
+        Selection::new(parameters.blocks(), &Trained::All).unwrap()
+    }
 
     fn clipped(clip: f64) -> (Vec<f64>, Vec<f64>) {
         let mut gradients = Gradients::new(2, 3);
@@ -105,7 +138,9 @@ mod tests {
         gradients.put(1, &[0.0, 4.0, 0.8, 0.0]);
         let mut sum = vec![0.0; 3];
         let mut report = GradientReport::default();
-        gradients.clip_into(clip, &mut sum, &mut report).unwrap();
+        gradients
+            .clip_into(&all(3), clip, &mut sum, &mut report)
+            .unwrap();
         (sum, report.norms)
     }
 
@@ -124,6 +159,23 @@ mod tests {
     }
 
     #[test]
+    fn the_gradients_of_a_patient_are_added_before_their_norm_is_taken() {
+        let mut gradients = Gradients::new(4, 2);
+        gradients.put(0, &[3.0, 1.0, 3.0, -5.0]);
+        gradients.put(1, &[0.5, -2.0, 6.0, 7.0]);
+        gradients.add_up(&[1, 3]);
+        let mut sum = vec![0.0; 2];
+        let mut report = GradientReport::default();
+        gradients
+            .clip_into(&all(2), 5.0, &mut sum, &mut report)
+            .unwrap();
+        // 1 + 3 - 5 and -2 + 6 + 7.
+        assert_near(&report.norms, &[9.25_f64.sqrt(), 122_f64.sqrt()]);
+        let factor = 5.0 / 122_f64.sqrt();
+        assert_near(&sum, &[3.0 - factor, 0.5 + 11.0 * factor]);
+    }
+
+    #[test]
     fn an_infinite_clip_norm_shortens_nothing() {
         assert_near(&clipped(f64::INFINITY).0, &[3.6, 0.8, 4.0]);
     }
@@ -132,7 +184,7 @@ mod tests {
     fn a_norm_that_is_not_finite_is_refused() {
         let mut gradients = Gradients::new(2, 1);
         gradients.put(0, &[1.0, f32::NAN]);
-        let refused = gradients.clip_into(1.0, &mut [0.0], &mut GradientReport::default());
+        let refused = gradients.clip_into(&all(1), 1.0, &mut [0.0], &mut GradientReport::default());
         assert_eq!(refused, Err(ModelError::Diverged { patient: 1 }));
     }
 }

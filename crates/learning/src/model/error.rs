@@ -61,6 +61,17 @@ pub enum ModelError {
         /// The number of classes.
         classes: usize,
     },
+    /// A patient has no label, or more than are computed together.
+    #[error(
+        "patient {patient} in the batch has {labels} labels, want 1 to {}",
+        super::CHUNK
+    )]
+    Labels {
+        /// The patient's place in the batch.
+        patient: usize,
+        /// Its labels.
+        labels: usize,
+    },
     /// The clip norm is not positive.
     #[error("the clip norm must be above 0")]
     Clip,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! slots ──Summary──────▶ features ─┐
+//! slots ──Summary─Hidden▶ features ┤
 //!                                  ├─▶ Head ──▶ loss ──▶ gradient of features, of the head
 //! slots ──Transformer──▶ features ─┘                          │
 //!            ▲                                                 │
@@ -21,6 +22,7 @@ mod batch;
 mod clip;
 mod error;
 mod head;
+mod hidden;
 mod input;
 mod network;
 mod parameter;
@@ -32,5 +34,5 @@ pub use backend::Backend;
 pub use batch::Batch;
 pub use clip::GradientReport;
 pub use error::ModelError;
-pub use network::{CHUNK, Network};
+pub use network::{CHUNK, Network, whole_patients};
 pub use parameter::Parameter;

@@ -6,6 +6,7 @@ use protocol::weights::{Block, Weights};
 use super::batch::Batch;
 use super::clip::{GradientReport, Gradients};
 use super::head::Head;
+use super::hidden::{self, Hidden};
 use super::input::{Input, size};
 use super::parameter::{Parameter, Parameters};
 use super::selection::Selection;
@@ -13,11 +14,29 @@ use super::summary::Summarizer;
 use super::transformer::{self, Transformer};
 use super::{Backend, ModelError};
 
-/// Patients that are computed together.
+/// The most labels that are computed together: one a patient, or as many as each patient has.
 ///
-/// A batch is cut into chunks of this many from its first patient on; so results are the same, to the bit, however
-/// the caller cuts its patients, as long as it cuts at multiples of this number.
+/// A batch is cut into chunks from its first patient on, of as many whole patients as have at most this many labels
+/// ([`whole_patients`]); so results are the same, to the bit, however the caller cuts its patients, as long as it cuts
+/// between such chunks.
 pub const CHUNK: usize = 32;
+
+const _: () = assert!(
+    CHUNK >= Cohort::MOST_LABELS as usize,
+    "a patient's labels fit into a chunk"
+);
+
+/// How many of the first patients are computed together, where each has as many labels as `labels` says: at least one,
+/// and only one where that one has more than [`CHUNK`].
+#[must_use]
+pub fn whole_patients(labels: impl IntoIterator<Item = usize>) -> usize {
+    let mut rows = 0_usize;
+    let fit = labels.into_iter().take_while(|labels| {
+        rows = rows.saturating_add(*labels);
+        rows <= CHUNK
+    });
+    fit.count().max(1)
+}
 
 /// A study's model without its weights, which are a flat vector: the blocks of [`Network::blocks`] one after the
 /// other.
@@ -37,6 +56,7 @@ pub struct Network {
 #[derive(Clone, Debug)]
 enum Encoder {
     Summary(Summarizer),
+    Mlp(Summarizer, Hidden),
     Transformer(Box<Transformer>),
 }
 
@@ -58,6 +78,12 @@ impl Network {
                 let summarizer = Summarizer::new(inputs, summary);
                 let width = summarizer.width();
                 (Encoder::Summary(summarizer), width)
+            }
+            Architecture::Mlp { summary, hidden } => {
+                let summarizer = Summarizer::new(inputs, summary);
+                let units = size(hidden);
+                let hidden = Hidden::new(&mut parameters, summarizer.width(), units)?;
+                (Encoder::Mlp(summarizer, hidden), units)
             }
             Architecture::Transformer {
                 width,
@@ -245,9 +271,36 @@ impl Network {
         clip: f64,
         sum: &mut [f64],
     ) -> Result<GradientReport, ModelError> {
-        let patients = batch.patients(self.slots)?;
+        let each_one = vec![1; labels.len()];
+        self.clipped_sum_by_patient(weights, batch, labels, &each_one, clip, sum)
+    }
+
+    /// [`Network::clipped_sum`] of patients with several labels: the gradients of a patient's labels are added before
+    /// their norm is taken and clipped, so the claim holds for a patient with all labels.
+    ///
+    /// # Shapes
+    ///
+    /// - `labels`, and the rows of `batch`: one a label, those of a patient after each other
+    /// - `patients`: `[patients]`, the number of each patient's labels, from 1 to [`CHUNK`], which add to all
+    ///
+    /// The report has a loss a label and a norm a patient.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Network::clipped_sum`], and numbers of labels that do not fit.
+    pub fn clipped_sum_by_patient(
+        &self,
+        weights: &[f32],
+        batch: Batch<'_>,
+        labels: &[u32],
+        patients: &[usize],
+        clip: f64,
+        sum: &mut [f64],
+    ) -> Result<GradientReport, ModelError> {
+        let rows = batch.patients(self.slots)?;
         self.check_weights(weights)?;
-        let labels = self.check_labels(labels, patients)?;
+        let labels = self.check_labels(labels, rows)?;
+        check_patients(patients, rows)?;
         if sum.len() != self.trained() {
             return Err(ModelError::Length {
                 what: "sums",
@@ -260,7 +313,13 @@ impl Network {
         }
         let encoder = self.load(weights);
         let mut report = GradientReport::default();
-        for (chunk, labels) in batch.chunks(self.slots, CHUNK).zip(labels.chunks(CHUNK)) {
+        let (mut rest, mut first) = (patients, 0);
+        while !rest.is_empty() {
+            let (patients, others) = rest.split_at(whole_patients(rest.iter().copied()));
+            let end = first + patients.iter().sum::<usize>();
+            let chunk = batch.part(self.slots, first..end);
+            let labels = &labels[first..end];
+            (rest, first) = (others, end);
             let mut gradients = Gradients::new(labels.len(), self.parameters());
             let pass = encoder.forward(chunk);
             let mut features_gradient = vec![0.0; pass.features.len()];
@@ -280,6 +339,7 @@ impl Network {
             if self.trained.begins_before(self.head_start) {
                 encoder.backward(pass, features_gradient, &mut gradients);
             }
+            gradients.add_up(patients);
             gradients.clip_into(&self.trained, clip, sum, &mut report)?;
         }
         match report.losses.iter().position(|loss| !loss.is_finite()) {
@@ -311,9 +371,10 @@ impl Network {
         }
     }
 
-    fn load(&self, weights: &[f32]) -> Loaded<'_> {
+    fn load<'a>(&'a self, weights: &'a [f32]) -> Loaded<'a> {
         match &self.encoder {
             Encoder::Summary(summarizer) => Loaded::Summary(summarizer),
+            Encoder::Mlp(summarizer, hidden) => Loaded::Mlp(summarizer, hidden, weights),
             Encoder::Transformer(transformer) => {
                 Loaded::Transformer(Box::new(transformer.load(weights, &self.backend.device())))
             }
@@ -357,6 +418,8 @@ impl Network {
 /// An encoder with its weights.
 enum Loaded<'a> {
     Summary(&'a Summarizer),
+    /// With all weights of the model.
+    Mlp(&'a Summarizer, &'a Hidden, &'a [f32]),
     Transformer(Box<transformer::Loaded<'a>>),
 }
 
@@ -364,8 +427,15 @@ enum Loaded<'a> {
 struct Pass {
     /// `[patients, width]`.
     features: Vec<f32>,
-    /// What the backward pass needs; a summary has no weights.
-    tape: Option<transformer::Tape>,
+    tape: Tape,
+}
+
+/// What the backward pass needs.
+enum Tape {
+    /// A summary has no weights.
+    Nothing,
+    Hidden(hidden::Tape),
+    Transformer(Box<transformer::Tape>),
 }
 
 impl Loaded<'_> {
@@ -373,13 +443,20 @@ impl Loaded<'_> {
         match self {
             Self::Summary(summarizer) => Pass {
                 features: summarizer.features(chunk),
-                tape: None,
+                tape: Tape::Nothing,
             },
+            Self::Mlp(summarizer, hidden, weights) => {
+                let (features, tape) = hidden.forward(weights, summarizer.features(chunk));
+                Pass {
+                    features,
+                    tape: Tape::Hidden(tape),
+                }
+            }
             Self::Transformer(transformer) => {
                 let (features, tape) = transformer.forward(chunk);
                 Pass {
                     features: transformer::values(features),
-                    tape: Some(tape),
+                    tape: Tape::Transformer(Box::new(tape)),
                 }
             }
         }
@@ -387,9 +464,36 @@ impl Loaded<'_> {
 
     /// Gives every patient's gradient of the encoder's weights, from that of its features.
     fn backward(&self, pass: Pass, features_gradient: Vec<f32>, gradients: &mut Gradients) {
-        if let (Self::Transformer(transformer), Some(tape)) = (self, pass.tape) {
-            transformer.backward(tape, features_gradient, gradients);
+        match (self, pass.tape) {
+            (Self::Transformer(transformer), Tape::Transformer(tape)) => {
+                transformer.backward(*tape, features_gradient, gradients);
+            }
+            (Self::Mlp(_, hidden, _), Tape::Hidden(tape)) => {
+                hidden.backward(&tape, &features_gradient, gradients);
+            }
+            _ => {}
         }
+    }
+}
+
+/// Refuses patients whose labels do not fit a chunk, or do not add to all.
+fn check_patients(patients: &[usize], rows: usize) -> Result<(), ModelError> {
+    if let Some(patient) = patients
+        .iter()
+        .position(|labels| !(1..=CHUNK).contains(labels))
+    {
+        return Err(ModelError::Labels {
+            patient,
+            labels: patients[patient],
+        });
+    }
+    match patients.iter().sum() {
+        labels if labels == rows => Ok(()),
+        labels => Err(ModelError::Length {
+            what: "labels of patients",
+            got: labels,
+            unit: rows,
+        }),
     }
 }
 

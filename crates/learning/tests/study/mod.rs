@@ -40,6 +40,7 @@ pub fn cohort(history_days: u32, modalities: Vec<Modality>) -> Cohort {
         history_days,
         classes: ["low", "medium", "high"].map(str::to_owned).to_vec(),
         normalisation: Normalisation::Reference,
+        labels_per_patient: 1,
         split: Split {
             train: 0.8,
             tuning: 0.0,
@@ -118,7 +119,7 @@ pub fn small_cohort() -> Cohort {
     )
 }
 
-/// Both architectures with both heads, over [`small_cohort`].
+/// Every architecture with both heads, over [`small_cohort`].
 pub fn small_models() -> Vec<Model> {
     let transformer = |missingness| Architecture::Transformer {
         width: 8,
@@ -132,6 +133,10 @@ pub fn small_models() -> Vec<Model> {
         for architecture in [
             transformer(Missingness::Include),
             transformer(Missingness::Omit),
+            Architecture::Mlp {
+                summary: Summary::MeanAndTrend,
+                hidden: 5,
+            },
             Architecture::Linear {
                 summary: Summary::Mean,
             },

@@ -14,18 +14,30 @@ pub struct Cohort {
     pub normalisation: Normalisation,
     /// How patients are split where a site has no file of splits.
     pub split: Split,
+    /// The most labels of one patient that are used: of more, the first by prediction time. All of them are one
+    /// patient to the promise of privacy, so more labels want more noise on every count. From 1 to
+    /// [`Cohort::MOST_LABELS`].
+    #[serde(default = "one")]
+    pub labels_per_patient: u32,
     /// The modalities, in the order of the model's inputs.
     #[serde(rename = "modality")]
     pub modalities: Vec<Modality>,
 }
 
 impl Cohort {
+    /// The most labels of one patient that a study can use: a patient's labels are computed together.
+    pub const MOST_LABELS: u32 = 32;
+
     /// The features of all modalities in order.
     pub fn features(&self) -> impl Iterator<Item = &Feature> {
         self.modalities
             .iter()
             .flat_map(|modality| &modality.features)
     }
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Where the mean and standard deviation of each feature come from.

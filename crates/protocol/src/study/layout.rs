@@ -5,7 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use privacy::allocation::{self, Share};
 use privacy::{Delta, Epsilon, Mu, discreteness, rounding};
 
-use super::{Manifest, StudyError};
+use super::{Algorithm, Averaging, ControlVariates, Manifest, StudyError, Weighting};
 use crate::id::Purpose;
 
 /// Bins of a score histogram, of equal width over probabilities from 0 to 1.
@@ -18,6 +18,19 @@ pub struct Layout {
     pub sections: Vec<Section>,
     /// Entries are added modulo 2 to this power: at most 32.
     pub modulus_bits: u32,
+    /// Noise that each site adds within a round, where it takes noised steps of its own.
+    pub local: Option<Local>,
+}
+
+/// Noise of a site's own steps: no other site's noise helps it, so each carries all of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Local {
+    /// Steps of a round.
+    pub steps: u32,
+    /// The clipped gradients of one step, in clip norms.
+    pub gradient: Section,
+    /// The number of labels of training patients, once a round.
+    pub count: Section,
 }
 
 /// A part of the vector with one meaning, one range and one noise.
@@ -47,11 +60,16 @@ pub enum SectionName {
     /// For each feature: patients with a value, sum, and sum of squares, of each patient's mean value mapped to
     /// -1 at the feature's low and 1 at its high.
     Moments,
-    /// The sum of clipped gradients.
+    /// The sum of clipped gradients, in clip norms; or the changes of the weights, each as often as its site counts.
     Update,
-    /// Training patients.
+    /// The sum of the changes of the control variates, each times local steps and rate.
+    Control,
+    /// Labels of training patients; or what a site counts.
     Weight,
-    /// Of held-out patients: the confusion matrix (row: true class, column: predicted), then for each class two
+    /// For each label 1/2 where its patient's gradient is at most as long as the clip norm, else -1/2.
+    Short,
+    /// Of the labels of held-out or tuning patients: the confusion matrix (row: true class, column: predicted), then for
+    /// each class two
     /// histograms of its probability, of the patients in that class and of the others.
     Metrics,
 }
@@ -63,6 +81,8 @@ impl SectionName {
         match self {
             Self::Moments => "moments",
             Self::Update => "update",
+            Self::Control => "control",
+            Self::Short => "short",
             Self::Weight => "weight",
             Self::Metrics => "metrics",
         }
@@ -92,7 +112,12 @@ impl Layout {
                 discreteness::excess_epsilon(coordinates, of_sum)
             })
         };
-        self.sections.iter().map(of_section).sum()
+        let of_sum: f64 = self.sections.iter().map(of_section).sum();
+        of_sum
+            + self
+                .local
+                .as_ref()
+                .map_or(0.0, |local| local.excess_epsilon(rounds))
     }
 
     pub(super) fn of(manifest: &Manifest, purpose: Purpose) -> Result<Self, StudyError> {
@@ -101,13 +126,19 @@ impl Layout {
             return Ok(Self {
                 sections: Vec::new(),
                 modulus_bits: 1,
+                local: None,
             });
         }
         let budget = Budget::of(manifest)?;
-        let sections = match purpose {
-            Purpose::Moments => vec![moments(manifest, budget)?],
-            Purpose::Train => vec![update(manifest, budget)?, weight(manifest, budget)?],
-            Purpose::Evaluate => vec![metrics(manifest, budget)?],
+        let mut local = None;
+        let sections = match (purpose, &manifest.training.algorithm) {
+            (Purpose::Moments, _) => vec![moments(manifest, budget)?],
+            (Purpose::Train, Algorithm::Gradient { .. }) => gradient(manifest, budget)?,
+            (Purpose::Train, Algorithm::Averaging(averaging)) => {
+                local = noised_steps(manifest, averaging, budget)?;
+                averaged(manifest, averaging, local.as_ref())?
+            }
+            (Purpose::Evaluate | Purpose::Tune, _) => vec![metrics(manifest, budget)?],
         };
         let mut modulus_bits = 1;
         for section in &sections {
@@ -116,7 +147,31 @@ impl Layout {
         Ok(Self {
             sections,
             modulus_bits,
+            local,
         })
+    }
+}
+
+impl Local {
+    /// As [`Layout::excess_epsilon`].
+    fn excess_epsilon(&self, rounds: u32) -> f64 {
+        let of = |section: &Section, times: u64| {
+            let coordinates = (section.length as u64).saturating_mul(times);
+            section.variance.map_or(0.0, |variance| {
+                discreteness::excess_epsilon(coordinates, variance)
+            })
+        };
+        let rounds = u64::from(rounds);
+        of(&self.gradient, rounds * u64::from(self.steps)) + of(&self.count, rounds)
+    }
+
+    /// What a round of such steps costs; `None` where ε is infinite.
+    fn mu(&self) -> Option<Mu> {
+        let step = self.gradient.mu?;
+        let steps = usize::try_from(self.steps).unwrap_or(usize::MAX);
+        Some(Mu::compose(
+            std::iter::repeat_n(step, steps).chain([self.count.mu?]),
+        ))
     }
 }
 
@@ -167,12 +222,18 @@ impl Budget {
 
     /// What each of the planned rounds with this purpose may cost.
     fn per_round(self, manifest: &Manifest, purpose: Purpose) -> Self {
-        let rounds = NonZeroU32::new(manifest.planned(purpose)).unwrap_or(NonZeroU32::MIN);
-        Self(self.0.map(|total| allocation::per_step(total, rounds)))
+        self.per_step(manifest.planned(purpose))
+    }
+
+    /// What each of `steps` equal releases may cost.
+    fn per_step(self, steps: u32) -> Self {
+        let steps = NonZeroU32::new(steps).unwrap_or(NonZeroU32::MIN);
+        Self(self.0.map(|total| allocation::per_step(total, steps)))
     }
 }
 
 /// A section before its noise.
+#[derive(Clone, Copy)]
 struct Plain {
     name: SectionName,
     length: usize,
@@ -187,7 +248,7 @@ struct Plain {
 /// What the entries of a section are.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Whole numbers of patients: multiples of the grid, which rounding leaves as they are.
+    /// Whole numbers of labels: multiples of the grid, which rounding leaves as they are.
     Counts,
     /// Sums of floating-point numbers, rounded to the grid at random.
     Reals,
@@ -205,7 +266,13 @@ const COUNT_GRID: f64 = 1.0 / 64.0;
 pub(super) const DISCRETENESS: f64 = 1e-3;
 
 impl Plain {
-    fn noised(self, manifest: &Manifest, Budget(mu): Budget) -> Result<Section, StudyError> {
+    /// With noise of which the sites that are promised to survive have enough together.
+    fn noised(self, manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
+        self.noised_among(manifest.privacy.honest_survivors, budget)
+    }
+
+    /// With noise of which `sites` have enough together.
+    fn noised_among(self, sites: u16, Budget(mu): Budget) -> Result<Section, StudyError> {
         let refused = |problem: String| StudyError::Noise {
             section: self.name.name(),
             problem,
@@ -218,22 +285,36 @@ impl Plain {
                 self.length,
             ),
         };
-        let honest = NonZeroU16::new(manifest.privacy.honest_survivors)
+        let honest = NonZeroU16::new(sites)
             .ok_or_else(|| refused("no site is promised to survive".to_owned()))?;
         let variance = mu
             .map(|mu| allocation::site_variance(sensitivity, mu, self.grid, honest))
             .transpose()
             .map_err(|error| refused(error.to_string()))?;
-        let bound = steps(self.most / self.grid) + 1 + variance.map_or(0, tail);
         Ok(Section {
+            bound: self.bound() + variance.map_or(0, tail),
+            sensitivity,
+            variance,
+            mu,
+            ..self.unnoised(None)
+        })
+    }
+
+    /// Without noise, since what it holds has its own or is none of a patient's; `mu` is what it costs.
+    fn unnoised(self, mu: Option<Mu>) -> Section {
+        Section {
             name: self.name,
             length: self.length,
             grid: self.grid,
-            sensitivity,
-            variance,
-            bound,
+            sensitivity: self.sensitivity,
+            variance: None,
+            bound: self.bound(),
             mu,
-        })
+        }
+    }
+
+    fn bound(&self) -> u64 {
+        steps(self.most / self.grid) + 1
     }
 }
 
@@ -254,58 +335,141 @@ fn moments(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     plain.noised(manifest, budget.per_round(manifest, Purpose::Moments))
 }
 
-fn update(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
-    let clip = manifest.privacy.clip_norm;
-    let length = usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX);
-    let most = clip * f64::from(manifest.aggregation.patients_per_site);
-    // A power of two: a value over the grid is then exact, as the bound of its rounding wants.
-    let grid = power_of_two(clip) * fraction(manifest);
-    let plain = Plain {
-        name: SectionName::Update,
-        length,
-        grid,
-        sensitivity: clip,
-        most,
-        kind: Kind::Reals,
+/// The sections of a step of the pooled training.
+fn gradient(manifest: &Manifest, budget: Budget) -> Result<Vec<Section>, StudyError> {
+    let training = budget.share(training_share(manifest))?;
+    let per_round = |budget: Budget| budget.per_round(manifest, Purpose::Train);
+    let weight = training.share(manifest.privacy.weight_share)?;
+    let rest = training.share(1.0 - manifest.privacy.weight_share)?;
+    let weight = count(manifest).noised(manifest, per_round(weight))?;
+    let Some(adaptive) = manifest.privacy.adaptive_clip else {
+        let update = clipped(manifest).noised(manifest, per_round(rest))?;
+        return Ok(vec![update, weight]);
     };
-    let budget = budget
-        .share(training_share(manifest))?
-        .share(1.0 - manifest.privacy.weight_share)?;
-    plain.noised(manifest, budget.per_round(manifest, Purpose::Train))
+    let update = rest.share(1.0 - adaptive.share)?;
+    let short = Plain {
+        name: SectionName::Short,
+        sensitivity: labels_per_patient(manifest) / 2.0,
+        ..count(manifest)
+    };
+    let short = short.noised(manifest, per_round(rest.share(adaptive.share)?))?;
+    let update = clipped(manifest).noised(manifest, per_round(update))?;
+    Ok(vec![update, weight, short])
 }
 
-fn weight(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
-    let most = f64::from(manifest.aggregation.patients_per_site);
-    let plain = Plain {
+/// The noise of each site's own steps; none where ε is infinite.
+fn noised_steps(
+    manifest: &Manifest,
+    averaging: &Averaging,
+    budget: Budget,
+) -> Result<Option<Local>, StudyError> {
+    if budget.0.is_none() {
+        return Ok(None);
+    }
+    let training = budget
+        .share(training_share(manifest))?
+        .per_round(manifest, Purpose::Train);
+    let weight = training.share(manifest.privacy.weight_share)?;
+    let step = training
+        .share(1.0 - manifest.privacy.weight_share)?
+        .per_step(averaging.steps);
+    Ok(Some(Local {
+        steps: averaging.steps,
+        gradient: clipped(manifest).noised_among(1, step)?,
+        count: count(manifest).noised_among(1, weight)?,
+    }))
+}
+
+/// The sections of a round of averaging, which follow from what `local` covers.
+fn averaged(
+    manifest: &Manifest,
+    averaging: &Averaging,
+    local: Option<&Local>,
+) -> Result<Vec<Section>, StudyError> {
+    let most = match averaging.weighting {
+        Weighting::Patients => most_labels(manifest),
+        Weighting::Sites => 1.0,
+    };
+    let norm = averaging.change_norm;
+    let update = Plain {
+        name: SectionName::Update,
+        // A power of two: a value over the grid is then exact.
+        grid: power_of_two(norm) * fraction(manifest),
+        most: norm * most,
+        ..clipped(manifest)
+    };
+    let control = Plain {
+        name: SectionName::Control,
+        most: norm,
+        ..update
+    };
+    let weight = Plain {
+        most,
+        ..count(manifest)
+    };
+    // All of it follows from the noised steps: the cost is told once.
+    let free = local.map(|_| Mu::ZERO);
+    let mut sections = vec![
+        update.unnoised(local.and_then(Local::mu)),
+        weight.unnoised(free),
+    ];
+    if averaging.control_variates == ControlVariates::Scaffold {
+        sections.push(control.unnoised(free));
+    }
+    Ok(sections)
+}
+
+/// A sum of clipped gradients, in clip norms.
+fn clipped(manifest: &Manifest) -> Plain {
+    Plain {
+        name: SectionName::Update,
+        length: usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX),
+        grid: fraction(manifest),
+        sensitivity: 1.0,
+        most: f64::from(manifest.aggregation.patients_per_site),
+        kind: Kind::Reals,
+    }
+}
+
+/// A number of labels.
+fn count(manifest: &Manifest) -> Plain {
+    Plain {
         name: SectionName::Weight,
         length: 1,
         grid: COUNT_GRID,
-        sensitivity: 1.0,
-        most,
+        sensitivity: labels_per_patient(manifest),
+        most: most_labels(manifest),
         kind: Kind::Counts,
-    };
-    let budget = budget
-        .share(training_share(manifest))?
-        .share(manifest.privacy.weight_share)?;
-    plain.noised(manifest, budget.per_round(manifest, Purpose::Train))
+    }
 }
 
 fn metrics(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let classes = manifest.cohort.classes.len();
     let length = classes * classes + 2 * classes * HISTOGRAM_BINS;
-    let most = f64::from(manifest.aggregation.patients_per_site);
-    // A patient is counted in one cell of the matrix and in one bin for each class.
-    let sensitivity = root(1 + classes);
+    // A label is counted in one cell of the matrix and in one bin for each class; those of one patient can all be
+    // counted in the same ones.
+    let sensitivity = labels_per_patient(manifest) * root(1 + classes);
     let plain = Plain {
         name: SectionName::Metrics,
         length,
         grid: COUNT_GRID,
         sensitivity,
-        most,
+        most: most_labels(manifest),
         kind: Kind::Counts,
     };
+    let looks = manifest.planned(Purpose::Evaluate) + manifest.planned(Purpose::Tune);
     let budget = budget.share(manifest.privacy.metrics_share)?;
-    plain.noised(manifest, budget.per_round(manifest, Purpose::Evaluate))
+    plain.noised(manifest, budget.per_step(looks))
+}
+
+/// By how much one patient changes a count of labels.
+fn labels_per_patient(manifest: &Manifest) -> f64 {
+    f64::from(manifest.cohort.labels_per_patient)
+}
+
+/// The most labels that one site can bring.
+fn most_labels(manifest: &Manifest) -> f64 {
+    labels_per_patient(manifest) * f64::from(manifest.aggregation.patients_per_site)
 }
 
 /// Share of the budget that training steps have together.

@@ -14,15 +14,17 @@ mod model;
 mod moments;
 mod privacy;
 mod refusal;
+mod training;
 
 pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
-pub use layout::{HISTOGRAM_BINS, Layout, Section, SectionName};
-pub use model::{
-    Algorithm, Architecture, Head, Missingness, Model, Optimizer, Summary, Trained, Training,
-};
+pub use layout::{HISTOGRAM_BINS, Layout, Local, Section, SectionName};
+pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
 pub use moments::moments_from_sum;
-pub use privacy::{Aggregation, Member, Privacy};
+pub use privacy::{AdaptiveClip, Aggregation, Member, Privacy};
 pub use refusal::StudyError;
+pub use training::{
+    Algorithm, Averaging, Batch, ControlVariates, Optimizer, Stopping, Training, Weighting,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +85,7 @@ impl Study {
     fn check_layouts(&self) -> Result<(), StudyError> {
         let privacy = &self.manifest.privacy;
         let mut excess = 0.0;
-        for purpose in [Purpose::Moments, Purpose::Train, Purpose::Evaluate] {
+        for purpose in Purpose::ALL {
             let rounds = self.manifest.planned(purpose);
             if rounds > 0 {
                 let layout = Layout::of(&self.manifest, purpose)?;
@@ -165,6 +167,12 @@ impl Manifest {
         }
         for step in 1..=training.rounds {
             plan.push(Purpose::Train);
+            if training
+                .stopping
+                .is_some_and(|stopping| step.is_multiple_of(stopping.every))
+            {
+                plan.push(Purpose::Tune);
+            }
             let due = training.evaluate_every > 0 && step % training.evaluate_every == 0;
             if due || step == training.rounds {
                 plan.push(Purpose::Evaluate);

@@ -1,4 +1,4 @@
-//! The model of a study and how it is trained.
+//! The model of a study.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,14 @@ pub enum Architecture {
         /// What is kept of a series.
         summary: Summary,
     },
+    /// A hidden layer of `tanh` units between the summary and the last layer: a multilayer perceptron.
+    #[serde(rename_all = "kebab-case")]
+    Mlp {
+        /// What is kept of a series.
+        summary: Summary,
+        /// Units of the hidden layer.
+        hidden: u32,
+    },
     /// The multimodal Transformer: time bins and static groups are tokens, pre-norm encoder layers, class token.
     #[serde(rename_all = "kebab-case")]
     Transformer {
@@ -93,57 +101,4 @@ pub enum Head {
     ///
     /// [Mcc80]: https://doi.org/10.1111/j.2517-6161.1980.tb01109.x
     Ordinal,
-}
-
-/// The `[training]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Training {
-    /// Steps of training, one round each.
-    pub rounds: u32,
-    /// What a site computes in a step.
-    pub algorithm: Algorithm,
-    /// How the aggregator moves the weights by the sum.
-    pub optimizer: Optimizer,
-    /// L2 penalty on the weights, applied by the aggregator: it needs no data.
-    #[serde(default)]
-    pub weight_decay: f64,
-    /// Share of the last steps whose weights are averaged into the published model; 0 keeps the last.
-    #[serde(default)]
-    pub average_tail: f64,
-    /// Steps between evaluations on held-out patients; 0 evaluates at the end alone.
-    #[serde(default)]
-    pub evaluate_every: u32,
-}
-
-/// What a site computes in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Algorithm {
-    /// The sum of clipped per-patient gradients over all its training patients: a step of the pooled training.
-    Gradient,
-}
-
-/// How the aggregator moves the weights by the mean gradient `g` (Reddi et al. 2021, algorithm 2).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum Optimizer {
-    /// `m = momentum·m + g; w = w − rate·m`.
-    Momentum {
-        /// Learning rate, above 0.
-        rate: f64,
-        /// Share of the former direction that is kept, from 0 to below 1.
-        momentum: f64,
-    },
-    /// Adam with bias correction (Kingma & Ba 2015).
-    Adam {
-        /// Learning rate, above 0.
-        rate: f64,
-        /// Decay of the mean.
-        beta1: f64,
-        /// Decay of the mean of squares.
-        beta2: f64,
-        /// Added to the root of the mean of squares, above 0.
-        tau: f64,
-    },
 }

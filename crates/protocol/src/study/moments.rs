@@ -77,6 +77,7 @@ mod tests {
                 train: 0.8,
                 tuning: 0.0,
             },
+            labels_per_patient: 1,
             modalities: vec![modality],
         }
     }

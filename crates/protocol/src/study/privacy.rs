@@ -36,8 +36,11 @@ pub struct Privacy {
     pub epsilon: f64,
     /// δ, below one in the number of patients.
     pub delta: f64,
-    /// L2 norm to which each patient's gradient is clipped; `inf` only where ε is `inf`.
+    /// L2 norm to which each patient's gradient is clipped.
     pub clip_norm: f64,
+    /// How the clip norm follows the gradients; without it, it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive_clip: Option<AdaptiveClip>,
     /// Sites that are promised to survive each round honestly: each site adds the noise that makes these enough.
     pub honest_survivors: u16,
     /// Share of the budget for a first round of moments; 0 where normalisation is by reference.
@@ -47,4 +50,18 @@ pub struct Privacy {
     pub metrics_share: f64,
     /// Share of each training step's budget for the number of patients.
     pub weight_share: f64,
+}
+
+/// A clip norm that follows a quantile of the gradients' norms (Andrew et al. 2021, [algorithm 1]).
+///
+/// [algorithm 1]: https://arxiv.org/abs/1905.03871
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AdaptiveClip {
+    /// The share of patients whose gradients are to be shorter than the clip norm, between 0 and 1.
+    pub quantile: f64,
+    /// How fast the norm moves, above 0: it is multiplied by `exp(−rate · (share of shorter gradients − quantile))`.
+    pub rate: f64,
+    /// Share of each training step's budget for the number of shorter gradients.
+    pub share: f64,
 }

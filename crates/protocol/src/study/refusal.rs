@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Architecture, Cohort, Manifest, Model, Normalisation, Optimizer, Privacy, Shape, Trained,
-    Training,
+    AdaptiveClip, Algorithm, Architecture, Averaging, Batch, Cohort, ControlVariates, Manifest,
+    Model, Normalisation, Optimizer, Privacy, Shape, Trained, Training,
 };
 use crate::agreement;
 
@@ -62,6 +62,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
     check_model(&manifest.model)?;
     check_training(&manifest.training)?;
     check_privacy(&manifest.privacy, manifest.cohort.normalisation)?;
+    check_accounting(manifest)?;
     check_roster(manifest)
 }
 
@@ -84,6 +85,12 @@ fn check_cohort(cohort: &Cohort) -> Result<(), StudyError> {
             split.train, split.tuning
         )
     })?;
+    let labels = cohort.labels_per_patient;
+    require(
+        (1..=Cohort::MOST_LABELS).contains(&labels),
+        "cohort.labels-per-patient",
+        || format!("{labels} is not from 1 to {}", Cohort::MOST_LABELS),
+    )?;
     require(!cohort.modalities.is_empty(), "cohort.modality", || {
         "want at least one".to_owned()
     })?;
@@ -158,16 +165,29 @@ fn check_model(model: &Model) -> Result<(), StudyError> {
         })?;
         unique(names.iter(), "model.trained.blocks")?;
     }
-    let Architecture::Transformer {
-        width,
-        heads,
-        layers,
-        feed_forward,
-        ..
-    } = model.architecture
-    else {
-        return Ok(());
-    };
+    match model.architecture {
+        Architecture::Linear { .. } => Ok(()),
+        Architecture::Mlp { hidden, .. } => require(
+            (1..=4_096).contains(&hidden),
+            "model.architecture.mlp.hidden",
+            || format!("{hidden} is not from 1 to 4096"),
+        ),
+        Architecture::Transformer {
+            width,
+            heads,
+            layers,
+            feed_forward,
+            ..
+        } => check_transformer(width, heads, layers, feed_forward),
+    }
+}
+
+fn check_transformer(
+    width: u32,
+    heads: u32,
+    layers: u32,
+    feed_forward: u32,
+) -> Result<(), StudyError> {
     let fits = (1..=1_024).contains(&width) && heads > 0 && width.is_multiple_of(heads);
     require(fits, "model.architecture.transformer", || {
         format!("{heads} heads do not divide a width of {width} (1 to 1024)")
@@ -200,29 +220,140 @@ fn check_training(training: &Training) -> Result<(), StudyError> {
         "training.average-tail",
         || format!("{} is not from 0 to 1", training.average_tail),
     )?;
+    if let Some(stopping) = training.stopping {
+        require(
+            stopping.every > 0 && stopping.patience > 0,
+            "training.stopping",
+            || "every and patience must be at least 1".to_owned(),
+        )?;
+        require(training.average_tail == 0.0, "training.stopping", || {
+            "the best model is published, so average-tail must be 0".to_owned()
+        })?;
+    }
+    check_optimizer(&training.optimizer, "training.optimizer")?;
+    check_batch(training.algorithm.batch())?;
+    match &training.algorithm {
+        Algorithm::Gradient { batch } => require(
+            !matches!(batch, Batch::Shuffled { .. }),
+            "training.algorithm.batch",
+            || "a gradient round has no mini-batches; take batch.sampled".to_owned(),
+        ),
+        Algorithm::Averaging(averaging) => check_averaging(averaging),
+    }
+}
+
+fn check_optimizer(optimizer: &Optimizer, setting: &'static str) -> Result<(), StudyError> {
     let share = |value: f64| (0.0..1.0).contains(&value);
-    let fits = match training.optimizer {
-        Optimizer::Momentum { rate, momentum } => rate > 0.0 && rate.is_finite() && share(momentum),
+    let positive = |value: f64| value > 0.0 && value.is_finite();
+    let fits = match *optimizer {
+        Optimizer::Momentum { rate, momentum } => positive(rate) && share(momentum),
         Optimizer::Adam {
             rate,
             beta1,
             beta2,
             tau,
-        } => {
-            rate > 0.0
-                && rate.is_finite()
-                && share(beta1)
-                && share(beta2)
-                && tau > 0.0
-                && tau.is_finite()
         }
+        | Optimizer::Yogi {
+            rate,
+            beta1,
+            beta2,
+            tau,
+        } => positive(rate) && share(beta1) && share(beta2) && positive(tau),
+        Optimizer::Adagrad { rate, beta1, tau } => positive(rate) && share(beta1) && positive(tau),
     };
-    require(fits, "training.optimizer", || {
-        format!(
-            "{:?}: want rate (and tau) above 0, the rest from 0 to below 1",
-            training.optimizer
-        )
+    require(fits, setting, || {
+        format!("{optimizer:?}: want rate (and tau) above 0, the rest from 0 to below 1")
     })
+}
+
+fn check_batch(batch: Batch) -> Result<(), StudyError> {
+    let fits = match batch {
+        Batch::All => true,
+        Batch::Sampled { rate } => rate > 0.0 && rate < 1.0,
+        Batch::Shuffled { patients } => patients > 0,
+    };
+    require(fits, "training.algorithm.batch", || {
+        format!("{batch:?}: want a rate between 0 and 1, or at least 1 patient")
+    })
+}
+
+fn check_averaging(averaging: &Averaging) -> Result<(), StudyError> {
+    let setting = "training.algorithm.averaging";
+    require((1..=100_000).contains(&averaging.steps), setting, || {
+        format!("{} steps; want 1 to 100000", averaging.steps)
+    })?;
+    check_optimizer(
+        &averaging.optimizer,
+        "training.algorithm.averaging.optimizer",
+    )?;
+    require(
+        averaging.proximal >= 0.0 && averaging.proximal.is_finite(),
+        setting,
+        || format!("proximal {} is below 0 or not finite", averaging.proximal),
+    )?;
+    require(
+        averaging.change_norm > 0.0 && averaging.change_norm <= 1e6,
+        setting,
+        || {
+            format!(
+                "change-norm {} is not above 0 and at most 1000000: the range of the sum depends on it",
+                averaging.change_norm
+            )
+        },
+    )?;
+    let plain =
+        matches!(averaging.optimizer, Optimizer::Momentum { momentum, .. } if momentum == 0.0);
+    require(
+        averaging.control_variates == ControlVariates::None || plain,
+        setting,
+        || {
+            "control variates are of gradient descent: want optimizer.momentum with a momentum of 0"
+                .to_owned()
+        },
+    )
+}
+
+/// Refuses algorithm and privacy settings that no accountant here covers together.
+fn check_accounting(manifest: &Manifest) -> Result<(), StudyError> {
+    let training = &manifest.training;
+    if let Some(AdaptiveClip {
+        quantile,
+        rate,
+        share,
+    }) = manifest.privacy.adaptive_clip
+    {
+        let between = |value: f64| value > 0.0 && value < 1.0;
+        require(
+            between(quantile) && between(share) && rate > 0.0 && rate.is_finite(),
+            "privacy.adaptive-clip",
+            || {
+                format!(
+                    "want quantile {quantile} and share {share} between 0 and 1, and rate {rate} above 0"
+                )
+            },
+        )?;
+        require(
+            matches!(training.algorithm, Algorithm::Gradient { .. }),
+            "privacy.adaptive-clip",
+            || "only gradients are counted; averaging has no adaptive clip norm".to_owned(),
+        )?;
+    }
+    if manifest.privacy.epsilon.is_infinite() {
+        return Ok(());
+    }
+    require(
+        !matches!(training.algorithm.batch(), Batch::Shuffled { .. }),
+        "training.algorithm.batch",
+        || {
+            "shuffled mini-batches have no proved ε; take batch = \"all\" or batch.sampled, or epsilon = inf"
+                .to_owned()
+        },
+    )?;
+    require(
+        !matches!(training.algorithm.batch(), Batch::Sampled { .. }),
+        "training.algorithm.batch",
+        || "sampled patients are not accounted for yet".to_owned(),
+    )
 }
 
 fn check_privacy(privacy: &Privacy, normalisation: Normalisation) -> Result<(), StudyError> {

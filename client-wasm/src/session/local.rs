@@ -1,0 +1,333 @@
+//! A site's own steps in a round of averaging: `FedAvg`, `FedProx`, `SCAFFOLD`.
+//!
+//! ```text
+//! weights of the round ─▶ batch ─▶ Σ clipped gradients ─▶ + noise ─▶ mean ─▶ − c_i + c ─▶ step ─┐ × steps
+//!                           ▲                                                                   │
+//!                           └───────────────────────────────────────────────────────────────────┘
+//! ─▶ change of the weights, change of c_i
+//! ```
+//!
+//! With a finite ε each sum is noised before anything is computed from it, so all that follows is covered by the
+//! steps' own cost ([`protocol::study::Local`]).
+
+use learning::model::Network;
+use learning::optimizer::Descent;
+use protocol::seed::Seed;
+use protocol::study::{Averaging, Batch, ControlVariates, Local, Weighting};
+
+use super::error::SessionError;
+use super::inputs::{Inputs, rows};
+use super::schedule::Schedule;
+use crate::vector;
+
+/// A site's own steps in a round.
+pub(crate) struct LocalTraining {
+    network: Network,
+    inputs: Inputs,
+    /// The weights that the round starts from.
+    start: Vec<f32>,
+    descent: Descent,
+    /// The rule before the first step of a round.
+    untouched: Descent,
+    settings: Averaging,
+    clip_norm: f64,
+    noise: Option<Local>,
+    seed: Seed,
+    /// Labels of training patients, as far as what leaves may know: with noise where there is any.
+    labels: f64,
+    control: Option<Control>,
+    schedule: Schedule,
+    /// Steps made.
+    step: u32,
+    /// The patients of this step.
+    batch: Vec<usize>,
+    /// Of these, done.
+    done: usize,
+    /// Labels of those.
+    labels_done: usize,
+    /// Sum of the clipped gradients in this step.
+    sum: Vec<f64>,
+}
+
+/// The control variates of the round (Karimireddy et al. 2020, algorithm 1).
+pub(crate) struct Control {
+    /// That of all sites, c.
+    pub(crate) shared: Vec<f32>,
+    /// This site's, `c_i`.
+    pub(crate) own: Vec<f32>,
+}
+
+/// What a site's steps came to.
+pub(crate) struct Outcome {
+    /// What the site counts in the mean.
+    pub(crate) weight: f64,
+    /// The change of the weights, not longer than the study's change norm.
+    pub(crate) change: Vec<f64>,
+    /// The change of `c_i` times local steps and rate, not longer than that either; empty without control variates.
+    pub(crate) control_change: Vec<f64>,
+    /// `c_i` of the next round; empty without control variates.
+    pub(crate) control: Vec<f32>,
+}
+
+/// What the steps of a round start from.
+pub(crate) struct Start {
+    pub(crate) network: Network,
+    pub(crate) weights: Vec<f32>,
+    pub(crate) inputs: Inputs,
+    /// How a step is made.
+    pub(crate) descent: Descent,
+    pub(crate) seed: Seed,
+    pub(crate) clip_norm: f64,
+    pub(crate) noise: Option<Local>,
+    pub(crate) control: Option<Control>,
+}
+
+impl LocalTraining {
+    /// Before the first step.
+    pub(crate) fn begin(settings: Averaging, start: Start) -> Result<Self, SessionError> {
+        let Start {
+            network,
+            weights,
+            inputs,
+            descent,
+            seed,
+            clip_norm,
+            noise,
+            control,
+        } = start;
+        let labels = match &noise {
+            None => inputs.labels() as f64,
+            Some(local) => noised_count(local, inputs.labels(), &seed)?,
+        };
+        let schedule = Schedule::new(settings.batch, inputs.len(), seed.derive("schedule"));
+        let mut training = Self {
+            untouched: descent.clone(),
+            start: weights,
+            sum: vec![0.0; network.trained()],
+            step: 0,
+            batch: Vec::new(),
+            done: 0,
+            labels_done: 0,
+            descent,
+            clip_norm,
+            network,
+            inputs,
+            settings,
+            noise,
+            seed,
+            labels,
+            control,
+            schedule,
+        };
+        training.next_batch();
+        Ok(training)
+    }
+
+    /// Starts another round, as the first one started, from weights that are `offset` away from `initial`.
+    pub(crate) fn begin_again(
+        &mut self,
+        initial: &[f32],
+        offset: &[f32],
+        seed: Seed,
+    ) -> Result<(), SessionError> {
+        self.schedule = Schedule::new(
+            self.settings.batch,
+            self.inputs.len(),
+            seed.derive("schedule"),
+        );
+        self.start = moved(&self.network, initial, offset)?;
+        self.seed = seed;
+        self.descent = self.untouched.clone();
+        self.step = 0;
+        self.next_batch();
+        Ok(())
+    }
+
+    /// The rule, as far as it has moved the weights.
+    pub(crate) fn descent(&self) -> &Descent {
+        &self.descent
+    }
+
+    /// Patients done, over all steps; a step counts as many as it is expected to have.
+    pub(crate) fn done(&self) -> usize {
+        let expected = self.schedule.expected();
+        // Never all of a step before it is made.
+        self.step as usize * expected + self.done.min(expected - 1)
+    }
+
+    /// Patients to do.
+    pub(crate) fn total(&self) -> usize {
+        (self.settings.steps as usize).saturating_mul(self.schedule.expected())
+    }
+
+    /// Whether all steps are made.
+    pub(crate) fn is_over(&self) -> bool {
+        self.step >= self.settings.steps
+    }
+
+    /// Does the next chunk of patients and, with the last one of a batch, the step.
+    pub(crate) fn work(&mut self) -> Result<(), SessionError> {
+        if self.done < self.batch.len() {
+            let portion = self.inputs.portion(self.batch[self.done..].iter().copied());
+            self.network.clipped_sum_by_patient(
+                &moved(&self.network, &self.start, self.descent.offset())?,
+                rows(&portion.values),
+                &portion.labels,
+                &portion.patients,
+                self.clip_norm,
+                &mut self.sum,
+            )?;
+            self.done += portion.patients.len();
+            self.labels_done += portion.labels.len();
+        }
+        if self.done == self.batch.len() {
+            self.make_step()?;
+            self.next_batch();
+        }
+        Ok(())
+    }
+
+    /// What the steps came to.
+    pub(crate) fn finish(self) -> Outcome {
+        let norm = self.settings.change_norm;
+        let weight = match self.settings.weighting {
+            Weighting::Patients => self.labels,
+            Weighting::Sites => 1.0,
+        };
+        let offset = self.descent.offset();
+        let change = shortened(offset.iter().map(|change| f64::from(*change)), norm);
+        let Some(Control { shared, mut own }) = self.control else {
+            return Outcome {
+                weight,
+                change,
+                control_change: Vec::new(),
+                control: Vec::new(),
+            };
+        };
+        let steps_times_rate = self.settings.steps_times_rate();
+        let control_change = shortened(
+            offset.iter().zip(&shared).map(|(change, shared)| {
+                -f64::from(*change) - f64::from(*shared) * steps_times_rate
+            }),
+            norm,
+        );
+        for (own, change) in own.iter_mut().zip(&control_change) {
+            *own += narrow(change / steps_times_rate);
+        }
+        Outcome {
+            weight,
+            change,
+            control_change,
+            control: own,
+        }
+    }
+
+    fn next_batch(&mut self) {
+        self.done = 0;
+        self.labels_done = 0;
+        self.batch = if self.is_over() {
+            Vec::new()
+        } else {
+            self.schedule.next()
+        };
+    }
+
+    fn make_step(&mut self) -> Result<(), SessionError> {
+        let labels = match self.settings.batch {
+            Batch::All => self.labels,
+            Batch::Sampled { rate } => self.labels * rate,
+            Batch::Shuffled { .. } => self.labels_done as f64,
+        };
+        let mut mean = self.noised_sum()?;
+        for mean in &mut mean {
+            *mean /= labels.max(1.0);
+        }
+        if let Some(Control { shared, own }) = &self.control {
+            for ((mean, shared), own) in mean.iter_mut().zip(shared).zip(own) {
+                *mean += f64::from(*shared) - f64::from(*own);
+            }
+        }
+        self.descent.step(&mean)?;
+        self.sum.fill(0.0);
+        self.step += 1;
+        Ok(())
+    }
+
+    /// The sum of this step's gradients, with its noise.
+    fn noised_sum(&self) -> Result<Vec<f64>, SessionError> {
+        let Some(local) = &self.noise else {
+            return Ok(self.sum.clone());
+        };
+        let in_clip_norms: Vec<f64> = self.sum.iter().map(|sum| sum / self.clip_norm).collect();
+        let seed = self.seed.derive(&format!("local step {}", self.step));
+        let steps = vector::noised_section(&local.gradient, &in_clip_norms, &seed)?;
+        let unit = local.gradient.grid * self.clip_norm;
+        Ok(steps.into_iter().map(|steps| steps as f64 * unit).collect())
+    }
+}
+
+/// The control variates of a round, where the study has them.
+pub(crate) fn control(
+    settings: &Averaging,
+    shared: &[f32],
+    own: Vec<f32>,
+    parameters: usize,
+) -> Result<Option<Control>, SessionError> {
+    match settings.control_variates {
+        ControlVariates::None => Ok(None),
+        ControlVariates::Scaffold => {
+            let (got, want) = (shared.len(), parameters);
+            if got != want {
+                return Err(SessionError::ControlLength { got, want });
+            }
+            let own = if own.is_empty() {
+                vec![0.0; parameters]
+            } else {
+                own
+            };
+            Ok(Some(Control {
+                shared: shared.to_vec(),
+                own,
+            }))
+        }
+    }
+}
+
+/// Weights with an offset added to the trained ones.
+pub(crate) fn moved(
+    network: &Network,
+    weights: &[f32],
+    offset: &[f32],
+) -> Result<Vec<f32>, SessionError> {
+    let mut weights = weights.to_vec();
+    network.add(&mut weights, offset)?;
+    Ok(weights)
+}
+
+/// The labels of training patients with noise, at least 1.
+fn noised_count(local: &Local, labels: usize, seed: &Seed) -> Result<f64, SessionError> {
+    let seed = seed.derive("local count");
+    let steps = vector::noised_section(&local.count, &[labels as f64], &seed)?;
+    let most = local.count.bound as f64 * local.count.grid;
+    Ok((steps[0] as f64 * local.count.grid).clamp(1.0, most))
+}
+
+/// The values, scaled down where their L2 norm is above `norm`.
+fn shortened(values: impl Iterator<Item = f64>, norm: f64) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    let actual = values.iter().map(|value| value * value).sum::<f64>().sqrt();
+    if actual > norm {
+        for value in &mut values {
+            *value *= norm / actual;
+        }
+    }
+    values
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "control variates are f32, as weights are"
+)]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}

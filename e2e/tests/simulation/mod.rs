@@ -1,0 +1,304 @@
+//! A whole federation in memory: the module's code, natively, one thread a site, and the aggregator's rounds and course.
+//!
+//! Everything is as in the real programs but for transport, storage and the sandbox.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use aggregator::rounds::{Course, RealSum};
+use host::compose::{Draft, Parts};
+use minicbor::bytes::ByteVec;
+use protocol::api::{Metrics, Stage};
+use protocol::codec;
+use protocol::door::{
+    BadRows, Baseline, File, Open, Prepare, Progress, Request, Response, Role, State, Work,
+};
+use protocol::id::{Digest, Header, Purpose, SiteId};
+use protocol::identity::Identity;
+use protocol::round::{AnyRound, Closed, Round};
+use protocol::study::Study;
+use synthetic::{Hospital, Settings, synthesise};
+use testkit::TestStudy;
+
+/// A federation whose study has not begun.
+pub(crate) struct Federation {
+    pub(crate) kit: TestStudy,
+    sites: Vec<Site>,
+}
+
+/// What became of a study.
+pub(crate) struct Outcome {
+    /// The published state.
+    pub(crate) state: State,
+    /// Metrics of the held-out patients, at the end.
+    pub(crate) metrics: Metrics,
+    /// What the rounds were for.
+    pub(crate) purposes: Vec<Purpose>,
+    /// The clip norm that each round started with.
+    pub(crate) clip_norms: Vec<Option<f64>>,
+}
+
+/// A module in a thread of its own, and its patients.
+struct Site {
+    ask: Sender<Vec<u8>>,
+    answer: Receiver<Vec<u8>>,
+    cohort: ByteVec,
+    memory: ByteVec,
+}
+
+impl Federation {
+    /// Three synthetic hospitals that are to run a draft of `studies/`, with settings changed.
+    pub(crate) fn synthetic(draft: &str, settings: &[(&str, &str)], patients: u32) -> Self {
+        let settings_of_hospitals =
+            Settings::new(3, patients, 6, 1).expect("the numbers are in their ranges");
+        let hospitals = synthesise(settings_of_hospitals);
+        Self::of(draft, settings, &hospitals.collect::<Vec<_>>())
+    }
+
+    /// Hospitals that are to run a draft, with settings changed.
+    pub(crate) fn of(draft: &str, settings: &[(&str, &str)], hospitals: &[Hospital]) -> Self {
+        let kit = kit(draft, settings, hospitals.len());
+        let sites = hospitals
+            .iter()
+            .map(|hospital| Site::new(&kit, files(&kit.study, hospital)))
+            .collect();
+        Self { kit, sites }
+    }
+
+    /// Runs the study to its end, all sites taking part in every round but those that `absent` names for it.
+    pub(crate) fn run(&mut self, absent: &BTreeMap<u32, SiteId>) -> Outcome {
+        let study = self.kit.study.clone();
+        let mut course = Course::begin(&study);
+        let (mut purposes, mut clip_norms) = (Vec::new(), Vec::new());
+        let mut metrics = None;
+        while let Some(purpose) = course.purpose(&study) {
+            let state = course.state(&study);
+            purposes.push(purpose);
+            clip_norms.push(state.clip_norm);
+            let state = codec::encode(&state);
+            let header = Header {
+                study: study.digest(),
+                number: course.take_number(),
+                purpose,
+                state: Digest::of(&state),
+            };
+            let away = absent.get(&header.number).copied();
+            let sum = self.round(&header, &state, away);
+            let figures = course
+                .finish_round(&study, &sum)
+                .expect("the sum fits the study");
+            metrics = figures.metrics.or(metrics);
+        }
+        Outcome {
+            state: course.state(&study),
+            metrics: metrics.expect("every plan ends with an evaluation"),
+            purposes,
+            clip_norms,
+        }
+    }
+
+    /// Trains on all sites' patients in one place.
+    pub(crate) fn pooled(&mut self) -> State {
+        let request = Request::Baseline(Baseline {
+            study: self.kit.toml.clone().into_bytes().into(),
+            cohorts: self.sites.iter().map(|site| site.cohort.clone()).collect(),
+            weights: None,
+        });
+        let site = &mut self.sites[0];
+        site.work(&request);
+        match site.ask(&Request::Finish) {
+            Response::Finished(state) => state,
+            other => panic!("no state: {other:?}"),
+        }
+    }
+
+    fn round(&mut self, header: &Header, state: &[u8], away: Option<SiteId>) -> RealSum {
+        let round =
+            Round::begin(self.kit.aggregator(), header.clone()).expect("the study's header");
+        let mut round = AnyRound::Advertising(round);
+        let present: Vec<SiteId> = self
+            .kit
+            .study
+            .sites()
+            .filter(|site| Some(*site) != away)
+            .collect();
+        for site in &present {
+            let open = self.open(header, state, *site);
+            self.sites[usize::from(site.0)].work(&Request::Open(open));
+        }
+        loop {
+            let stage = round.stage();
+            for site in &present {
+                let request = request(&round, *site);
+                let Response::Send(body) = self.sites[usize::from(site.0)].ask(&request) else {
+                    panic!("nothing to send at {stage}");
+                };
+                let signed = self.kit.sign(header, stage, *site, body.into());
+                round.accept(stage, signed).expect("honest sites");
+            }
+            match round.close() {
+                Ok(Closed::Stage(next)) => round = next,
+                Ok(Closed::Sum(sum)) => {
+                    self.remember(&present);
+                    let survivors = sum.survivors.len();
+                    let study = &self.kit.study;
+                    return RealSum::new(study, header.purpose, survivors, &sum.values)
+                        .expect("the sum fits the study");
+                }
+                Err(error) => panic!("{stage}: {error}"),
+            }
+        }
+    }
+
+    fn remember(&mut self, present: &[SiteId]) {
+        for site in present {
+            let site = &mut self.sites[usize::from(site.0)];
+            let Response::Memory(memory) = site.ask(&Request::Remember) else {
+                panic!("no memory");
+            };
+            if !memory.is_empty() {
+                site.memory = memory;
+            }
+        }
+    }
+
+    fn open(&self, header: &Header, state: &[u8], id: SiteId) -> Open {
+        let site = &self.sites[usize::from(id.0)];
+        let seed = format!("site {} round {}", id.0, header.number);
+        Open {
+            study: self.kit.toml.clone().into_bytes().into(),
+            cohort: site.cohort.clone(),
+            header: header.clone(),
+            state: state.to_vec().into(),
+            site: id,
+            seed: Digest::of(seed.as_bytes()).0,
+            memory: site.memory.clone(),
+            weights: None,
+        }
+    }
+}
+
+impl Site {
+    fn new(kit: &TestStudy, files: Vec<File>) -> Self {
+        let (ask, questions) = channel::<Vec<u8>>();
+        let (answers, answer) = channel();
+        thread::spawn(move || {
+            for question in questions {
+                if answers.send(client_wasm::handle(&question)).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut site = Self {
+            ask,
+            answer,
+            cohort: Vec::new().into(),
+            memory: Vec::new().into(),
+        };
+        let prepare = Request::Prepare(Prepare {
+            study: kit.toml.clone().into_bytes().into(),
+            files,
+            bad_rows: BadRows::Stop,
+        });
+        let Response::Prepared(prepared) = site.ask(&prepare) else {
+            panic!("no cohort");
+        };
+        site.cohort = prepared.cohort;
+        site
+    }
+
+    fn ask(&mut self, request: &Request) -> Response {
+        self.ask
+            .send(codec::encode(request))
+            .expect("the module is there");
+        let answer = self.answer.recv().expect("the module answers");
+        match codec::decode(&answer).expect("the module answers in CBOR") {
+            Response::Refused(refusal) => panic!("refused: {}", refusal.reason),
+            response => response,
+        }
+    }
+
+    fn work(&mut self, request: &Request) {
+        let mut response = self.ask(request);
+        while let Response::Progress(Progress { done, total }) = response {
+            if done >= total {
+                return;
+            }
+            response = self.ask(&Request::Work(Work { patients: u32::MAX }));
+        }
+        panic!("no progress: {response:?}");
+    }
+}
+
+fn request(round: &AnyRound, site: SiteId) -> Request {
+    let closed = "the stage before is closed";
+    match round.stage() {
+        Stage::Advertise => Request::Advertise,
+        Stage::Share => Request::Share(round.adverts().expect(closed)),
+        Stage::Mask => Request::Mask(round.inbox(site).expect(closed)),
+        Stage::Agree => Request::Agree(round.survivors().expect(closed)),
+        Stage::Unmask => Request::Unmask(round.statements().expect(closed)),
+    }
+}
+
+/// Where the study splits off tuning patients, without the files of splits, which have none.
+fn files(study: &Study, hospital: &Hospital) -> Vec<File> {
+    let file = |name: &str, role, bytes: &[u8]| File {
+        name: name.to_owned(),
+        role,
+        bytes: bytes.to_vec().into(),
+    };
+    let mut files = vec![
+        file("events", Role::Events, &hospital.events),
+        file("labels", Role::Labels, &hospital.labels),
+    ];
+    if study.manifest().cohort.split.tuning <= 0.0 {
+        files.push(file("splits", Role::Splits, &hospital.splits));
+    }
+    files
+}
+
+fn kit(draft: &str, settings: &[(&str, &str)], sites: usize) -> TestStudy {
+    let template = testkit::Draft::default().make();
+    let mut draft = Draft::parse(draft).expect("a draft");
+    for (name, value) in settings {
+        draft.set(name, value).expect("a setting");
+    }
+    let identities: Vec<Identity> = (1..=sites)
+        .map(|site| Identity::from_seed(&Digest::of(format!("site {site}").as_bytes()).0))
+        .collect();
+    let members = identities.iter().enumerate().map(|(place, identity)| {
+        format!(
+            "[[roster]]\nname = \"hospital {place}\"\nkey = \"{}\"\n",
+            identity.key()
+        )
+    });
+    draft
+        .complete(&Parts {
+            module: Digest::of(b"a module"),
+            aggregator: template.secret().public(),
+            roster: &members.collect::<String>(),
+            weights: None,
+        })
+        .expect("a complete draft");
+    draft.state_parameters(1).expect("a draft of a model");
+    let describe = protocol::door::Describe {
+        study: draft.text().into_bytes().into(),
+        weights: None,
+    };
+    let answer = client_wasm::handle(&codec::encode(&Request::Describe(describe)));
+    match codec::decode(&answer).expect("the module answers in CBOR") {
+        Response::Described(described) => draft
+            .state_parameters(described.parameters)
+            .expect("a draft of a model"),
+        other => panic!("the study is refused: {other:?}"),
+    }
+    let toml = draft.text();
+    let study = Study::parse(toml.as_bytes()).expect("a study that can be run");
+    TestStudy {
+        toml,
+        study,
+        identities,
+    }
+}
