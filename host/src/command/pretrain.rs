@@ -21,6 +21,10 @@ pub(crate) struct Pretrain {
     /// The file to write, for `host compose --weights` and `host approve --weights`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// A part of the model to leave out, as model.trained.blocks names it: `head` where the studies have other classes;
+    /// can be repeated
+    #[arg(long, value_name = "BLOCK")]
+    without: Vec<String>,
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
@@ -37,6 +41,7 @@ impl Pretrain {
             study: chosen.text.into(),
             state: codec::encode(&state).into(),
             weights: chosen.weights.map(Into::into),
+            without: self.without.clone(),
         });
         let Response::Exported(weights) = chosen.sandbox.instance()?.ask(&request)? else {
             return Err(SandboxError::OtherAnswer.into());
