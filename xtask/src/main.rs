@@ -4,11 +4,13 @@
 
 mod bench;
 mod demo;
+mod experiments;
 mod figures;
 mod module;
 mod setup;
 mod shell;
 mod test;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Builds the module that runs at hospitals, seals it and prints its digest
     Module(module::Arguments),
+    /// Regenerates the tables and plots of docs/results
+    Experiments(experiments::Arguments),
     /// Measures how fast things are, side by side
     Bench(bench::Arguments),
     /// Runs every check that must hold before a change lands
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run_command(&arguments),
         Command::Module(arguments) => module::run_command(&arguments),
         Command::Bench(arguments) => bench::run_command(&arguments),
+        Command::Experiments(arguments) => experiments::run_command(&arguments),
         Command::Test => test::run_command(),
     };
     match result {

@@ -190,14 +190,19 @@ pub(super) fn describe(report: &Report) -> String {
         dropped,
         clipped,
         empty,
+        surplus,
         ..
     } = report;
     let mut text = format!(
-        "{train} patients to train on, {tuning} to choose by, {held_out} held out; {used} of {events} events used"
+        "{train} labels to train on, {tuning} to choose by, {held_out} held out; {used} of {events} events used"
     );
     for (count, what) in [
         (*clipped, "values set to the end of their plausible range"),
-        (u64::from(*empty), "patients without any usable event"),
+        (u64::from(*empty), "labels without any usable event"),
+        (
+            u64::from(*surplus),
+            "labels beyond those that the study uses of one patient",
+        ),
         (*dropped, "rows left out"),
     ] {
         if count > 0 {

@@ -1,0 +1,112 @@
+//! What an experiment is: data, a draft, and ways to train that stand side by side in a table.
+
+use std::path::Path;
+
+use crate::trial::{Source, Stays};
+
+/// A table, and the plots that go with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Experiment {
+    /// What it is called on the command line, and its files.
+    pub(super) name: &'static str,
+    /// The heading of its page.
+    pub(super) title: &'static str,
+    /// What a reader must know to judge the figures, paragraph by paragraph.
+    pub(super) about: &'static [&'static str],
+    /// Where the hospitals come from.
+    pub(super) data: Data,
+    /// The draft, in the folder `studies`.
+    pub(super) draft: &'static str,
+    /// Seeds where the command line names no number, and the most that say anything new.
+    pub(super) seeds: u32,
+    /// The rows of the table.
+    pub(super) rows: &'static [Row],
+    /// Published figures to read beside ours.
+    pub(super) published: Published,
+}
+
+/// A way to train: a row of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// What a reader calls it, unique in its experiment.
+    pub(super) name: &'static str,
+    /// Whose patients train, and where.
+    pub(super) way: Way,
+    /// ε of the study; infinite for no noise.
+    pub(super) epsilon: f64,
+    /// Settings of the draft that are replaced, each as `name=value`.
+    pub(super) settings: &'static [&'static str],
+}
+
+/// Whose patients train, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Each hospital on its own; the figures are the mean over the hospitals.
+    Alone,
+    /// All patients in one place, without clipping and noise.
+    Pooled,
+    /// The study as it is run.
+    Federated,
+}
+
+/// Where hospitals come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Data {
+    /// Made by the generator, anew for each seed.
+    Synthetic {
+        /// Hospitals.
+        hospitals: u16,
+        /// Patients of each.
+        patients: u32,
+    },
+    /// The four hospitals of UCI Heart Disease; a seed is that of the initial weights and of all noise.
+    HeartDisease,
+    /// Simulated hospitals of Diabetes 130-US; each seed holds out another of its five folds.
+    Diabetes(Stays),
+}
+
+/// Published figures to read beside ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Published {
+    /// None.
+    Nothing,
+    /// The rows of `FLamby`'s benchmark, from the file of its results.
+    Flamby,
+}
+
+impl Data {
+    /// The hospitals for a seed, from 1; `folder` holds the data sets.
+    pub(super) fn source(self, folder: &Path, seed: u32) -> Source {
+        match self {
+            Self::Synthetic {
+                hospitals,
+                patients,
+            } => Source::Synthetic {
+                hospitals,
+                patients,
+                seed: u64::from(seed),
+            },
+            Self::HeartDisease => Source::HeartDisease {
+                folder: folder.join("heart_disease"),
+            },
+            Self::Diabetes(stays) => Source::Diabetes {
+                folder: folder.join("diabetes130"),
+                fold: u8::try_from((seed - 1) % 5).unwrap_or(0),
+                stays,
+            },
+        }
+    }
+}
+
+impl Row {
+    /// All settings of the draft that are replaced for a seed.
+    pub(super) fn settings(&self, seed: u32) -> Vec<String> {
+        let epsilon = toml::Value::Float(self.epsilon);
+        let mut settings = vec![
+            format!("privacy.epsilon={epsilon}"),
+            format!("model.initial-seed={seed}"),
+        ];
+        settings.extend(self.settings.iter().map(|setting| (*setting).to_owned()));
+        settings
+    }
+}

@@ -1,0 +1,71 @@
+//! What a model says of the held-out patients of all hospitals.
+//!
+//! A trial may pool predictions, since it owns the hospitals. In a real study each hospital's predictions stay there,
+//! and the figures come from noised, securely added counts.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use e2e::{Federation, finish};
+use protocol::api::Metrics;
+
+/// The held-out labels of all hospitals, and what a model says of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Predictions {
+    /// The index of each true class.
+    pub(crate) labels: Vec<u32>,
+    /// `[labels, classes]`
+    pub(crate) probabilities: Vec<f32>,
+    /// The names of the classes.
+    pub(crate) classes: Vec<String>,
+}
+
+impl Predictions {
+    /// What the state in `state` says.
+    pub(crate) fn of(federation: &Federation, state: &Path, folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("creating {}", folder.display()))?;
+        let mut predictions = Self::default();
+        for place in 0..federation.sites().len() {
+            let file = folder.join(format!("{}.csv", federation.sites()[place].name));
+            let mut predict = federation.programs().host();
+            predict
+                .arg("predict")
+                .arg("--config")
+                .arg(federation.config(place))
+                .arg("--state")
+                .arg(state);
+            finish(predict.args(["--split", "held_out", "--out"]).arg(&file))?;
+            predictions
+                .add(&file)
+                .with_context(|| format!("reading {}", file.display()))?;
+        }
+        Ok(predictions)
+    }
+
+    /// Accuracy, AUC and F1.
+    pub(crate) fn metrics(&self) -> Result<Metrics> {
+        learning::metrics::exact(&self.probabilities, &self.labels, self.classes.len())
+            .context("measuring the predictions")
+    }
+
+    /// Adds a file of `host predict`: subject, split, label, then one column a class.
+    fn add(&mut self, file: &Path) -> Result<()> {
+        let mut reader = csv::Reader::from_path(file)?;
+        let names = reader.headers()?.iter().skip(3);
+        self.classes = names
+            .map(|name| name.trim_start_matches("p_").to_owned())
+            .collect();
+        for record in reader.records() {
+            let record = record?;
+            let mut cells = record.iter().skip(2);
+            let label = cells.next().unwrap_or_default();
+            self.labels.push(label.parse().context("a label")?);
+            for cell in cells {
+                self.probabilities
+                    .push(cell.parse().context("a probability")?);
+            }
+        }
+        Ok(())
+    }
+}
