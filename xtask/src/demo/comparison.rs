@@ -16,6 +16,7 @@ pub(super) fn compare(
     arguments: &Arguments,
     hospitals: &Hospitals,
     draft: &Path,
+    weights: Option<&Path>,
     folder: &Path,
 ) -> Result<Rows> {
     let ground = |name: &str, epsilon: f64| {
@@ -26,6 +27,7 @@ pub(super) fn compare(
             &hospitals.sites,
             draft,
             &settings,
+            weights,
             &folder.join(name),
         )
     };

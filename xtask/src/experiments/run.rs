@@ -102,6 +102,7 @@ impl Bench<'_> {
             &hospitals.sites,
             draft,
             settings,
+            None,
             &folder.join("study"),
         )?;
         let trained = match row.way {
