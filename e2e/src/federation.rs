@@ -34,7 +34,7 @@ pub struct Federation {
 impl Federation {
     /// Does what people do before a study can run: keys, enrolment, the study file, approval at every hospital.
     ///
-    /// `settings` replace those of the draft, each as `name=value`.
+    /// `settings` replace those of the draft, each as `name=value`; `weights` are public ones to start from.
     ///
     /// # Errors
     ///
@@ -44,6 +44,7 @@ impl Federation {
         folder: &Path,
         draft: &Path,
         settings: &[String],
+        weights: Option<&Path>,
         sites: Vec<Site>,
     ) -> Result<Self> {
         std::fs::create_dir_all(folder)
@@ -60,9 +61,9 @@ impl Federation {
             stage_seconds: 5,
         };
         let roster = federation.enrol()?;
-        federation.compose(draft, settings, &roster)?;
+        federation.compose(draft, settings, weights, &roster)?;
         for place in 0..federation.sites.len() {
-            federation.approve(place)?;
+            federation.approve(place, weights)?;
         }
         Ok(federation)
     }
@@ -302,7 +303,13 @@ impl Federation {
         Ok(path)
     }
 
-    fn compose(&self, draft: &Path, settings: &[String], roster: &Path) -> Result<()> {
+    fn compose(
+        &self,
+        draft: &Path,
+        settings: &[String],
+        weights: Option<&Path>,
+        roster: &Path,
+    ) -> Result<()> {
         let mut key = self.programs.aggregator();
         let key = finish(key.arg("key").arg("--store").arg(self.store()))?;
         let mut compose = self.programs.host();
@@ -317,17 +324,23 @@ impl Federation {
         for setting in settings {
             compose.args(["--set", setting]);
         }
+        if let Some(weights) = weights {
+            compose.arg("--weights").arg(weights);
+        }
         finish(compose.arg("--out").arg(self.study()))?;
         Ok(())
     }
 
-    fn approve(&self, place: usize) -> Result<()> {
+    fn approve(&self, place: usize, weights: Option<&Path>) -> Result<()> {
         let mut approve = self.programs.host();
         approve
             .arg("approve")
             .arg(self.study())
             .arg("--module")
             .arg(&self.programs.module);
+        if let Some(weights) = weights {
+            approve.arg("--weights").arg(weights);
+        }
         finish(approve.arg("--yes").arg("--config").arg(self.config(place)))?;
         Ok(())
     }

@@ -50,6 +50,7 @@ fn federation(folder: &Path, settings: &[&str]) -> Result<Federation> {
         &folder.join("federation"),
         &draft,
         &settings,
+        None,
         (1..=HOSPITALS).map(site).collect(),
     )
 }

@@ -47,7 +47,7 @@ pub(crate) fn initial(
     match (model.initial_weights, file) {
         (None, None) => Ok(network.initial(model.initial_seed)),
         (Some(want), Some(bytes)) if Digest::of(bytes) == want => {
-            Ok(network.start(&codec::decode(bytes)?)?)
+            Ok(network.start(&codec::decode(bytes)?, model.initial_seed)?)
         }
         (Some(want), Some(bytes)) => Err(SessionError::OtherWeights {
             got: Digest::of(bytes),

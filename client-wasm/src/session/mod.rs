@@ -149,7 +149,9 @@ fn export(request: &Export) -> Result<ByteVec, SessionError> {
     let state: State = codec::decode(&request.state)?;
     let file = request.weights.as_deref().map(Vec::as_slice);
     let weights = inputs::weights(&network, &study, file, &state)?;
-    Ok(ByteVec::from(codec::encode(&network.file(&weights)?)))
+    Ok(ByteVec::from(codec::encode(
+        &network.file(&weights, &request.without)?,
+    )))
 }
 
 fn prepare(request: &Prepare) -> Result<Prepared, SessionError> {

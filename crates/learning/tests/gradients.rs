@@ -6,6 +6,7 @@
 mod study;
 
 use learning::model::{Batch, CHUNK, ModelError, Network};
+use protocol::study::{Model, Trained};
 use study::{Patients, small_cohort, small_models, weights};
 
 fn networks() -> Vec<Network> {
@@ -26,7 +27,7 @@ fn loss(network: &Network, weights: &[f32], patients: &Patients) -> f64 {
 }
 
 fn gradient(network: &Network, weights: &[f32], patients: &Patients, clip: f64) -> Vec<f64> {
-    let mut sum = vec![0.0; network.parameters()];
+    let mut sum = vec![0.0; network.trained()];
     network
         .clipped_sum(weights, patients.batch(), &patients.labels, clip, &mut sum)
         .unwrap();
@@ -348,6 +349,52 @@ fn weights_beyond_all_measure_give_an_error_or_finite_gradients() {
                     assert!(values.into_iter().all(|value| value.is_finite()));
                 }
                 Err(error) => assert!(matches!(error, ModelError::Diverged { .. }), "{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_some_blocks_are_those_of_all_without_the_rest() {
+    for model in small_models() {
+        let all = Network::new(&small_cohort(), &model).unwrap();
+        let patients = Patients::random(&all, 7, 11);
+        let weights = weights(&all, 12);
+        let whole = gradient(&all, &weights, &patients, f64::INFINITY);
+        let blocks = all.blocks();
+        // One of the first and one of the last blocks, the head alone, and what lies between.
+        for chosen in [
+            vec![0, blocks.len() - 1],
+            vec![blocks.len() - 2, blocks.len() - 1],
+            vec![blocks.len() / 2],
+        ] {
+            let names = chosen.iter().map(|place| blocks[*place].name.clone());
+            let model = Model {
+                trained: Trained::Blocks(names.collect()),
+                ..model.clone()
+            };
+            let some = Network::new(&small_cohort(), &model).unwrap();
+            let mut want = Vec::new();
+            for place in &chosen {
+                want.extend_from_slice(&whole[blocks[*place].range.clone()]);
+            }
+            assert_eq!(gradient(&some, &weights, &patients, f64::INFINITY), want);
+            // The norm that is clipped is that of the trained weights alone.
+            for patient in 0..7 {
+                let (batch, labels) = patients.part(patient, patient + 1);
+                let mut own = vec![0.0; some.trained()];
+                let report = some
+                    .clipped_sum(&weights, batch, labels, f64::INFINITY, &mut own)
+                    .unwrap();
+                assert!((report.norms[0] - norm(&own)).abs() < 1e-6);
+            }
+            let mut moved = weights.clone();
+            some.add(&mut moved, &vec![1.0; some.trained()]).unwrap();
+            for (place, block) in blocks.iter().enumerate() {
+                for weight in block.range.clone() {
+                    let step = if chosen.contains(&place) { 1.0 } else { 0.0 };
+                    assert_eq!(moved[weight], weights[weight] + step, "{}", block.name);
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 mod study;
 
 use learning::model::{ModelError, Network};
-use protocol::study::{Architecture, Head, Missingness, Model, Shape, Summary};
+use protocol::study::{Architecture, Head, Missingness, Model, Shape, Summary, Trained};
 use study::{cohort, modality, reference_cohort, reference_model};
 
 fn linear(summary: Summary, head: Head) -> Model {
@@ -139,4 +139,80 @@ fn a_study_without_series_has_no_positions() {
         .clipped_sum(&weights, patients.batch(), &patients.labels, 1.0, &mut sum)
         .unwrap();
     assert!(sum.iter().all(|value| value.is_finite()));
+}
+
+fn trained(names: &[&str]) -> Trained {
+    Trained::Blocks(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+fn partly(names: &[&str]) -> Network {
+    let model = Model {
+        trained: trained(names),
+        ..reference_model()
+    };
+    Network::new(&reference_cohort(), &model).unwrap()
+}
+
+#[test]
+fn a_name_stands_for_a_block_and_for_those_that_it_begins() {
+    for (names, weights) in [
+        (&["head"][..], 3 * 33),
+        (&["head.bias"], 3),
+        // `norm` is the last one, not `layers.0.norm1`.
+        (&["norm", "head"], 3 * 33 + 2 * 32),
+        (&["layers.0.norm1", "layers.1.norm2.bias"], 3 * 32),
+    ] {
+        assert_eq!(partly(names).trained(), weights, "{names:?}");
+        assert_eq!(partly(names).parameters(), 22_467);
+    }
+}
+
+#[test]
+fn a_trained_block_that_the_model_does_not_have_is_refused() {
+    for name in ["heads", "hea", "layers.2", "omics"] {
+        let model = Model {
+            trained: trained(&["head", name]),
+            ..reference_model()
+        };
+        let refused = Network::new(&reference_cohort(), &model).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!("no block of the model's weights is {name:?} or begins with it")
+        );
+    }
+}
+
+#[test]
+fn weights_come_back_from_their_file_and_blocks_that_it_leaves_out_from_the_seed() {
+    let network = partly(&["head"]);
+    let weights = study::weights(&network, 3);
+    let whole = network.file(&weights, &[]).unwrap();
+    assert_eq!(network.start(&whole, 9).unwrap(), weights);
+
+    let encoder = network.file(&weights, &["head".to_owned()]).unwrap();
+    let started = network.start(&encoder, 9).unwrap();
+    let head = network.parameters() - network.trained();
+    assert_eq!(started[..head], weights[..head]);
+    assert_eq!(started[head..], network.initial(9)[head..]);
+    assert!(network.file(&weights, &["feet".to_owned()]).is_err());
+}
+
+#[test]
+fn a_file_of_another_model_is_refused() {
+    let network = partly(&["head"]);
+    let mut file = network.file(&network.initial(1), &[]).unwrap();
+    let last = file.blocks.len() - 1;
+    file.blocks[last].values.pop();
+    assert_eq!(
+        network.start(&file, 1).unwrap_err().to_string(),
+        "the public weights are of another model: they have 2 of \"head.bias\", and this model has 3"
+    );
+    file.blocks[last].values.push(f32::NAN);
+    assert!(matches!(
+        network.start(&file, 1),
+        Err(ModelError::Weight { .. })
+    ));
+    file.blocks[last].name = "tail".to_owned();
+    let refused = network.start(&file, 1).unwrap_err();
+    assert!(matches!(refused, ModelError::Start { wanted: 0, .. }));
 }

@@ -399,6 +399,9 @@ pub struct Export {
     /// none.
     #[n(2)]
     pub weights: Option<ByteVec>,
+    /// Blocks to leave out, as `model.trained.blocks` names them: a study with other classes has a head of its own.
+    #[n(3)]
+    pub without: Vec<String>,
 }
 
 /// Of [`Response::Predicted`].

@@ -5,7 +5,7 @@
 
 use minicbor::{Decode, Encode};
 
-/// All weights of a model.
+/// Weights of a model, block by block; those that are left out start as the study's seed says.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Weights {
     /// The model's blocks, in its order.

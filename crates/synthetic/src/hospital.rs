@@ -22,12 +22,12 @@ pub struct Hospital {
     pub name: String,
     /// Events: `subject_id, time, code, numeric_value`.
     pub events: Vec<u8>,
-    /// Labels: `subject_id, prediction_time, integer_value`, with 0 Low, 1 Medium and 2 High.
+    /// Labels: `subject_id, prediction_time, integer_value`, the index of a class of [`crate::spec`].
     pub labels: Vec<u8>,
     /// Splits: 80 % `train`, 20 % `held_out`.
     pub splits: Vec<u8>,
     /// Patients of each class.
-    pub classes: [u32; 3],
+    pub classes: Vec<u32>,
     /// How often the best classifier is right that sees the hidden state, over this hospital's patients.
     pub best_accuracy: f64,
 }
@@ -131,9 +131,7 @@ impl Cohort {
         let mut random = Random::new(settings.seed(), "patients", hospital);
         let patients = (0..settings.patients()).map(|_| {
             let patient = Patient::draw(&traits, effects, &mut random);
-            let class = effects
-                .risk
-                .class(effects.risk.score(&patient), random.normal());
+            let class = effects.label(&patient, &mut random);
             (patient, class)
         });
         Self {
@@ -148,7 +146,7 @@ impl Cohort {
         let sum: f64 = self
             .patients
             .iter()
-            .map(|(patient, _)| self.effects.risk.best(self.effects.risk.score(patient)))
+            .map(|(patient, _)| self.effects.best(patient))
             .sum();
         sum / f64::from(u32::try_from(self.patients.len()).unwrap_or(u32::MAX))
     }
@@ -157,7 +155,7 @@ impl Cohort {
         let mut random = Random::new(settings.seed(), "measurements", self.hospital);
         let (mut events, mut labels, mut splits) =
             (Events::default(), Labels::default(), Splits::default());
-        let mut classes = [0; 3];
+        let mut classes = vec![0; self.effects.classes()];
         for (subject, (patient, class)) in (1..).zip(&self.patients) {
             let minute = 60.0 * 24.0 * 365.0 * random.uniform();
             #[expect(clippy::cast_possible_truncation, reason = "a minute of a year")]

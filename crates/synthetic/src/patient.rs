@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn risk() -> &'static Risk {
-        &Population::Reference.effects().risk
+        &Population::Reference.effects().outcomes[0]
     }
 
     /// Accuracy of a score that stands in for the true one: by its regression on the true score, without chance.
@@ -217,13 +217,17 @@ mod tests {
             (Population::Reference, [0.55, 0.30, 0.15]),
             (Population::Shifted, [0.45, 0.35, 0.20]),
         ] {
-            let risk = &population.effects().risk;
-            let mut counts = [0.0_f64; 3];
-            for (patient, chance) in &patients(population) {
-                counts[risk.class(risk.score(patient), *chance) as usize] += 1.0 / 20_000.0;
-            }
-            for (count, want) in counts.iter().zip(want) {
-                assert!((count - want).abs() < 0.02, "{population:?} {counts:?}");
+            for (outcome, risk) in population.effects().outcomes.iter().enumerate() {
+                let mut counts = [0.0_f64; 3];
+                for (patient, chance) in &patients(population) {
+                    counts[risk.class(risk.score(patient), *chance) as usize] += 1.0 / 20_000.0;
+                }
+                for (count, want) in counts.iter().zip(want) {
+                    assert!(
+                        (count - want).abs() < 0.02,
+                        "{population:?}, outcome {outcome}: {counts:?}"
+                    );
+                }
             }
         }
     }

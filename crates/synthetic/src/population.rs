@@ -12,16 +12,18 @@ pub enum Population {
     /// The one that studies are about.
     #[default]
     Reference,
-    /// Another one, for public data: level counts more than trend, markers and heart failure less, lungs and cancer
-    /// more, more is left to chance; younger patients, more noise, more gaps, weaker signatures of expression.
+    /// Another one, for public data: other outcomes are labelled, for each of which other things count; more is left to
+    /// chance; younger patients, more noise, more gaps, weaker signatures of expression.
+    ///
+    /// A label holds four outcomes as the bits of its number, the first as the lowest: which of them the patient had.
     Shifted,
 }
 
 /// A population in numbers.
 #[derive(Debug)]
 pub(crate) struct Effects {
-    /// Weights of the risk score's parts.
-    pub(crate) risk: Risk,
+    /// What counts for each outcome that is labelled.
+    pub(crate) outcomes: &'static [Risk],
     /// How common it is that a patient is stable, mends, gets worse, or goes up and down.
     pub(crate) courses: [f64; 4],
     /// How a hospital's habits are spread.
@@ -32,7 +34,7 @@ pub(crate) struct Effects {
     pub(crate) signature: [f64; 2],
 }
 
-/// Weights of the risk score's parts.
+/// Weights of the parts of one outcome's risk score.
 #[derive(Debug)]
 pub(crate) struct Risk {
     /// Of the mean severity.
@@ -74,7 +76,7 @@ pub(crate) struct Habits {
 
 /// Thresholds: 55 % and 85 % of all patients are below.
 const REFERENCE: Effects = Effects {
-    risk: Risk {
+    outcomes: &[Risk {
         level: 0.45,
         trend: 0.75,
         age: 0.25,
@@ -83,7 +85,7 @@ const REFERENCE: Effects = Effects {
         mean_burden: 0.43,
         chance: 0.26,
         thresholds: [0.16, 1.11],
-    },
+    }],
     courses: [0.45, 0.2, 0.25, 0.1],
     habits: Habits {
         age: 56.0..72.0,
@@ -98,18 +100,50 @@ const REFERENCE: Effects = Effects {
     signature: [1.2, -0.8],
 };
 
-/// Thresholds: 45 % and 80 % of all patients are below.
+/// Thresholds: of each outcome about 45 % and 80 % of all patients are below.
 const SHIFTED: Effects = Effects {
-    risk: Risk {
-        level: 0.6,
-        trend: 0.5,
-        age: 0.35,
-        marker: 0.35,
-        comorbidities: [0.3, 0.6, 0.2, 0.3, 0.7, 0.2],
-        mean_burden: 0.4,
-        chance: 0.4,
-        thresholds: [-0.28, 0.77],
-    },
+    outcomes: &[
+        Risk {
+            level: 0.6,
+            trend: 0.5,
+            age: 0.35,
+            marker: 0.35,
+            comorbidities: [0.3, 0.6, 0.2, 0.3, 0.7, 0.2],
+            mean_burden: 0.4,
+            chance: 0.4,
+            thresholds: [-0.29, 0.77],
+        },
+        Risk {
+            level: 0.9,
+            trend: 0.2,
+            age: 0.15,
+            marker: 0.3,
+            comorbidities: [0.7, 0.2, 0.5, 0.1, 0.3, 0.3],
+            mean_burden: 0.4,
+            chance: 0.4,
+            thresholds: [-0.14, 1.0],
+        },
+        Risk {
+            level: 0.2,
+            trend: 0.9,
+            age: 0.2,
+            marker: 0.3,
+            comorbidities: [0.2, 0.5, 0.2, 0.5, 0.6, 0.0],
+            mean_burden: 0.4,
+            chance: 0.4,
+            thresholds: [-0.36, 0.63],
+        },
+        Risk {
+            level: 0.3,
+            trend: 0.3,
+            age: 0.3,
+            marker: 0.7,
+            comorbidities: [0.5, 0.2, 0.6, 0.1, 0.2, 0.3],
+            mean_burden: 0.4,
+            chance: 0.4,
+            thresholds: [-0.27, 0.75],
+        },
+    ],
     courses: [0.35, 0.3, 0.2, 0.15],
     habits: Habits {
         age: 50.0..66.0,

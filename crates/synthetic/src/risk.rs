@@ -1,7 +1,42 @@
 //! The risk of readmission: a score of the hidden state, chance, and thresholds.
 
 use crate::patient::Patient;
-use crate::population::Risk;
+use crate::population::{Effects, Risk};
+use crate::random::Random;
+
+impl Effects {
+    /// A patient's label: the class of the one outcome, or which of several outcomes the patient has, as bits.
+    pub(crate) fn label(&self, patient: &Patient, random: &mut Random) -> u32 {
+        let mut class = |risk: &Risk| risk.class(risk.score(patient), random.normal());
+        match self.outcomes {
+            [risk] => class(risk),
+            outcomes => outcomes
+                .iter()
+                .rev()
+                .fold(0, |label, risk| 2 * label + u32::from(class(risk) > 0)),
+        }
+    }
+
+    /// How many labels there are.
+    pub(crate) fn classes(&self) -> usize {
+        match self.outcomes {
+            [risk] => risk.thresholds.len() + 1,
+            outcomes => 1 << outcomes.len(),
+        }
+    }
+
+    /// The probability of the likeliest label: how often the best classifier is right on this patient.
+    pub(crate) fn best(&self, patient: &Patient) -> f64 {
+        match self.outcomes {
+            [risk] => risk.best(risk.score(patient)),
+            // Chance is of each outcome alone.
+            outcomes => outcomes
+                .iter()
+                .map(|risk| risk.best_of_two(risk.score(patient)))
+                .product(),
+        }
+    }
+}
 
 impl Risk {
     /// A patient's score before chance.
@@ -30,6 +65,12 @@ impl Risk {
             .thresholds
             .map(|threshold| 1.0 - normal_below((threshold - score) / self.chance));
         (1.0 - medium).max(medium - high).max(high)
+    }
+
+    /// The same where it is only told whether the risk is above the first threshold.
+    fn best_of_two(&self, score: f64) -> f64 {
+        let above = 1.0 - normal_below((self.thresholds[0] - score) / self.chance);
+        above.max(1.0 - above)
     }
 }
 
@@ -71,10 +112,11 @@ mod tests {
     #[test]
     fn the_best_accuracy_is_half_at_a_threshold_and_1_far_from_all() {
         for population in [Population::Reference, Population::Shifted] {
-            let risk = &population.effects().risk;
-            assert!((risk.best(risk.thresholds[0]) - 0.5).abs() < 0.02);
-            assert!(risk.best(-4.0) > 0.999);
-            assert!(risk.best(4.0) > 0.999);
+            for risk in population.effects().outcomes {
+                assert!((risk.best(risk.thresholds[0]) - 0.5).abs() < 0.02);
+                assert!(risk.best(-4.0) > 0.999);
+                assert!(risk.best(4.0) > 0.999);
+            }
         }
     }
 }

@@ -97,6 +97,10 @@ impl Settings {
         self.seed
     }
 
+    pub(crate) fn population(&self) -> Population {
+        self.population
+    }
+
     pub(crate) fn effects(&self) -> &'static Effects {
         self.population.effects()
     }

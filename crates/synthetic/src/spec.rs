@@ -2,6 +2,7 @@
 
 use protocol::study::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
 
+use crate::population::Population;
 use crate::settings::Settings;
 
 /// Expression values of a patient.
@@ -173,7 +174,7 @@ pub fn spec(settings: Settings) -> Cohort {
     history.extend(HISTORY.iter().map(presence));
     Cohort {
         history_days: settings.days(),
-        classes: ["low", "medium", "high"].map(str::to_owned).to_vec(),
+        classes: classes(settings.population()),
         normalisation: Normalisation::Reference,
         labels_per_patient: 1,
         split: Split {
@@ -187,6 +188,14 @@ pub fn spec(settings: Settings) -> Cohort {
             modality("expression", Shape::Static, genes.collect()),
             modality("history", Shape::Static, history),
         ],
+    }
+}
+
+/// Low, medium and high risk; or which of four outcomes a patient has, as the bits of the class's index.
+fn classes(population: Population) -> Vec<String> {
+    match population {
+        Population::Reference => ["low", "medium", "high"].map(str::to_owned).to_vec(),
+        Population::Shifted => (0..16).map(|bits| format!("outcomes {bits:04b}")).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use cohort::{Patients, Slots, prepare};
 use protocol::door::{BadRows, File, Report, Role};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Feature};
-use synthetic::{Hospital, Settings, best_accuracy, spec, synthesise};
+use synthetic::{Hospital, Population, Settings, best_accuracy, spec, synthesise};
 
 fn settings(seed: u64) -> Settings {
     Settings::new(3, 100, 6, seed).unwrap()
@@ -207,5 +207,39 @@ fn the_drafts_of_studies_ask_for_what_is_made() {
             );
         }
         assert_eq!(asked.modalities.len(), spec.modalities.len(), "{draft}");
+    }
+}
+
+#[test]
+fn the_shifted_population_has_four_outcomes_and_more_gaps() {
+    let reference = settings(5);
+    let shifted = reference.of(Population::Shifted);
+    assert_eq!(spec(shifted).classes.len(), 16);
+    let observed = |settings: Settings| {
+        let mut there = 0;
+        for hospital in synthesise(settings) {
+            let (patients, report) = prepared(settings, &hospital);
+            assert_eq!(report.classes, hospital.classes);
+            let ones = |patient| {
+                patients
+                    .observed(patient)
+                    .iter()
+                    .map(|there| u32::from(*there))
+                    .sum::<u32>()
+            };
+            there += (0..patients.len()).map(ones).sum::<u32>();
+        }
+        there
+    };
+    assert!(observed(shifted) < observed(reference));
+    let mut hospitals = synthesise(shifted);
+    let first = hospitals.next().unwrap();
+    for outcome in 0..4 {
+        let with: u32 = (0..)
+            .zip(&first.classes)
+            .filter(|(bits, _)| bits >> outcome & 1 == 1)
+            .map(|(_, count)| count)
+            .sum();
+        assert!((30..80).contains(&with), "outcome {outcome}: {with} of 100");
     }
 }

@@ -19,12 +19,8 @@ use super::site::{self, Limits};
 /// the number of parameters
 #[derive(Args, Debug)]
 pub(crate) struct Compose {
-    /// The draft
-    #[arg(value_name = "DRAFT")]
-    draft: PathBuf,
-    /// The module that all sites will run
-    #[arg(long, value_name = "FILE")]
-    module: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
     /// The aggregator's key, as `aggregator key` prints it
     #[arg(long, value_name = "KEY")]
     aggregator_key: AgreementKey,
@@ -34,32 +30,66 @@ pub(crate) struct Compose {
     /// Public weights to start from, as `host pretrain` writes them: the study names their SHA-256
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Replace a setting of the draft, for example privacy.epsilon=1.0; can be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    set: Vec<(String, String)>,
     /// The study file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+/// A draft and what is changed in it.
+#[derive(Args, Debug)]
+pub(super) struct Settings {
+    /// The draft
+    #[arg(value_name = "DRAFT")]
+    draft: PathBuf,
+    /// The module that all sites will run
+    #[arg(long, value_name = "FILE")]
+    module: PathBuf,
+    /// Replace a setting of the draft, for example privacy.epsilon=1.0; can be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
     #[command(flatten)]
     limits: Limits,
 }
 
-impl Compose {
-    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
-        let text = |path: &PathBuf| -> Result<String> {
-            String::from_utf8(durable::read(path)?)
-                .with_context(|| format!("{} is not UTF-8", path.display()))
-        };
+impl Settings {
+    /// The module, ready to run, and the draft with its settings replaced.
+    pub(super) fn load(&self) -> Result<(Sandbox, Draft)> {
         let module = durable::read(&self.module)?;
         let sandbox = Sandbox::load(&module, self.limits.allowance(None), &Compiled::of_user())?;
         let in_draft = || self.draft.display().to_string();
-        let mut draft = Draft::parse(&text(&self.draft)?).with_context(in_draft)?;
+        let text = String::from_utf8(durable::read(&self.draft)?).with_context(in_draft)?;
+        let mut draft = Draft::parse(&text).with_context(in_draft)?;
         for (path, value) in &self.set {
             draft
                 .set(path, value)
                 .with_context(|| format!("--set {path}={value}"))?;
         }
-        let roster = text(&self.roster)?;
+        Ok((sandbox, draft))
+    }
+}
+
+/// Adds what the draft lacks; the number of parameters is the module's word.
+pub(super) fn complete(
+    draft: &mut Draft,
+    parts: &Parts<'_>,
+    sandbox: &Sandbox,
+    weights: Option<&[u8]>,
+) -> Result<Study> {
+    draft.complete(parts)?;
+    if draft.parameters().is_none() {
+        // Any number will do for the module to say what its own is.
+        draft.state_parameters(1)?;
+        draft.state_parameters(parameters(sandbox, &draft.text(), weights)?)?;
+    }
+    Ok(Study::parse(draft.text().as_bytes())?)
+}
+
+impl Compose {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let (sandbox, mut draft) = self.settings.load()?;
+        let roster = durable::read(&self.roster)?;
+        let roster = String::from_utf8(roster)
+            .with_context(|| format!("{} is not UTF-8", self.roster.display()))?;
         let weights = site::read(self.weights.as_deref())?;
         let parts = Parts {
             module: sandbox.digest(),
@@ -67,14 +97,8 @@ impl Compose {
             roster: &roster,
             weights: weights.as_deref().map(Digest::of),
         };
-        draft.complete(&parts).with_context(in_draft)?;
-        if draft.parameters().is_none() {
-            // Any number will do for the module to say what its own is.
-            draft.state_parameters(1)?;
-            let parameters = parameters(&sandbox, &draft.text(), weights.as_deref());
-            draft.state_parameters(parameters.with_context(in_draft)?)?;
-        }
-        let study = Study::parse(draft.text().as_bytes()).with_context(in_draft)?;
+        let study = complete(&mut draft, &parts, &sandbox, weights.as_deref())
+            .with_context(|| self.settings.draft.display().to_string())?;
         durable::replace(&self.out, draft.text().as_bytes())?;
         writeln!(out, "study  {}  {}", study.digest(), self.out.display())?;
         Ok(())

@@ -73,7 +73,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Replay(replay) => replay.run(config, out),
         Command::Predict(predict) => predict.run(config, out),
         Command::Baseline(baseline) => baseline.run(config, out),
-        Command::Pretrain(pretrain) => pretrain.run(config, out),
+        Command::Pretrain(pretrain) => pretrain.run(out),
         Command::Model(model) => model.run(config, out),
     }
 }

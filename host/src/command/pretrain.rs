@@ -1,42 +1,51 @@
 //! `host pretrain`
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use host::durable;
-use host::sandbox::SandboxError;
+use host::compose::{Draft, Parts};
+use host::sandbox::{Sandbox, SandboxError};
+use host::{durable, entropy};
+use protocol::agreement::Secret;
 use protocol::codec;
 use protocol::door::{Export, Request, Response};
 use protocol::id::Digest;
+use protocol::identity::Identity;
 
 use super::baseline;
-use super::site::{self, Choice, Patients};
+use super::compose::{self, Settings};
+use super::site::{Chosen, Patients};
 
-/// Trains a study's model on public patients, and writes all its weights for other studies to start from: whoever gets
-/// the file can learn of each patient in it
+/// Trains a draft's model on public patients, and writes its weights for studies to start from: whoever gets the file
+/// can learn of each patient in it
 #[derive(Args, Debug)]
 pub(crate) struct Pretrain {
+    #[command(flatten)]
+    settings: Settings,
+    /// A part of the model to leave out, as model.trained.blocks names it: `head` where studies have other classes; can
+    /// be repeated
+    #[arg(long, value_name = "BLOCK")]
+    without: Vec<String>,
     /// The file to write, for `host compose --weights` and `host approve --weights`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    #[command(flatten)]
-    choice: Choice,
     #[command(flatten)]
     patients: Patients,
 }
 
 impl Pretrain {
-    pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
-        let config = site::optional(config)?;
-        let chosen = self.choice.load(config.as_ref())?;
-        let cohorts = self.patients.load(&chosen, config.as_ref())?;
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let (sandbox, draft) = self.settings.load()?;
+        let chosen = alone(sandbox, draft)?;
+        let cohorts = self.patients.load(&chosen, None)?;
         let state = baseline::train(&chosen, &cohorts)?;
         let request = Request::Export(Export {
             study: chosen.text.into(),
             state: codec::encode(&state).into(),
-            weights: chosen.weights.map(Into::into),
+            weights: None,
+            without: self.without.clone(),
         });
         let Response::Exported(weights) = chosen.sandbox.instance()?.ask(&request)? else {
             return Err(SandboxError::OtherAnswer.into());
@@ -50,4 +59,30 @@ impl Pretrain {
         )?;
         Ok(())
     }
+}
+
+/// A study of the draft that nobody takes part in: all weights are trained, without noise, and the keys are thrown away.
+fn alone(sandbox: Sandbox, mut draft: Draft) -> Result<Chosen> {
+    draft.set("privacy.epsilon", "inf")?;
+    draft.set("model.trained", "\"all\"")?;
+    let mut roster = String::new();
+    for place in 0..3 {
+        let key = Identity::from_seed(&entropy::seed()?).key();
+        roster.push_str(&format!(
+            "[[roster]]\nname = \"nobody {place}\"\nkey = \"{key}\"\n"
+        ));
+    }
+    let parts = Parts {
+        module: sandbox.digest(),
+        aggregator: Secret::new(entropy::seed()?).public(),
+        roster: &roster,
+        weights: None,
+    };
+    let study = compose::complete(&mut draft, &parts, &sandbox, None)?;
+    Ok(Chosen {
+        text: draft.text().into_bytes(),
+        study,
+        weights: None,
+        sandbox,
+    })
 }

@@ -53,6 +53,7 @@ impl Synth {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
         let settings = Settings::new(self.hospitals, self.patients, self.months, self.seed)?
             .of(self.population.into());
+        let classes = synthetic::spec(settings).classes;
         let mut best = 0.0;
         for hospital in synthetic::synthesise(settings) {
             let folder = self.out.join(&hospital.name);
@@ -64,11 +65,17 @@ impl Synth {
             ] {
                 durable::replace(&folder.join(name), bytes)?;
             }
-            let [low, medium, high] = hospital.classes;
+            let counts: Vec<String> = hospital
+                .classes
+                .iter()
+                .zip(&classes)
+                .map(|(count, class)| format!("{count} {class}"))
+                .collect();
             writeln!(
                 out,
-                "{}: {low} low, {medium} medium, {high} high  {}",
+                "{}: {}  {}",
                 hospital.name,
+                counts.join(", "),
                 folder.display()
             )?;
             best += hospital.best_accuracy;

@@ -16,6 +16,7 @@ pub(super) fn compare(
     arguments: &Arguments,
     hospitals: &Hospitals,
     draft: &Path,
+    weights: Option<&Path>,
     folder: &Path,
 ) -> Result<Rows> {
     let ground = |name: &str, epsilon: f64| {
@@ -26,6 +27,7 @@ pub(super) fn compare(
             &hospitals.sites,
             draft,
             &settings,
+            weights,
             &folder.join(name),
         )
     };
@@ -94,16 +96,6 @@ fn mean(each: &[Metrics]) -> Metrics {
             .collect(),
         reliability: added(each),
         confusion,
-        class_auc: (0..each[0].class_auc.len())
-            .map(|class| {
-                let known = || each.iter().filter_map(|metrics| metrics.class_auc[class]);
-                let models = known().count();
-                (models > 0).then(|| known().sum::<f64>() / models as f64)
-            })
-            .collect(),
-        // Curves of several models make none.
-        reliability: Vec::new(),
-        calibration_error: of(|metrics| metrics.calibration_error),
     }
 }
 

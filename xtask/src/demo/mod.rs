@@ -7,6 +7,7 @@
 //! Every process is a real one: one aggregator and one host per hospital, on loopback.
 
 mod comparison;
+mod pretraining;
 mod table;
 
 use std::path::PathBuf;
@@ -57,7 +58,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Model {
     /// Ordinal regression on each feature's mean and trend
     Linear,
-    /// The multimodal Transformer
+    /// The head of the multimodal Transformer, whose encoder comes from public synthetic patients of another population
     Transformer,
 }
 
@@ -82,7 +83,20 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     if let Some(best) = hospitals.best_accuracy {
         figures.record("best possible accuracy", best);
     }
-    let rows = comparison::compare(&programs, arguments, &hospitals, &draft, &folder)?;
+    let weights = match (&source, arguments.model) {
+        (Source::Synthetic { .. }, Model::Transformer) => {
+            Some(pretraining::weights(&programs, &module.digest, &draft)?)
+        }
+        _ => None,
+    };
+    let rows = comparison::compare(
+        &programs,
+        arguments,
+        &hospitals,
+        &draft,
+        weights.as_deref(),
+        &folder,
+    )?;
     show("");
     for line in table::lines(&rows) {
         show(&line);

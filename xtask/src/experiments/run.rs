@@ -103,6 +103,7 @@ impl Bench<'_> {
             &hospitals.sites,
             draft,
             settings,
+            None,
             &folder.join("study"),
         )?;
         let trained = match row.way {

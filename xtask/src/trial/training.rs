@@ -34,12 +34,14 @@ pub(crate) struct Trained {
 }
 
 impl Ground {
-    /// Enrols the hospitals and has them approve the study that `settings` make of the draft.
+    /// Enrols the hospitals and has them approve the study that `settings` make of the draft, started from public
+    /// `weights` where there are any.
     pub(crate) fn set_up(
         programs: &Programs,
         sites: &[Site],
         draft: &Path,
         settings: &[String],
+        weights: Option<&Path>,
         folder: &Path,
     ) -> Result<Self> {
         Ok(Self {
@@ -48,6 +50,7 @@ impl Ground {
                 folder,
                 draft,
                 settings,
+                weights,
                 sites.to_vec(),
             )?,
             folder: folder.to_path_buf(),

@@ -14,17 +14,23 @@ pub enum ModelError {
         /// What it must be.
         want: &'static str,
     },
-    /// The study trains a block that the model does not have.
-    #[error("model.trained.blocks: no block of the model is {name:?} or begins with it")]
+    /// A study or a person names a block that the model does not have.
+    #[error("no block of the model's weights is {name:?} or begins with it")]
     Block {
         /// The name.
         name: String,
     },
     /// Public weights are of another model.
-    #[error("the initial weights are of another model: {problem}")]
+    #[error(
+        "the public weights are of another model: they have {given} of {block:?}, and this model has {wanted}"
+    )]
     Start {
-        /// What does not fit.
-        problem: String,
+        /// The block.
+        block: String,
+        /// Its weights in the file.
+        given: usize,
+        /// Its weights in the model; 0 where the model has no such block.
+        wanted: usize,
     },
     /// The model has more weights than [`ModelError::MOST_WEIGHTS`].
     #[error("the model has more than {} weights", ModelError::MOST_WEIGHTS)]

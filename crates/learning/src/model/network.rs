@@ -9,7 +9,7 @@ use super::head::Head;
 use super::hidden::{self, Hidden};
 use super::input::{Input, size};
 use super::parameter::{Parameter, Parameters};
-use super::selection::Selection;
+use super::selection::{self, Selection};
 use super::summary::Summarizer;
 use super::transformer::{self, Transformer};
 use super::{Backend, ModelError};
@@ -156,48 +156,42 @@ impl Network {
         self.parameters.initial(seed)
     }
 
-    /// The weights of a file of public ones.
+    /// The weights before training where a file gives some of them: blocks that it leaves out start as `seed` says.
     ///
     /// # Errors
     ///
-    /// Blocks with other names or lengths than the model's, and weights that are not finite.
-    pub fn start(&self, file: &Weights) -> Result<Vec<f32>, ModelError> {
-        let blocks = self.blocks();
-        let refused = |problem| Err(ModelError::Start { problem });
-        if file.blocks.len() != blocks.len() {
-            let (got, want) = (file.blocks.len(), blocks.len());
-            return refused(format!("they have {got} blocks, the model {want}"));
-        }
-        let mut weights = Vec::with_capacity(self.parameters());
-        for (given, block) in file.blocks.iter().zip(blocks) {
-            if given.name != block.name || given.values.len() != block.range.len() {
-                return refused(format!(
-                    "they have {} weights of {:?} where the model has {} of {:?}",
-                    given.values.len(),
-                    given.name,
-                    block.range.len(),
-                    block.name
-                ));
-            }
-            weights.extend_from_slice(&given.values);
+    /// Blocks that are none of the model's or have other lengths, and weights that are not finite.
+    pub fn start(&self, file: &Weights, seed: u32) -> Result<Vec<f32>, ModelError> {
+        let mut weights = self.initial(seed);
+        for given in &file.blocks {
+            let place = self.blocks().iter().find(|block| block.name == given.name);
+            let fits = place.filter(|block| block.range.len() == given.values.len());
+            let block = fits.ok_or_else(|| ModelError::Start {
+                block: given.name.clone(),
+                given: given.values.len(),
+                wanted: place.map_or(0, |block| block.range.len()),
+            })?;
+            weights[block.range.clone()].copy_from_slice(&given.values);
         }
         self.check_weights(&weights)?;
         Ok(weights)
     }
 
-    /// Weights as a file of public ones.
+    /// Weights as a file of public ones; `without` names blocks to leave out, as [`Trained::Blocks`] names them.
     ///
     /// # Errors
     ///
-    /// A number of weights that is not the model's, and weights that are not finite.
-    pub fn file(&self, weights: &[f32]) -> Result<Weights, ModelError> {
+    /// A number of weights that is not the model's, weights that are not finite, and names that are no block's.
+    pub fn file(&self, weights: &[f32], without: &[String]) -> Result<Weights, ModelError> {
         self.check_weights(weights)?;
+        selection::check_names(self.blocks(), without)?;
         let block = |block: &Parameter| Block {
             name: block.name.clone(),
             values: weights[block.range.clone()].to_vec(),
         };
+        let kept = |block: &&Parameter| !selection::is_named(without, block);
         Ok(Weights {
-            blocks: self.blocks().iter().map(block).collect(),
+            blocks: self.blocks().iter().filter(kept).map(block).collect(),
         })
     }
 

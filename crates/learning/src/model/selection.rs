@@ -28,15 +28,10 @@ impl Selection {
             Trained::All => &all[..],
             Trained::Blocks(names) => names,
         };
-        if let Some(name) = names
-            .iter()
-            .find(|name| !blocks.iter().any(|block| stands_for(name, &block.name)))
-        {
-            return Err(ModelError::Block { name: name.clone() });
-        }
+        check_names(blocks, names)?;
         let mut ranges: Vec<Range<usize>> = Vec::new();
         for block in blocks {
-            if !names.iter().any(|name| stands_for(name, &block.name)) {
+            if !is_named(names, block) {
                 continue;
             }
             match ranges.last_mut() {
@@ -84,6 +79,20 @@ impl Selection {
             chosen
         })
     }
+}
+
+/// Refuses a name that is no block's and begins none.
+pub(super) fn check_names(blocks: &[Parameter], names: &[String]) -> Result<(), ModelError> {
+    let is_idle = |name: &&String| !blocks.iter().any(|block| stands_for(name, &block.name));
+    match names.iter().find(is_idle) {
+        Some(name) => Err(ModelError::Block { name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Whether one of the names is the block's, or begins it.
+pub(super) fn is_named(names: &[String], block: &Parameter) -> bool {
+    names.iter().any(|name| stands_for(name, &block.name))
 }
 
 /// Whether `name` is the block's, or begins it; the empty name begins all.

@@ -14,7 +14,8 @@ pub struct Model {
     pub head: Head,
     /// Seeds the initial weights, which each site's module makes for itself.
     pub initial_seed: u32,
-    /// The digest of a file of public weights ([`crate::weights::Weights`]) to start from instead: a warm start.
+    /// The digest of a file of public weights ([`crate::weights::Weights`]) to start from, as far as it
+    /// goes: a warm start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_weights: Option<Digest>,
     /// Which weights are trained; the others stay as they start.
