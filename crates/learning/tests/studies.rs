@@ -150,7 +150,7 @@ fn partly(names: &[&str]) -> Network {
         trained: trained(names),
         ..reference_model()
     };
-    Network::new(&reference_cohort(), &model).unwrap()
+    Network::new(&reference_cohort(), &model).expect("the study makes a model")
 }
 
 #[test]

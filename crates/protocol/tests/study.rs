@@ -1,10 +1,11 @@
 //! Which study files are refused, and why.
 
+use privacy::Mu;
 use privacy::Total;
 use protocol::api::Stage;
 use protocol::id::{Digest, Header, Purpose};
 use protocol::message::MessageError;
-use protocol::study::{Manifest, Study, StudyError};
+use protocol::study::{Manifest, Study, StudyError, Trained};
 use testkit::Draft;
 
 fn refusal(toml: &str) -> StudyError {
@@ -637,4 +638,36 @@ fn sampled_patients_need_the_noise_that_their_epsilon_asks() {
         .mu
         .unwrap();
     assert!(needed < 0.6 / all.get(), "{needed} and {}", 1.0 / all.get());
+}
+
+#[test]
+fn a_study_trains_all_weights_from_its_seed_unless_it_says_otherwise() {
+    let toml = Draft::default().toml();
+    let model = |toml: &str| {
+        let study = Study::parse(toml.as_bytes()).unwrap();
+        study.manifest().model.clone()
+    };
+    let plain = model(&toml);
+    assert_eq!((plain.initial_weights, plain.trained), (None, Trained::All));
+
+    let digest = Digest::of(b"weights");
+    let warm = toml.replace(
+        "initial-seed = 1\n",
+        &format!("initial-seed = 1\ninitial-weights = \"{digest}\"\ntrained.blocks = [\"head\", \"norm\"]\n"),
+    );
+    let warm = model(&warm);
+    assert_eq!(warm.initial_weights, Some(digest));
+    let blocks = ["head", "norm"].map(str::to_owned).to_vec();
+    assert_eq!(warm.trained, Trained::Blocks(blocks));
+}
+
+#[test]
+fn blocks_that_are_none_or_stand_twice_are_refused() {
+    for blocks in ["[]", "[\"head\", \"head\"]"] {
+        let change = format!("initial-seed = 1\ntrained.blocks = {blocks}\n");
+        assert_eq!(
+            replaced("initial-seed = 1\n", &change),
+            "model.trained.blocks"
+        );
+    }
 }

@@ -129,7 +129,7 @@ pub(super) fn show(study: &Study, out: &mut dyn Write) -> Result<()> {
         trained(&manifest.model.trained)
     )?;
     if let Some(weights) = manifest.model.initial_weights {
-        writeln!(out, "starts from public weights, sha-256 {weights}")?;
+        writeln!(out, "starts      from public weights, sha-256 {weights}")?;
     }
     writeln!(out, "rounds      {}", rounds(study))?;
     if privacy.epsilon.is_infinite() {

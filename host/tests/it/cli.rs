@@ -300,6 +300,75 @@ fn a_study_is_approved_by_a_person_with_its_own_module() {
 }
 
 #[test]
+fn public_weights_are_approved_and_kept_with_their_study() {
+    let desk = Desk::new();
+    let key = desk.init();
+    desk.study(&key, "Anna");
+    let approve = |more: &[&str]| {
+        let arguments = [
+            "approve",
+            "study.toml",
+            "--module",
+            "client.wasm",
+            "--config",
+            "anna/host.toml",
+            "--yes",
+        ];
+        desk.host(&[&arguments[..], more].concat())
+    };
+    std::fs::write(desk.path("weights.cbor"), "weights").unwrap();
+    let told = approve(&["--weights", "weights.cbor"]);
+    assert_eq!(
+        told.stderr,
+        "host: the study names no public weights: leave --weights out, or set model.initial-weights\n"
+    );
+
+    let weights = Digest::of(b"weights");
+    let text = std::fs::read_to_string(desk.path("study.toml")).unwrap();
+    let text = text.replace(
+        "initial-seed = 1\n",
+        &format!(
+            "initial-seed = 1\ninitial-weights = \"{weights}\"\ntrained.blocks = [\"head\"]\n"
+        ),
+    );
+    std::fs::write(desk.path("study.toml"), &text).unwrap();
+    let told = approve(&[]);
+    assert_eq!(
+        told.stderr,
+        format!(
+            "host: the study starts from public weights with SHA-256 {weights}: give the file with --weights\n"
+        )
+    );
+    std::fs::write(desk.path("others.cbor"), "others").unwrap();
+    let told = approve(&["--weights", "others.cbor"]);
+    assert!(
+        told.stderr
+            .starts_with("host: the public weights' SHA-256 is "),
+        "{}",
+        told.stderr
+    );
+
+    let told = approve(&["--weights", "weights.cbor"]);
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    for line in [
+        "parameters  6, of head\n".to_owned(),
+        format!("starts      from public weights, sha-256 {weights}\n"),
+    ] {
+        assert!(told.stdout.contains(&line), "{}", told.stdout);
+    }
+    let study = Digest::of(text.as_bytes());
+    let kept = desk.path(&format!("anna/state/studies/{study}/weights.cbor"));
+    assert_eq!(std::fs::read(&kept).unwrap(), b"weights");
+    std::fs::write(&kept, "others").unwrap();
+    let told = desk.host(&["run", "--config", "anna/host.toml"]);
+    assert!(
+        told.stderr.contains("is not what was approved"),
+        "{}",
+        told.stderr
+    );
+}
+
+#[test]
 fn a_study_without_this_site_is_not_approved() {
     let desk = Desk::new();
     let key = desk.init();
