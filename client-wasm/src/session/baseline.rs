@@ -6,16 +6,17 @@
 
 use cohort::{Normaliser, Patients};
 use learning::optimizer::Descent;
+use protocol::codec;
 use protocol::door::{self, Progress, Split, State};
 use protocol::id::Digest;
 use protocol::seed::Seed;
 use protocol::study::{
-    Algorithm, Averaging, ControlVariates, Manifest, Normalisation, Study, Weighting,
-    moments_from_sum,
+    Algorithm, Averaging, Batch, ControlVariates, Manifest, Normalisation, Optimizer,
+    Personalisation, Study, Weighting, moments_from_sum,
 };
 
 use super::error::SessionError;
-use super::inputs::{Inputs, initial, network};
+use super::inputs::{Inputs, initial, moments, network, weights};
 use super::local::{self, LocalTraining};
 
 /// Training on the patients at hand.
@@ -28,6 +29,8 @@ pub(crate) struct Baseline {
     /// Rounds done.
     round: u32,
     rounds: u32,
+    /// Where a personal model begins; empty else.
+    start: State,
 }
 
 /// What the aggregator would do.
@@ -59,17 +62,35 @@ impl Baseline {
                 (moments.clone(), moments)
             }
         };
+        let start: Option<State> = request
+            .state
+            .as_deref()
+            .map(|bytes| codec::decode(bytes))
+            .transpose()?;
+        let (constants, normalisation) = match &start {
+            // The model's own, not those of this site.
+            Some(state) => (moments(&study, state)?, state.normalisation.clone()),
+            None => (constants, normalisation),
+        };
         let normaliser = Normaliser::new(&manifest.cohort, &constants)?;
         let inputs = Inputs::new(patients, normaliser, Some(Split::Train));
         if inputs.len() == 0 {
             return Err(SessionError::NoPatients);
         }
         let file = request.weights.as_deref().map(Vec::as_slice);
-        let initial = initial(&network, &study, file)?;
-        let (settings, descent, server, rounds) = plan(manifest, network.trained());
+        let (initial, plan) = match &start {
+            Some(state) => (
+                weights(&network, &study, file, state)?,
+                Plan::personal(manifest, network.trained())?,
+            ),
+            None => (
+                initial(&network, &study, file)?,
+                Plan::of(manifest, network.trained()),
+            ),
+        };
         // Public: chances of a comparison that nobody else sees, the same for the same study.
         let seed = Seed::new(Digest::of(&request.study).0).derive("baseline");
-        let start = local::Start {
+        let training = local::Start {
             weights: initial.clone(),
             seed: seed.derive("round 0"),
             clip_norm: f64::INFINITY,
@@ -77,16 +98,17 @@ impl Baseline {
             control: None,
             network,
             inputs,
-            descent,
+            descent: plan.descent,
         };
         Ok(Self {
-            training: LocalTraining::begin(settings, start)?,
+            training: LocalTraining::begin(plan.settings, training)?,
             round: 0,
             initial,
             normalisation,
-            server,
+            server: plan.server,
             seed,
-            rounds,
+            rounds: plan.rounds,
+            start: start.unwrap_or_default(),
         })
     }
 
@@ -125,11 +147,15 @@ impl Baseline {
                 total: usize::try_from(total).unwrap_or(usize::MAX),
             });
         }
+        let mut offset = match self.server {
+            Server::None => self.training.descent().published(),
+            Server::Descent(descent) => descent.published(),
+        };
+        for (offset, start) in offset.iter_mut().zip(&self.start.offset) {
+            *offset += start;
+        }
         Ok(State {
-            offset: match self.server {
-                Server::None => self.training.descent().published(),
-                Server::Descent(descent) => descent.published(),
-            },
+            offset,
             normalisation: self.normalisation,
             ..State::default()
         })
@@ -156,27 +182,62 @@ impl Baseline {
     }
 }
 
-/// A study's training as local steps, the rule that makes them, the aggregator's part, and how many rounds there are.
-fn plan(manifest: &Manifest, parameters: usize) -> (Averaging, Descent, Server, u32) {
-    let training = &manifest.training;
-    let server = Descent::new(training, parameters);
-    match training.algorithm {
-        Algorithm::Gradient { batch } => {
-            let settings = Averaging {
-                steps: training.rounds,
-                batch,
-                optimizer: training.optimizer,
-                proximal: 0.0,
-                control_variates: ControlVariates::None,
-                weighting: Weighting::Sites,
-                change_norm: f64::INFINITY,
-            };
-            (settings, server, Server::None, 1)
+/// Training as local steps.
+struct Plan {
+    settings: Averaging,
+    /// The rule that makes them.
+    descent: Descent,
+    server: Server,
+    rounds: u32,
+}
+
+impl Plan {
+    /// The study's training as a federation of one.
+    fn of(manifest: &Manifest, parameters: usize) -> Self {
+        let training = &manifest.training;
+        let server = Descent::new(training, parameters);
+        match training.algorithm {
+            Algorithm::Gradient { batch } => Self {
+                settings: alone(training.rounds, batch, training.optimizer),
+                descent: server,
+                server: Server::None,
+                rounds: 1,
+            },
+            Algorithm::Averaging(settings) => Self {
+                settings,
+                descent: Descent::local(settings.optimizer, settings.proximal, parameters),
+                server: Server::Descent(Box::new(server)),
+                rounds: training.rounds,
+            },
         }
-        Algorithm::Averaging(settings) => {
-            let local = Descent::local(settings.optimizer, settings.proximal, parameters);
-            let server = Server::Descent(Box::new(server));
-            (settings, local, server, training.rounds)
-        }
+    }
+
+    /// The study's personalisation.
+    fn personal(manifest: &Manifest, parameters: usize) -> Result<Self, SessionError> {
+        let Personalisation {
+            steps,
+            batch,
+            optimizer,
+            proximal,
+        } = manifest.personalisation.ok_or(SessionError::NotPersonal)?;
+        Ok(Self {
+            settings: alone(steps, batch, optimizer),
+            descent: Descent::local(optimizer, proximal, parameters),
+            server: Server::None,
+            rounds: 1,
+        })
+    }
+}
+
+/// Steps of which nobody else hears.
+fn alone(steps: u32, batch: Batch, optimizer: Optimizer) -> Averaging {
+    Averaging {
+        steps,
+        batch,
+        optimizer,
+        proximal: 0.0,
+        control_variates: ControlVariates::None,
+        weighting: Weighting::Sites,
+        change_norm: f64::INFINITY,
     }
 }

@@ -52,6 +52,10 @@ pub(crate) enum SessionError {
     TooManyPatients { found: usize, most: u32 },
     #[error("the study plans no round of {0}")]
     NotPlanned(Purpose),
+    #[error(
+        "the study has no [personalisation], so no site makes a model of its own from the published one"
+    )]
+    NotPersonal,
     #[error("this site has no patient to train on")]
     NoPatients,
     #[error("the round's layout has other sections than its work")]

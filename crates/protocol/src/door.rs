@@ -44,7 +44,7 @@ pub enum Request {
     /// Gives the signed statements; asks for the shares that open the sum's masks.
     #[n(8)]
     Unmask(#[n(0)] Messages),
-    /// Starts training on this site's patients alone, without noise: for the site's own comparison.
+    /// Starts training on this site's patients alone, without noise: for the site's own comparison, or its own model.
     #[n(9)]
     Baseline(#[n(0)] Baseline),
     /// Asks for the state that a finished baseline ends in.
@@ -366,6 +366,9 @@ pub struct Baseline {
     /// none.
     #[n(2)]
     pub weights: Option<ByteVec>,
+    /// The encoded [`State`] to go on from by the study's `[personalisation]`; none to train from the start.
+    #[n(3)]
+    pub state: Option<ByteVec>,
 }
 
 /// Of [`Request::Predict`].

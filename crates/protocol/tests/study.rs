@@ -1,6 +1,5 @@
 //! Which study files are refused, and why.
 
-use privacy::Mu;
 use privacy::Total;
 use protocol::api::Stage;
 use protocol::id::{Digest, Header, Purpose};

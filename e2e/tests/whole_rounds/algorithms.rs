@@ -270,3 +270,23 @@ fn rounds_of_some_sites_teach_and_the_others_have_no_part() {
             .any(|weight| weight.abs() > 0.05)
     );
 }
+
+#[test]
+fn a_personal_model_begins_at_the_published_one_and_fits_its_own_site() {
+    let personalisation = |steps: &str, proximal: &str| {
+        format!(
+            "{{ steps = {steps}, batch = \"all\", proximal = {proximal}, \
+             optimizer.momentum = {{ rate = 0.2, momentum = 0.0 }} }}"
+        )
+    };
+    let apart = |settings: &str| {
+        let settings = [("personalisation", settings)];
+        let mut federation = Federation::synthetic(DRAFT, &settings, 100);
+        let published = federation.run(&BTreeMap::new()).state;
+        distance(&federation.personal(0, &published), &published)
+    };
+    let [few, many, held] = [("1", "0.0"), ("60", "0.0"), ("60", "4.0")]
+        .map(|(steps, proximal)| apart(&personalisation(steps, proximal)));
+    assert!(few > 1e-4 && few < many / 3.0, "{few} {many}");
+    assert!(held < many / 2.0, "{held} {many}");
+}

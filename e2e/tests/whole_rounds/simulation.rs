@@ -114,10 +114,22 @@ impl Federation {
 
     /// Trains on all sites' patients in one place.
     pub(crate) fn pooled(&mut self) -> State {
+        let cohorts = self.sites.iter().map(|site| site.cohort.clone()).collect();
+        self.trained(cohorts, None)
+    }
+
+    /// What a site makes of a model for itself.
+    pub(crate) fn personal(&mut self, site: usize, state: &State) -> State {
+        let cohort = self.sites[site].cohort.clone();
+        self.trained(vec![cohort], Some(codec::encode(state).into()))
+    }
+
+    fn trained(&mut self, cohorts: Vec<ByteVec>, state: Option<ByteVec>) -> State {
         let request = Request::Baseline(Baseline {
             study: self.kit.toml.clone().into_bytes().into(),
-            cohorts: self.sites.iter().map(|site| site.cohort.clone()).collect(),
+            cohorts,
             weights: None,
+            state,
         });
         let site = &mut self.sites[0];
         site.work(&request);

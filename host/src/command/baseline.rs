@@ -36,7 +36,7 @@ impl Baseline {
         let config = site::optional(config)?;
         let chosen = self.choice.load(config.as_ref())?;
         let cohorts = self.patients.load(&chosen, config.as_ref())?;
-        let state = train(&chosen, &cohorts)?;
+        let state = train(&chosen, &cohorts, None)?;
         if self
             .out
             .extension()
@@ -57,8 +57,8 @@ impl Baseline {
     }
 }
 
-/// Trains on the cohorts' patients, pooled.
-pub(super) fn train(chosen: &Chosen, cohorts: &[Cohort]) -> Result<State> {
+/// Trains on the cohorts' patients, pooled; from `start` by the study's personalisation, else from the beginning.
+pub(super) fn train(chosen: &Chosen, cohorts: &[Cohort], start: Option<&[u8]>) -> Result<State> {
     let baseline = door::Baseline {
         study: chosen.text.clone().into(),
         cohorts: cohorts
@@ -66,6 +66,7 @@ pub(super) fn train(chosen: &Chosen, cohorts: &[Cohort]) -> Result<State> {
             .map(|cohort| cohort.bytes.clone().into())
             .collect(),
         weights: chosen.weights.clone().map(Into::into),
+        state: start.map(|state| state.to_vec().into()),
     };
     let reporter = Reporter::of_terminal();
     let state = Session::baseline(&chosen.sandbox, baseline, &mut |progress| {

@@ -10,6 +10,7 @@ mod init;
 mod inspect;
 mod ledger;
 mod model;
+mod personalise;
 mod predict;
 mod predictions;
 mod pretrain;
@@ -52,6 +53,7 @@ enum Command {
     Replay(replay::Replay),
     Predict(predict::Predict),
     Baseline(baseline::Baseline),
+    Personalise(personalise::Personalise),
     Pretrain(pretrain::Pretrain),
     Model(model::Model),
 }
@@ -73,6 +75,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Replay(replay) => replay.run(config, out),
         Command::Predict(predict) => predict.run(config, out),
         Command::Baseline(baseline) => baseline.run(config, out),
+        Command::Personalise(personalise) => personalise.run(config, out),
         Command::Pretrain(pretrain) => pretrain.run(out),
         Command::Model(model) => model.run(config, out),
     }

@@ -40,7 +40,7 @@ impl Pretrain {
         let (sandbox, draft) = self.settings.load()?;
         let chosen = alone(sandbox, draft)?;
         let cohorts = self.patients.load(&chosen, None)?;
-        let state = baseline::train(&chosen, &cohorts)?;
+        let state = baseline::train(&chosen, &cohorts, None)?;
         let request = Request::Export(Export {
             study: chosen.text.into(),
             state: codec::encode(&state).into(),

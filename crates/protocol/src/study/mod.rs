@@ -24,8 +24,8 @@ pub use moments::moments_from_sum;
 pub use privacy::{AdaptiveClip, Aggregation, Member, Privacy};
 pub use refusal::StudyError;
 pub use training::{
-    Algorithm, Averaging, Batch, ControlVariates, Optimizer, Participants, Stopping, Training,
-    Weighting,
+    Algorithm, Averaging, Batch, ControlVariates, Optimizer, Participants, Personalisation,
+    Stopping, Training, Weighting,
 };
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub struct Manifest {
     pub model: Model,
     /// How it is trained.
     pub training: Training,
+    /// How a site may go on by itself from the published model; without it, it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub personalisation: Option<Personalisation>,
     /// How vectors are added.
     pub aggregation: Aggregation,
     /// What patients are promised.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     AdaptiveClip, Algorithm, Architecture, Averaging, Batch, Cohort, ControlVariates, Manifest,
-    Model, Normalisation, Optimizer, Participants, Privacy, Shape, Trained, Training,
+    Model, Normalisation, Optimizer, Participants, Personalisation, Privacy, Shape, Trained,
+    Training,
 };
 use crate::agreement;
 
@@ -61,6 +62,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
     check_cohort(&manifest.cohort)?;
     check_model(&manifest.model)?;
     check_training(&manifest.training)?;
+    if let Some(personalisation) = &manifest.personalisation {
+        check_personalisation(personalisation)?;
+    }
     check_privacy(&manifest.privacy, manifest.cohort.normalisation)?;
     check_accounting(manifest)?;
     check_roster(manifest)
@@ -311,6 +315,26 @@ fn check_averaging(averaging: &Averaging) -> Result<(), StudyError> {
                 .to_owned()
         },
     )
+}
+
+fn check_personalisation(personalisation: &Personalisation) -> Result<(), StudyError> {
+    let Personalisation {
+        steps,
+        batch,
+        optimizer,
+        proximal,
+    } = personalisation;
+    require(
+        (1..=100_000).contains(steps) && *proximal >= 0.0 && proximal.is_finite(),
+        "personalisation",
+        || {
+            format!(
+                "{steps} steps and a proximal term of {proximal}; want 1 to 100000, and 0 or above"
+            )
+        },
+    )?;
+    check_optimizer(optimizer, "personalisation.optimizer")?;
+    check_batch(*batch)
 }
 
 /// Refuses algorithm and privacy settings that no accountant here covers together.

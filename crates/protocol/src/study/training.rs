@@ -29,6 +29,27 @@ pub struct Training {
     pub stopping: Option<Stopping>,
 }
 
+/// The `[personalisation]` table: steps that a site may take for itself from the published model, on its own training
+/// patients. What comes of them stays at the site, so nothing is noised.
+///
+/// With a proximal term this is Ditto's personal model (Li et al. 2021, [algorithm 1]); where the study trains a head
+/// alone, a personal head.
+///
+/// [algorithm 1]: https://arxiv.org/abs/2012.04221
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Personalisation {
+    /// How many, at least 1.
+    pub steps: u32,
+    /// The training patients of a step.
+    pub batch: Batch,
+    /// How a step moves the weights.
+    pub optimizer: Optimizer,
+    /// Draws the personal weights to the published ones; 0 for not at all.
+    #[serde(default)]
+    pub proximal: f64,
+}
+
 /// Which sites take part in a round of training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -1,0 +1,82 @@
+//! `host personalise`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use host::durable;
+use host::patients::Cohort;
+use learning::metrics;
+use protocol::api::Metrics;
+use protocol::codec;
+
+use super::predictions::{self, Part};
+use super::site::{self, Choice, Chosen, Patients};
+use super::{baseline, model};
+
+/// Makes this site's own model from the published one, by the study's [personalisation]; nothing of it is sent
+#[derive(Args, Debug)]
+pub(crate) struct Personalise {
+    /// The model to begin with: `published`, or a file that `host model` wrote as CBOR
+    #[arg(long, value_name = "FILE", default_value = "published")]
+    state: PathBuf,
+    /// The model to write, for `host predict --state`: JSON where its name ends in .json, else CBOR
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// A JSON file of both models' figures on this site's held-out patients, to share where the site's policy allows
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    patients: Patients,
+}
+
+impl Personalise {
+    pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
+        let config = site::optional(config)?;
+        let start = match (self.state == Path::new("published"), &config) {
+            (false, _) => durable::read(&self.state)?,
+            (true, Some(config)) => site::published(config)?,
+            (true, None) => bail!(
+                "the published model is the site's aggregator's to give: name a site (--config)"
+            ),
+        };
+        let chosen = self.choice.load(config.as_ref())?;
+        let cohorts = self.patients.load(&chosen, config.as_ref())?;
+        let personal = baseline::train(&chosen, &cohorts, Some(&start))?;
+        model::write(&self.out, &personal)?;
+        let before = figures(&chosen, &cohorts, &start)?;
+        let after = figures(&chosen, &cohorts, &codec::encode(&personal))?;
+        for (name, figures) in [("published", &before), ("personal", &after)] {
+            writeln!(
+                out,
+                "{name:<10} accuracy {:.4}  macro AUC {:.4}  macro F1 {:.4}",
+                figures.accuracy, figures.macro_auc, figures.macro_f1
+            )?;
+        }
+        writeln!(out, "model  {}", self.out.display())?;
+        if let Some(path) = &self.report {
+            let report = serde_json::json!({ "published": before, "personal": after });
+            durable::replace(path, &serde_json::to_vec_pretty(&report)?)?;
+            writeln!(out, "figures of this site's patients  {}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// How a model does on this site's held-out patients.
+fn figures(chosen: &Chosen, cohorts: &[Cohort], state: &[u8]) -> Result<Metrics> {
+    let predictions = predictions::predict(chosen, cohorts, state, Part::HeldOut)?;
+    let probabilities: Vec<f32> = predictions
+        .iter()
+        .flat_map(|prediction| prediction.probabilities.iter().copied())
+        .collect();
+    let labels: Vec<u32> = predictions
+        .iter()
+        .map(|prediction| prediction.label)
+        .collect();
+    let classes = chosen.study.manifest().cohort.classes.len();
+    metrics::exact(&probabilities, &labels, classes).context("measuring a model")
+}
