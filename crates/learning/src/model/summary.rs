@@ -1,4 +1,4 @@
-//! What a linear model knows of a patient: a mean, and a trend, for each feature.
+//! What a linear model knows of a patient: a mean, and a trend, or the last value, for each feature.
 
 use protocol::study::Summary;
 
@@ -28,7 +28,9 @@ impl Summarizer {
             .inputs
             .iter()
             .map(|input| match (input.kind, self.summary) {
-                (Kind::Static, _) | (Kind::Series { .. }, Summary::Mean) => input.features,
+                (Kind::Static, _) | (Kind::Series { .. }, Summary::Mean | Summary::Last) => {
+                    input.features
+                }
                 (Kind::Series { .. }, Summary::MeanAndTrend) => 2 * input.features,
             });
         widths.sum()
@@ -41,7 +43,10 @@ impl Summarizer {
             for input in &self.inputs {
                 let range = input.offset..input.offset + input.bins * input.features;
                 let sums = sums(input, &values[range.clone()], &missing[range]);
-                features.extend(sums.iter().map(Sums::mean));
+                features.extend(sums.iter().map(|sums| match self.summary {
+                    Summary::Mean | Summary::MeanAndTrend => sums.mean(),
+                    Summary::Last => sums.last,
+                }));
                 if self.summary == Summary::MeanAndTrend && input.kind != Kind::Static {
                     features.extend(sums.iter().map(Sums::trend));
                 }
@@ -61,6 +66,8 @@ struct Sums {
     value: f64,
     time_squared: f64,
     time_value: f64,
+    /// The value of the last of them; 0 where there is none.
+    last: f32,
 }
 
 /// The sums of each feature of one patient's `[bins, features]`.
@@ -80,6 +87,9 @@ fn sums(input: &Input, values: &[f32], missing: &[f32]) -> Vec<Sums> {
             sums.value += value;
             sums.time_squared += here * time * time;
             sums.time_value += value * time;
+            if *missing <= 0.0 {
+                sums.last = narrow(value);
+            }
         }
     }
     sums
@@ -151,6 +161,17 @@ mod tests {
         for (got, want) in features.iter().zip([5.0 / 3.0, 1.0, slope, 0.0, 7.0]) {
             assert!((f64::from(*got) - want).abs() < 1e-6, "{got} is not {want}");
         }
+    }
+
+    #[test]
+    fn the_last_value_is_of_the_last_bin_that_holds_one() {
+        let summarizer = summarizer(3, Summary::Last);
+        assert_eq!(summarizer.width(), 3);
+        let features = summarizer.features(Batch {
+            values: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
+            missing: &[0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0],
+        });
+        assert_eq!(features, [3.0, 0.0, 7.0]);
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub enum Summary {
     Mean,
     /// The mean, and the slope of a least-squares line over the bins that hold a value.
     MeanAndTrend,
+    /// The value of the last bin that holds one.
+    Last,
 }
 
 /// Whether the model is told which values are missing.
