@@ -37,6 +37,11 @@ impl Gradients {
         }
     }
 
+    /// The gradient of the first patient.
+    pub(super) fn first_mut(&mut self) -> &mut [f32] {
+        &mut self.values[..self.weights]
+    }
+
     /// The gradient of each patient.
     pub(super) fn patients_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         self.values.chunks_exact_mut(self.weights)

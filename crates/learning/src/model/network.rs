@@ -178,13 +178,13 @@ impl Network {
         }
         let encoder = self.load(weights);
         let mut report = GradientReport::default();
-        for (chunk, labels) in batch.chunks(self.slots, CHUNK).zip(labels.chunks(CHUNK)) {
+        let together = encoder.together();
+        for (chunk, labels) in (batch.chunks(self.slots, together)).zip(labels.chunks(together)) {
             let mut gradients = Gradients::new(labels.len(), self.parameters());
-            let pass = encoder.forward(chunk);
-            let mut features_gradient = vec![0.0; pass.features.len()];
-            let width = pass.features.len() / labels.len();
-            let rows = pass
-                .features
+            let Pass { features, backward } = encoder.forward(chunk);
+            let mut features_gradient = vec![0.0; features.len()];
+            let width = features.len() / labels.len();
+            let rows = features
                 .chunks_exact(width)
                 .zip(features_gradient.chunks_exact_mut(width));
             for (((features, features_gradient), label), gradient) in
@@ -195,7 +195,9 @@ impl Network {
                         .backward(weights, features, *label, gradient, features_gradient);
                 report.losses.push(loss);
             }
-            encoder.backward(pass, features_gradient, &mut gradients);
+            if let Some(encoder) = backward {
+                encoder.backward(features_gradient, &mut gradients);
+            }
             gradients.clip_into(clip, sum, &mut report)?;
         }
         match report.losses.iter().position(|loss| !loss.is_finite()) {
@@ -214,7 +216,7 @@ impl Network {
         self.check_weights(weights)?;
         let encoder = self.load(weights);
         let mut results = Vec::new();
-        for chunk in batch.chunks(self.slots, CHUNK) {
+        for chunk in batch.chunks(self.slots, encoder.together()) {
             let features = encoder.forward(chunk).features;
             let width = features.len() * self.slots / chunk.values.len();
             results.extend(features.chunks_exact(width).flat_map(&head).map(narrow));
@@ -231,7 +233,7 @@ impl Network {
         match &self.encoder {
             Encoder::Summary(summarizer) => Loaded::Summary(summarizer),
             Encoder::Transformer(transformer) => {
-                Loaded::Transformer(Box::new(transformer.load(weights, &self.backend.device())))
+                Loaded::Transformer(Box::new(transformer.load(weights, self.backend)))
             }
         }
     }
@@ -276,35 +278,36 @@ enum Loaded<'a> {
     Transformer(Box<transformer::Loaded<'a>>),
 }
 
-/// A forward pass over a chunk.
-struct Pass {
+/// A forward pass over some patients.
+struct Pass<'a> {
     /// `[patients, width]`.
     features: Vec<f32>,
-    /// What the backward pass needs; a summary has no weights.
-    tape: Option<transformer::Tape>,
+    /// What gives the gradient of the encoder's weights; a summary has none.
+    backward: Option<transformer::Pass<'a>>,
 }
 
 impl Loaded<'_> {
-    fn forward(&self, chunk: Batch<'_>) -> Pass {
+    /// The most patients that one pass takes: whole chunks are a multiple of it.
+    fn together(&self) -> usize {
         match self {
-            Self::Summary(summarizer) => Pass {
-                features: summarizer.features(chunk),
-                tape: None,
-            },
-            Self::Transformer(transformer) => {
-                let (features, tape) = transformer.forward(chunk);
-                Pass {
-                    features: transformer::values(features),
-                    tape: Some(tape),
-                }
-            }
+            Self::Summary(_) => CHUNK,
+            Self::Transformer(transformer) => transformer.together(),
         }
     }
 
-    /// Gives every patient's gradient of the encoder's weights, from that of its features.
-    fn backward(&self, pass: Pass, features_gradient: Vec<f32>, gradients: &mut Gradients) {
-        if let (Self::Transformer(transformer), Some(tape)) = (self, pass.tape) {
-            transformer.backward(tape, features_gradient, gradients);
+    fn forward(&self, patients: Batch<'_>) -> Pass<'_> {
+        match self {
+            Self::Summary(summarizer) => Pass {
+                features: summarizer.features(patients),
+                backward: None,
+            },
+            Self::Transformer(transformer) => {
+                let (features, pass) = transformer.forward(patients);
+                Pass {
+                    features,
+                    backward: Some(pass),
+                }
+            }
         }
     }
 }
