@@ -48,23 +48,23 @@ impl Gradients {
     }
 
     /// Adds each patient's gradient times `min(1, clip / norm)` to `sum`, in the order of the patients; the norms
-    /// are added to the report.
+    /// are added to `norms`.
     ///
     /// Claim: what a patient adds has an L2 norm of at most `clip`, rounding included.
     pub(super) fn clip_into(
         &self,
         clip: f64,
         sum: &mut [f64],
-        report: &mut GradientReport,
+        norms: &mut Vec<f64>,
     ) -> Result<(), ModelError> {
         for gradient in self.values.chunks_exact(self.weights) {
             let norm = norm(gradient);
             if !norm.is_finite() {
                 return Err(ModelError::Diverged {
-                    patient: report.norms.len(),
+                    patient: norms.len(),
                 });
             }
-            report.norms.push(norm);
+            norms.push(norm);
             let factor = if norm <= clip * (1.0 - SLACK) {
                 1.0
             } else {
@@ -75,6 +75,15 @@ impl Gradients {
             }
         }
         Ok(())
+    }
+
+    /// Adds each patient's gradient to `sum`, in the order of the patients.
+    pub(super) fn add_into(&self, sum: &mut [f64]) {
+        for gradient in self.values.chunks_exact(self.weights) {
+            for (sum, value) in sum.iter_mut().zip(gradient) {
+                *sum += f64::from(*value);
+            }
+        }
     }
 }
 
@@ -106,9 +115,9 @@ mod tests {
         gradients.put(0, &[3.0, 0.6]);
         gradients.put(1, &[0.0, 4.0, 0.8, 0.0]);
         let mut sum = vec![0.0; 3];
-        let mut report = GradientReport::default();
-        gradients.clip_into(clip, &mut sum, &mut report).unwrap();
-        (sum, report.norms)
+        let mut norms = Vec::new();
+        gradients.clip_into(clip, &mut sum, &mut norms).unwrap();
+        (sum, norms)
     }
 
     fn assert_near(got: &[f64], want: &[f64]) {
@@ -134,7 +143,7 @@ mod tests {
     fn a_norm_that_is_not_finite_is_refused() {
         let mut gradients = Gradients::new(2, 1);
         gradients.put(0, &[1.0, f32::NAN]);
-        let refused = gradients.clip_into(1.0, &mut [0.0], &mut GradientReport::default());
+        let refused = gradients.clip_into(1.0, &mut [0.0], &mut Vec::new());
         assert_eq!(refused, Err(ModelError::Diverged { patient: 1 }));
     }
 }

@@ -166,18 +166,50 @@ impl Network {
         let patients = batch.patients(self.slots)?;
         self.check_weights(weights)?;
         let labels = self.check_labels(labels, patients)?;
-        if sum.len() != self.parameters() {
-            return Err(ModelError::Length {
-                what: "sums",
-                got: sum.len(),
-                unit: self.parameters(),
-            });
-        }
+        self.check_sum(sum)?;
         if clip.is_nan() || clip <= 0.0 {
             return Err(ModelError::Clip);
         }
-        let encoder = self.load(weights);
         let mut report = GradientReport::default();
+        report.losses = self.each_gradient(weights, batch, &labels, |gradients| {
+            gradients.clip_into(clip, sum, &mut report.norms)
+        })?;
+        Ok(report)
+    }
+
+    /// Adds to `sum` the gradient of each patient's loss as it is: what training without privacy needs, and what the
+    /// cost of privacy is measured against.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Network::clipped_sum`], but that a gradient that is not finite is not looked for.
+    pub fn gradient_sum(
+        &self,
+        weights: &[f32],
+        batch: Batch<'_>,
+        labels: &[u32],
+        sum: &mut [f64],
+    ) -> Result<Vec<f64>, ModelError> {
+        let patients = batch.patients(self.slots)?;
+        self.check_weights(weights)?;
+        let labels = self.check_labels(labels, patients)?;
+        self.check_sum(sum)?;
+        self.each_gradient(weights, batch, &labels, |gradients| {
+            gradients.add_into(sum);
+            Ok(())
+        })
+    }
+
+    /// Gives `add` the gradients of the patients in their order, some at a time; returns the losses.
+    fn each_gradient(
+        &self,
+        weights: &[f32],
+        batch: Batch<'_>,
+        labels: &[usize],
+        mut add: impl FnMut(&Gradients) -> Result<(), ModelError>,
+    ) -> Result<Vec<f64>, ModelError> {
+        let encoder = self.load(weights);
+        let mut losses = Vec::with_capacity(labels.len());
         let together = encoder.together();
         for (chunk, labels) in (batch.chunks(self.slots, together)).zip(labels.chunks(together)) {
             let mut gradients = Gradients::new(labels.len(), self.parameters());
@@ -193,16 +225,16 @@ impl Network {
                 let loss =
                     self.head
                         .backward(weights, features, *label, gradient, features_gradient);
-                report.losses.push(loss);
+                losses.push(loss);
             }
             if let Some(encoder) = backward {
                 encoder.backward(features_gradient, &mut gradients);
             }
-            gradients.clip_into(clip, sum, &mut report)?;
+            add(&gradients)?;
         }
-        match report.losses.iter().position(|loss| !loss.is_finite()) {
+        match losses.iter().position(|loss| !loss.is_finite()) {
             Some(patient) => Err(ModelError::Diverged { patient }),
-            None => Ok(report),
+            None => Ok(losses),
         }
     }
 
@@ -249,6 +281,18 @@ impl Network {
         match weights.iter().position(|weight| !weight.is_finite()) {
             Some(weight) => Err(ModelError::Weight { weight }),
             None => Ok(()),
+        }
+    }
+
+    fn check_sum(&self, sum: &[f64]) -> Result<(), ModelError> {
+        if sum.len() == self.parameters() {
+            Ok(())
+        } else {
+            Err(ModelError::Length {
+                what: "sums",
+                got: sum.len(),
+                unit: self.parameters(),
+            })
         }
     }
 

@@ -85,12 +85,7 @@ impl Case {
 
 /// Sizes that fill panels and sizes that do not, heads of one panel and of two.
 fn cases() -> Vec<Case> {
-    let sizes = [
-        (8, 2, 2, 12),
-        (6, 3, 1, 5),
-        (20, 2, 2, 9),
-        (16, 2, 3, 16),
-    ];
+    let sizes = [(8, 2, 2, 12), (6, 3, 1, 5), (20, 2, 2, 9), (16, 2, 3, 16)];
     let case = |(width, heads, layers, feed_forward)| {
         let sizes = Sizes::new(width, heads, layers, feed_forward).unwrap();
         [Missingness::Include, Missingness::Omit].map(|missingness| Case::new(sizes, missingness))

@@ -102,10 +102,9 @@ impl Attention {
     ) {
         let (tokens, asking) = (x.rows(), tape.query.rows());
         let (query, key_value) = (&mut tape.query, &mut tape.key_value);
-        self.query
-            .forward(x.all(), asking, |panel, row, lanes| {
-                query.panel_mut(panel)[row] = lanes.map(|lane| lane * self.scale);
-            });
+        self.query.forward(x.all(), asking, |panel, row, lanes| {
+            query.panel_mut(panel)[row] = lanes.map(|lane| lane * self.scale);
+        });
         self.key_value
             .forward(x.all(), tokens, |panel, row, lanes| {
                 key_value.panel_mut(panel)[row] = lanes;

@@ -71,7 +71,10 @@ mod tests {
         for x in [20.0, 1e4, 1e18] {
             assert_eq!(gelu(x), (x, 1.0));
             let (value, slope) = gelu(-x);
-            assert!(value.abs() < 1e-15 && slope.abs() < 1e-15, "{value} {slope}");
+            assert!(
+                value.abs() < 1e-15 && slope.abs() < 1e-15,
+                "{value} {slope}"
+            );
         }
     }
 }

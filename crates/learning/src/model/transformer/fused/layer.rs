@@ -91,8 +91,7 @@ impl Layer {
     ) {
         let asking = y.rows();
         let middle = &mut scratch.middle;
-        self.norm1
-            .forward(x, &mut tape.norm1, &mut tape.attended);
+        self.norm1.forward(x, &mut tape.norm1, &mut tape.attended);
         self.attention.forward(
             &tape.attended,
             &mut tape.attention,

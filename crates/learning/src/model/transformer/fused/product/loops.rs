@@ -79,8 +79,8 @@ mod wide {
 #[inline(always)]
 fn block_loop<const ROWS: usize>(left: Part<'_>, right: &[Tile], row: usize) -> [Lanes; ROWS] {
     let mut sums = [[0.0; LANES]; ROWS];
-    for (panel, tile) in left.each().zip(right) {
-        let rows = panel[row..]
+    for (panel, tile) in right.iter().enumerate() {
+        let rows = left.panel(panel)[row..]
             .first_chunk::<ROWS>()
             .expect("the panel holds the rows");
         for (step, right) in tile.iter().enumerate() {
