@@ -126,7 +126,6 @@ impl Transformer {
 }
 
 /// The Transformer with its weights.
-#[expect(clippy::large_enum_variant, reason = "there is one of them, in a box")]
 pub(super) enum Loaded<'a> {
     Fused(fused::Loaded<'a>),
     Tensors(Tensors<'a>),
@@ -135,7 +134,7 @@ pub(super) enum Loaded<'a> {
 /// A forward pass, which knows what its backward pass needs.
 pub(super) enum Pass<'a> {
     Fused(fused::Pass<'a>),
-    Tensors(&'a Tensors<'a>, TensorTape),
+    Tensors(&'a Tensors<'a>, Box<TensorTape>),
 }
 
 impl Loaded<'_> {
@@ -156,7 +155,7 @@ impl Loaded<'_> {
             }
             Self::Tensors(loaded) => {
                 let (features, tape) = loaded.forward(batch);
-                (values(features), Pass::Tensors(loaded, tape))
+                (values(features), Pass::Tensors(loaded, Box::new(tape)))
             }
         }
     }
@@ -167,7 +166,7 @@ impl Pass<'_> {
     pub(super) fn backward(self, features: Vec<f32>, gradients: &mut Gradients) {
         match self {
             Self::Fused(pass) => pass.backward(&features, gradients.first_mut()),
-            Self::Tensors(loaded, tape) => loaded.backward(tape, features, gradients),
+            Self::Tensors(loaded, tape) => loaded.backward(*tape, features, gradients),
         }
     }
 }

@@ -59,21 +59,18 @@ impl Norm {
             let mean = sum(total) * self.share;
             let mut squares = [0.0; LANES];
             for (panel, one) in self.one.iter().enumerate() {
-                let centred = &mut tape.standard.panel_mut(panel)[row];
-                for (lane, centred) in centred.iter_mut().enumerate() {
-                    *centred = (x.panel(panel)[row][lane] - mean) * one[lane];
-                    squares[lane] += *centred * *centred;
-                }
+                let x = &x.panel(panel)[row];
+                let centred: Lanes = std::array::from_fn(|lane| (x[lane] - mean) * one[lane]);
+                add(&mut squares, &centred.map(|centred| centred * centred));
+                tape.standard.panel_mut(panel)[row] = centred;
             }
             let scale = 1.0 / (sum(squares) * self.share + EPSILON).sqrt();
             tape.scale[row] = scale;
             for (panel, (gain, shift)) in self.gain.iter().zip(&self.shift).enumerate() {
-                let standard = &mut tape.standard.panel_mut(panel)[row];
-                let y = &mut y.panel_mut(panel)[row];
-                for lane in 0..LANES {
-                    standard[lane] *= scale;
-                    y[lane] = gain[lane] * standard[lane] + shift[lane];
-                }
+                let standard = tape.standard.panel(panel)[row].map(|centred| centred * scale);
+                tape.standard.panel_mut(panel)[row] = standard;
+                y.panel_mut(panel)[row] =
+                    std::array::from_fn(|lane| gain[lane] * standard[lane] + shift[lane]);
             }
         }
     }
@@ -83,10 +80,8 @@ impl Norm {
         for (panel, columns) in self.columns.panels() {
             let (mut gain, mut shift) = ([0.0; LANES], [0.0; LANES]);
             for (dy, standard) in dy.panel(panel).iter().zip(tape.standard.panel(panel)) {
-                for lane in 0..LANES {
-                    gain[lane] += dy[lane] * standard[lane];
-                    shift[lane] += dy[lane];
-                }
+                add(&mut gain, &product(dy, standard));
+                add(&mut shift, dy);
             }
             let place = |start: usize| start + columns.start..start + columns.end;
             gradient[place(self.gain_start)].copy_from_slice(&gain[..columns.len()]);
@@ -95,22 +90,24 @@ impl Norm {
         for (row, scale) in tape.scale.iter().enumerate() {
             let (mut total, mut along) = ([0.0; LANES], [0.0; LANES]);
             for (panel, gain) in self.gain.iter().enumerate() {
-                let standard = &tape.standard.panel(panel)[row];
                 let dy = &mut dy.panel_mut(panel)[row];
-                for lane in 0..LANES {
-                    dy[lane] *= gain[lane];
-                    total[lane] += dy[lane];
-                    along[lane] += dy[lane] * standard[lane];
-                }
+                *dy = product(dy, gain);
+                add(&mut total, dy);
+                add(&mut along, &product(dy, &tape.standard.panel(panel)[row]));
             }
             let (mean, along) = (sum(total) * self.share, sum(along) * self.share);
             for (panel, one) in self.one.iter().enumerate() {
                 let standard = &tape.standard.panel(panel)[row];
                 let dy = &mut dy.panel_mut(panel)[row];
-                for lane in 0..LANES {
-                    dy[lane] = (dy[lane] - mean - standard[lane] * along) * scale * one[lane];
-                }
+                *dy = std::array::from_fn(|lane| {
+                    (dy[lane] - mean - standard[lane] * along) * scale * one[lane]
+                });
             }
         }
     }
+}
+
+#[inline]
+fn product(left: &Lanes, right: &Lanes) -> Lanes {
+    std::array::from_fn(|lane| left[lane] * right[lane])
 }
