@@ -1,17 +1,19 @@
 //! The same requests through the door of the sealed module in wasmtime and of the same code compiled natively, one
 //! thread each.
 //!
-//! `cargo xtask bench` builds the module and runs this; each line is a figure in JSON.
+//! `cargo xtask bench training` builds the module and runs this; each line is a figure in JSON. The model and the
+//! shapes are those of the peers' scripts: 81 tokens, width 32, two layers, 22,467 weights, 1,000 patients.
 #![expect(clippy::print_stdout, reason = "a benchmark reports")]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use client_wasm::handle;
 use host::compiled::Compiled;
 use host::compose::{Draft, Parts};
 use host::sandbox::{Allowance, Instance, Sandbox};
+use learning::model::{Batch, Network};
 use minicbor::bytes::ByteVec;
 use protocol::agreement::Secret;
 use protocol::codec;
@@ -23,97 +25,185 @@ use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
 use protocol::study::Study;
 
-const PATIENTS: u32 = 640;
+const PATIENTS: u32 = 1_000;
 const REPEATS: usize = 3;
+/// What the peers' model has.
+const WEIGHTS: usize = 22_467;
+/// Hospitals whose memory is measured, by their patients.
+const SIZES: [u32; 4] = [1_000, 2_000, 5_000, 10_000];
 
 fn main() -> Result<()> {
+    let study = study()?;
+    let sandbox = sandbox()?;
+    if std::env::args().any(|argument| argument == "memory") {
+        memory(&sandbox, &study)
+    } else {
+        rates(&sandbox, &study)
+    }
+}
+
+fn sandbox() -> Result<Sandbox> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let path = target.join("module-out/client.wasm");
-    let wasm = std::fs::read(&path)
-        .with_context(|| format!("{} is not built: run `cargo xtask bench`", path.display()))?;
+    let wasm = std::fs::read(&path).with_context(|| {
+        format!(
+            "{} is not built: run `cargo xtask bench training`",
+            path.display()
+        )
+    })?;
     let allowance = Allowance {
         memory_mib: 1_024,
         request_seconds: 600,
     };
-    let sandbox = Sandbox::load(&wasm, allowance, &Compiled::of_user())?;
-    let draft = std::fs::read_to_string(root.join("studies/readmission.toml"))?;
-    let settings = synthetic::Settings::new(3, PATIENTS, 6, 1)?;
-    let hospital = synthetic::synthesise(settings)
-        .next()
-        .context("no hospital was made")?;
-    let models = [
-        ("linear", r#"{ linear = { summary = "mean-and-trend" } }"#),
-        (
-            "transformer 16x1",
-            r#"{ transformer = { width = 16, heads = 2, layers = 1, feed-forward = 32, missingness = "include" } }"#,
-        ),
-        (
-            "transformer 32x2",
-            r#"{ transformer = { width = 32, heads = 4, layers = 2, feed-forward = 64, missingness = "omit" } }"#,
-        ),
-    ];
-    for (name, architecture) in models {
-        let study = study(&draft, architecture)?;
-        let prepare = Request::Prepare(Prepare {
-            study: study.clone().into(),
-            files: vec![
-                file("events.parquet", Role::Events, &hospital.events),
-                file("labels.parquet", Role::Labels, &hospital.labels),
-                file("splits.parquet", Role::Splits, &hospital.splits),
-            ],
-            bad_rows: BadRows::Stop,
-        });
-        let native = best(|| Ok(Door::Native), &prepare, &study)?;
-        let inside = best(
-            || Ok(Door::Sandbox(Box::new(sandbox.instance()?))),
-            &prepare,
-            &study,
-        )?;
-        report(
-            &format!("{name}: events prepared per second"),
-            native.events,
-            inside.events,
+    Ok(Sandbox::load(&wasm, allowance, &Compiled::of_user())?)
+}
+
+/// How fast, native and in the sandbox turn by turn; and what privacy costs.
+fn rates(sandbox: &Sandbox, study: &[u8]) -> Result<()> {
+    let prepare = prepare(study, PATIENTS)?;
+    let (mut native, mut inside, mut cost) = (Rates::default(), Rates::default(), Cost::default());
+    for _ in 0..REPEATS {
+        native.keep(Rates::of(&mut Door::Native, &prepare, study)?);
+        let mut door = Door::Sandbox(Box::new(sandbox.instance()?));
+        inside.keep(Rates::of(&mut door, &prepare, study)?);
+        cost.keep(Cost::of(study)?);
+    }
+    for (name, rates) in [("native", native), ("sandbox", inside)] {
+        println!(
+            "{}",
+            serde_json::json!({
+                "name": name,
+                "threads": 1,
+                "patients_per_second": rates.patients,
+                "events_per_second": rates.events,
+            })
         );
-        report(
-            &format!("{name}: patients trained per second"),
-            native.patients,
-            inside.patients,
+    }
+    println!(
+        "{}",
+        serde_json::json!({
+            "name": "cost of privacy",
+            "threads": 1,
+            "clipped_per_second": cost.clipped,
+            "plain_per_second": cost.plain,
+            "times_slower": cost.plain / cost.clipped,
+        })
+    );
+    Ok(())
+}
+
+/// The module's memory after it has read hospitals of several sizes and trained on them.
+fn memory(sandbox: &Sandbox, study: &[u8]) -> Result<()> {
+    for patients in SIZES {
+        let prepare = prepare(study, patients)?;
+        let mut instance = sandbox.instance()?;
+        let Response::Prepared(prepared) = instance.ask(&prepare)? else {
+            bail!("not prepared")
+        };
+        let preparing = instance.memory_bytes();
+        // A round has an instance of its own.
+        let mut door = Door::Sandbox(Box::new(sandbox.instance()?));
+        train(&mut door, study, prepared)?;
+        let Door::Sandbox(instance) = door else {
+            bail!("the door is the sandbox's")
+        };
+        println!(
+            "{}",
+            serde_json::json!({
+                "name": "memory",
+                "patients": patients,
+                "preparing_mib": mib(preparing),
+                "training_mib": mib(instance.memory_bytes()),
+            })
         );
     }
     Ok(())
 }
 
-fn report(name: &str, native: f64, sandbox: f64) {
-    let ratio = sandbox / native;
-    println!(
-        "{}",
-        serde_json::json!({ "name": name, "native": native, "sandbox": sandbox, "ratio": ratio })
-    );
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
-/// Per second, the best of some repeats.
-#[derive(Default)]
+/// The request that reads a synthetic hospital.
+fn prepare(study: &[u8], patients: u32) -> Result<Request> {
+    let settings = synthetic::Settings::new(3, patients, 7, 1)?;
+    let hospital = synthetic::synthesise(settings)
+        .next()
+        .context("no hospital was made")?;
+    Ok(Request::Prepare(Prepare {
+        study: study.to_vec().into(),
+        files: vec![
+            file("events.parquet", Role::Events, &hospital.events),
+            file("labels.parquet", Role::Labels, &hospital.labels),
+            file("splits.parquet", Role::Splits, &hospital.splits),
+        ],
+        bad_rows: BadRows::Stop,
+    }))
+}
+
+/// Through the door, per second: the best of some repeats.
+#[derive(Clone, Copy, Debug, Default)]
 struct Rates {
     events: f64,
     patients: f64,
 }
 
-fn best(door: impl Fn() -> Result<Door>, prepare: &Request, study: &[u8]) -> Result<Rates> {
-    let mut rates = Rates::default();
-    for _ in 0..REPEATS {
-        let mut door = door()?;
+impl Rates {
+    fn of(door: &mut Door, prepare: &Request, study: &[u8]) -> Result<Self> {
         let start = Instant::now();
         let Response::Prepared(prepared) = door.ask(prepare)? else {
             bail!("not prepared")
         };
-        rates.events = rates
-            .events
-            .max(prepared.report.events as f64 / start.elapsed().as_secs_f64());
-        rates.patients = rates.patients.max(train(&mut door, study, prepared)?);
+        let events = prepared.report.events as f64 / start.elapsed().as_secs_f64();
+        let patients = train(door, study, prepared)?;
+        Ok(Self { events, patients })
     }
-    Ok(rates)
+
+    fn keep(&mut self, other: Self) {
+        self.events = self.events.max(other.events);
+        self.patients = self.patients.max(other.patients);
+    }
+}
+
+/// Native, without the door, per second: the best of some repeats.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// With norms and clipping.
+    clipped: f64,
+    /// Without.
+    plain: f64,
+}
+
+impl Cost {
+    fn of(study: &[u8]) -> Result<Self> {
+        let study = Study::parse(study)?;
+        let manifest = study.manifest();
+        let network = Network::new(&manifest.cohort, &manifest.model)?;
+        let slots = network.slots() * PATIENTS as usize;
+        // Their values do not change the time.
+        let (values, missing) = (vec![0.5; slots], vec![0.0; slots]);
+        let batch = Batch {
+            values: &values,
+            missing: &missing,
+        };
+        let labels = vec![1; PATIENTS as usize];
+        let weights = network.initial(1);
+        let mut sum = vec![0.0; network.parameters()];
+        let start = Instant::now();
+        network.clipped_sum(&weights, batch, &labels, 1.0, &mut sum)?;
+        let clipped = f64::from(PATIENTS) / start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        network.gradient_sum(&weights, batch, &labels, &mut sum)?;
+        let plain = f64::from(PATIENTS) / start.elapsed().as_secs_f64();
+        Ok(Self { clipped, plain })
+    }
+
+    fn keep(&mut self, other: Self) {
+        self.clipped = self.clipped.max(other.clipped);
+        self.plain = self.plain.max(other.plain);
+    }
 }
 
 /// Patients per second of one pass of clipped gradients.
@@ -177,10 +267,27 @@ fn file(name: &str, role: Role, bytes: &[u8]) -> File {
     }
 }
 
-/// The draft's study with another model.
-fn study(draft: &str, architecture: &str) -> Result<Vec<u8>> {
-    let mut draft = Draft::parse(draft)?;
-    draft.set("model.architecture", architecture)?;
+/// The readmission study with the shapes of the peers' scripts: 26 weeks of days and of weeks, 64 and 12 static
+/// features.
+fn study() -> Result<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../studies/readmission.toml");
+    let text = std::fs::read_to_string(path)?
+        .replace("history-days = 168", "history-days = 182")
+        .replace("bins-per-token = 4", "bins-per-token = 1")
+        .replacen(
+            "{ bin-days = 7, bins-per-token = 1 }",
+            "{ bin-days = 1, bins-per-token = 7 }",
+            1,
+        );
+    let kept = text
+        .lines()
+        .filter(|line| !line.contains("ATC//A10A") && !line.contains("ATC//B01A"));
+    let mut draft = Draft::parse(&kept.collect::<Vec<_>>().join("\n"))?;
+    draft.set(
+        "model.architecture",
+        r#"{ transformer = { width = 32, heads = 4, layers = 2, feed-forward = 64, missingness = "omit" } }"#,
+    )?;
+    draft.set("model.head", r#""softmax""#)?;
     let member = |place: u8| {
         let key = Identity::from_seed(&[place; 32]).key();
         format!("[[roster]]\nname = \"hospital {place}\"\nkey = \"{key}\"\n")
@@ -201,6 +308,11 @@ fn study(draft: &str, architecture: &str) -> Result<Vec<u8>> {
     let Response::Described(described) = Door::Native.ask(&describe)? else {
         bail!("not described")
     };
+    ensure!(
+        described.parameters as usize == WEIGHTS,
+        "{} weights, the peers' model has {WEIGHTS}: the study's shapes have changed",
+        described.parameters
+    );
     draft.state_parameters(described.parameters)?;
     Ok(draft.text().into_bytes())
 }

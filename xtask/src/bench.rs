@@ -1,14 +1,20 @@
 //! `cargo xtask bench`: how fast, measured side by side in one run. Figures are of this machine at this moment.
 
+mod peers;
+mod training;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
+use self::peers::Peers;
 use crate::figures::{self, Figures};
-use crate::module;
-use crate::shell::{cargo, output, say, show, target};
+use crate::shell::{cargo, output, say, show};
+
+/// The figures of one thing.
+type Values = Map<String, Value>;
 
 /// Of `cargo xtask bench`
 #[derive(Args, Clone, Debug)]
@@ -16,6 +22,9 @@ pub(crate) struct Arguments {
     /// What to measure [default: all]
     #[arg(value_enum)]
     topic: Option<Topic>,
+    /// Python with PyTorch and Opacus, to measure training beside them [default: they are left out]
+    #[arg(long, value_name = "PYTHON")]
+    peers: Option<PathBuf>,
     /// File that every printed figure is written to
     #[arg(long)]
     json: Option<PathBuf>,
@@ -24,7 +33,7 @@ pub(crate) struct Arguments {
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Topic {
-    /// Reading patients and training on them, in the sandbox beside native
+    /// Clipped gradients in the sandbox, native, and with PyTorch and Opacus
     Training,
     /// A round of secure aggregation
     Secagg,
@@ -32,14 +41,6 @@ enum Topic {
 
 impl Topic {
     const ALL: [Self; 2] = [Self::Training, Self::Secagg];
-
-    /// The package and the name of its benchmark.
-    fn benchmark(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Training => ("client-wasm", "door"),
-            Self::Secagg => ("protocol", "secagg"),
-        }
-    }
 }
 
 /// Runs the benchmarks and prints their figures.
@@ -50,12 +51,16 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
         .topic
         .map_or(Topic::ALL.to_vec(), |topic| vec![topic]);
     for topic in topics {
-        if topic == Topic::Training {
-            module::build(&target().join("module-out"))?;
-        }
-        for (name, values) in measure(topic)? {
-            show(&line(&name, &values));
-            figures.record(&name, values);
+        match topic {
+            Topic::Training => {
+                training::run(&Peers::find(arguments.peers.as_deref()), &mut figures)?
+            }
+            Topic::Secagg => {
+                for (name, values) in measure("protocol", "secagg", None)? {
+                    show(&line(&name, &values));
+                    figures.record(&name, values);
+                }
+            }
         }
     }
     if let Some(path) = &arguments.json {
@@ -66,8 +71,7 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
 }
 
 /// The figures of a benchmark, each with its name.
-fn measure(topic: Topic) -> Result<Vec<(String, Map<String, Value>)>> {
-    let (package, benchmark) = topic.benchmark();
+fn measure(package: &str, benchmark: &str, part: Option<&str>) -> Result<Vec<(String, Values)>> {
     say(&format!(
         "building and running the benchmark {benchmark} of {package}"
     ));
@@ -80,23 +84,29 @@ fn measure(topic: Topic) -> Result<Vec<(String, Map<String, Value>)>> {
         package,
         "--bench",
         benchmark,
+        "--",
     ]);
-    let parse = |line: &str| -> Result<(String, Map<String, Value>)> {
-        let mut values: Map<String, Value> =
-            serde_json::from_str(line).context("reading a figure")?;
+    bench.args(part);
+    let named = |mut values: Values| {
         let name = values.remove("name").unwrap_or_default();
-        Ok((name.as_str().unwrap_or_default().to_owned(), values))
+        (name.as_str().unwrap_or_default().to_owned(), values)
     };
-    output(&mut bench)?
-        .lines()
+    let figures = json_lines(&output(&mut bench)?)?;
+    Ok(figures.into_iter().map(named).collect())
+}
+
+/// The lines that are JSON objects.
+fn json_lines(text: &str) -> Result<Vec<Values>> {
+    text.lines()
         .filter(|line| line.starts_with('{'))
-        .map(parse)
+        .map(|line| serde_json::from_str(line).context("reading a figure"))
         .collect()
 }
 
-fn line(name: &str, values: &Map<String, Value>) -> String {
-    let values = values
-        .iter()
-        .map(|(name, value)| format!("{name} {:.4}", value.as_f64().unwrap_or(f64::NAN)));
+fn line(name: &str, values: &Values) -> String {
+    let values = values.iter().map(|(name, value)| match value.as_f64() {
+        Some(number) => format!("{name} {number:.4}"),
+        None => format!("{name} {value}"),
+    });
     format!("{name:<60} {}", values.collect::<Vec<_>>().join("   "))
 }

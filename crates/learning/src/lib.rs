@@ -10,7 +10,7 @@
 //! Without the feature `burn` only [`optimizer`] and [`metrics`] are there: vectors and rules, no model.
 //! No I/O, no clock, no threads, no source of randomness: the same input gives the same bits.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod metrics;
 #[cfg(feature = "burn")]

@@ -1,5 +1,6 @@
-//! Both backends compute the same.
-#![cfg(feature = "ndarray")]
+//! All backends compute the same.
+#![cfg(feature = "burn")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod study;
 
@@ -7,12 +8,24 @@ use learning::model::{Backend, Network};
 use study::{Patients, small_cohort, small_models, weights};
 
 #[test]
+fn the_loops_and_burn_agree() {
+    agree(Backend::Fused, Backend::Flex);
+}
+
+#[cfg(feature = "ndarray")]
+#[test]
 fn flex_and_ndarray_agree() {
+    agree(Backend::Flex, Backend::NdArray);
+}
+
+fn agree(one: Backend, other: Backend) {
     for model in small_models() {
-        let flex = Network::new(&small_cohort(), &model).unwrap();
-        let ndarray = flex.clone().with_backend(Backend::NdArray);
-        let patients = Patients::random(&flex, 9, 1);
-        let weights = weights(&flex, 2);
+        let one = Network::new(&small_cohort(), &model)
+            .unwrap()
+            .with_backend(one);
+        let other = one.clone().with_backend(other);
+        let patients = Patients::random(&one, 9, 1);
+        let weights = weights(&one, 2);
         let sum = |network: &Network| {
             let mut sum = vec![0.0; network.parameters()];
             network
@@ -20,15 +33,12 @@ fn flex_and_ndarray_agree() {
                 .unwrap();
             sum
         };
-        let (flex, ndarray) = (sum(&flex), sum(&ndarray));
-        let scale = flex
+        let (one, other) = (sum(&one), sum(&other));
+        let scale = one
             .iter()
             .fold(0.0_f64, |most, value| most.max(value.abs()));
-        for (flex, ndarray) in flex.iter().zip(&ndarray) {
-            assert!(
-                (flex - ndarray).abs() < 1e-5 * scale,
-                "{flex} is not {ndarray}"
-            );
+        for (one, other) in one.iter().zip(&other) {
+            assert!((one - other).abs() < 1e-5 * scale, "{one} is not {other}");
         }
     }
 }

@@ -115,6 +115,23 @@ fn a_batch_is_the_sum_of_its_patients() {
 }
 
 #[test]
+fn an_infinite_clip_norm_gives_the_sum_without_privacy() {
+    for network in networks() {
+        let patients = Patients::random(&network, CHUNK + 3, 3);
+        let weights = weights(&network, 4);
+        let mut plain = vec![0.0; network.parameters()];
+        let losses = network
+            .gradient_sum(&weights, patients.batch(), &patients.labels, &mut plain)
+            .unwrap();
+        assert_eq!(losses.len(), CHUNK + 3);
+        assert_eq!(
+            plain,
+            gradient(&network, &weights, &patients, f64::INFINITY)
+        );
+    }
+}
+
+#[test]
 fn cutting_at_whole_chunks_changes_no_bit() {
     for network in networks() {
         let patients = Patients::random(&network, 3 * CHUNK + 5, 5);

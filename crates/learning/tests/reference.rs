@@ -29,7 +29,11 @@ fn path() -> PathBuf {
 #[test]
 fn logits_norms_and_clipped_sum_are_those_of_pytorch_and_opacus() {
     match std::fs::read(path()) {
-        Ok(bytes) => check(&Npz::parse(&bytes), Backend::Flex),
+        Ok(bytes) => {
+            let npz = Npz::parse(&bytes);
+            check(&npz, Backend::Fused);
+            check(&npz, Backend::Flex);
+        }
         Err(error) => skipped(&error),
     }
 }

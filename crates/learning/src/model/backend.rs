@@ -1,13 +1,17 @@
-//! What computes tensors.
+//! What computes a Transformer.
 
 use burn_tensor::Device;
 
-/// What computes tensors; the linear models need none.
+/// What computes a Transformer; the linear models need none.
+///
+/// All compute the same function, but round differently.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backend {
-    /// burn's own kernels for processors: what the module runs.
+    /// This crate's own loops, one patient at a time: what the module runs.
     #[default]
+    Fused,
+    /// burn's tensors, on its own kernels for processors: what the loops are compared with.
     Flex,
     /// The `ndarray` crate's, which burn means to give up: a second opinion for tests.
     #[cfg(feature = "ndarray")]
@@ -19,11 +23,13 @@ impl Backend {
         feature = "ndarray",
         expect(deprecated, reason = "the second opinion while burn still has it")
     )]
-    pub(super) fn device(self) -> Device {
+    /// Where burn computes, if it does.
+    pub(super) fn device(self) -> Option<Device> {
         match self {
-            Self::Flex => Device::flex(),
+            Self::Fused => None,
+            Self::Flex => Some(Device::flex()),
             #[cfg(feature = "ndarray")]
-            Self::NdArray => Device::ndarray(),
+            Self::NdArray => Some(Device::ndarray()),
         }
     }
 }

@@ -38,6 +38,20 @@ impl Gradients {
         }
     }
 
+    /// The gradient of the first patient.
+    pub(super) fn first_mut(&mut self) -> &mut [f32] {
+        &mut self.values[..self.weights]
+    }
+
+    /// Puts the gradients of more labels behind these.
+    pub(super) fn append(&mut self, mut more: Self) {
+        if self.values.is_empty() {
+            *self = more;
+        } else {
+            self.values.append(&mut more.values);
+        }
+    }
+
     /// The gradient of each patient.
     pub(super) fn patients_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         self.values.chunks_exact_mut(self.weights)
@@ -65,7 +79,7 @@ impl Gradients {
     }
 
     /// Adds each patient's gradient of the trained weights times `min(1, clip / norm)` to `sum`, in the order of the
-    /// patients; the norms, over the trained weights, are added to the report.
+    /// patients; the norms, over the trained weights, are added to `norms`.
     ///
     /// Claim: what a patient adds has an L2 norm of at most `clip`, rounding included.
     pub(super) fn clip_into(
@@ -73,17 +87,17 @@ impl Gradients {
         trained: &Selection,
         clip: f64,
         sum: &mut [f64],
-        report: &mut GradientReport,
+        norms: &mut Vec<f64>,
     ) -> Result<(), ModelError> {
         for gradient in self.values.chunks_exact(self.weights) {
             let gradient = trained.of(gradient);
             let norm = norm(&gradient);
             if !norm.is_finite() {
                 return Err(ModelError::Diverged {
-                    patient: report.norms.len(),
+                    patient: norms.len(),
                 });
             }
-            report.norms.push(norm);
+            norms.push(norm);
             let factor = if norm <= clip * (1.0 - SLACK) {
                 1.0
             } else {
@@ -94,6 +108,15 @@ impl Gradients {
             }
         }
         Ok(())
+    }
+
+    /// Adds each patient's gradient of the trained weights to `sum`, in the order of the patients.
+    pub(super) fn add_into(&self, trained: &Selection, sum: &mut [f64]) {
+        for gradient in self.values.chunks_exact(self.weights) {
+            for (sum, value) in sum.iter_mut().zip(trained.of(gradient).iter()) {
+                *sum += f64::from(*value);
+            }
+        }
     }
 }
 
@@ -137,11 +160,11 @@ mod tests {
         gradients.put(0, &[3.0, 0.6]);
         gradients.put(1, &[0.0, 4.0, 0.8, 0.0]);
         let mut sum = vec![0.0; 3];
-        let mut report = GradientReport::default();
+        let mut norms = Vec::new();
         gradients
-            .clip_into(&all(3), clip, &mut sum, &mut report)
+            .clip_into(&all(3), clip, &mut sum, &mut norms)
             .unwrap();
-        (sum, report.norms)
+        (sum, norms)
     }
 
     fn assert_near(got: &[f64], want: &[f64]) {
@@ -165,12 +188,12 @@ mod tests {
         gradients.put(1, &[0.5, -2.0, 6.0, 7.0]);
         gradients.add_up(&[1, 3]);
         let mut sum = vec![0.0; 2];
-        let mut report = GradientReport::default();
+        let mut norms = Vec::new();
         gradients
-            .clip_into(&all(2), 5.0, &mut sum, &mut report)
+            .clip_into(&all(2), 5.0, &mut sum, &mut norms)
             .unwrap();
         // 1 + 3 - 5 and -2 + 6 + 7.
-        assert_near(&report.norms, &[9.25_f64.sqrt(), 122_f64.sqrt()]);
+        assert_near(&norms, &[9.25_f64.sqrt(), 122_f64.sqrt()]);
         let factor = 5.0 / 122_f64.sqrt();
         assert_near(&sum, &[3.0 - factor, 0.5 + 11.0 * factor]);
     }
@@ -184,7 +207,7 @@ mod tests {
     fn a_norm_that_is_not_finite_is_refused() {
         let mut gradients = Gradients::new(2, 1);
         gradients.put(0, &[1.0, f32::NAN]);
-        let refused = gradients.clip_into(&all(1), 1.0, &mut [0.0], &mut GradientReport::default());
+        let refused = gradients.clip_into(&all(1), 1.0, &mut [0.0], &mut Vec::new());
         assert_eq!(refused, Err(ModelError::Diverged { patient: 1 }));
     }
 }

@@ -30,10 +30,15 @@ const _: () = assert!(
 /// and only one where that one has more than [`CHUNK`].
 #[must_use]
 pub fn whole_patients(labels: impl IntoIterator<Item = usize>) -> usize {
+    whole_patients_within(CHUNK, labels)
+}
+
+/// As [`whole_patients`], with at most `most` labels.
+fn whole_patients_within(most: usize, labels: impl IntoIterator<Item = usize>) -> usize {
     let mut rows = 0_usize;
     let fit = labels.into_iter().take_while(|labels| {
         rows = rows.saturating_add(*labels);
-        rows <= CHUNK
+        rows <= most
     });
     fit.count().max(1)
 }
@@ -295,51 +300,108 @@ impl Network {
         self.check_weights(weights)?;
         let labels = self.check_labels(labels, rows)?;
         check_patients(patients, rows)?;
-        if sum.len() != self.trained() {
-            return Err(ModelError::Length {
-                what: "sums",
-                got: sum.len(),
-                unit: self.trained(),
-            });
-        }
+        self.check_sum(sum)?;
         if clip.is_nan() || clip <= 0.0 {
             return Err(ModelError::Clip);
         }
-        let encoder = self.load(weights);
         let mut report = GradientReport::default();
-        let (mut rest, mut first) = (patients, 0);
+        report.losses = self.each_gradient(weights, batch, &labels, patients, |gradients| {
+            gradients.clip_into(&self.trained, clip, sum, &mut report.norms)
+        })?;
+        Ok(report)
+    }
+
+    /// Adds to `sum` the gradient of each patient's loss as it is: what training without privacy needs, and what the
+    /// cost of privacy is measured against.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Network::clipped_sum`], but that a gradient that is not finite is not looked for.
+    pub fn gradient_sum(
+        &self,
+        weights: &[f32],
+        batch: Batch<'_>,
+        labels: &[u32],
+        sum: &mut [f64],
+    ) -> Result<Vec<f64>, ModelError> {
+        let patients = batch.patients(self.slots)?;
+        self.check_weights(weights)?;
+        let labels = self.check_labels(labels, patients)?;
+        self.check_sum(sum)?;
+        self.each_gradient(weights, batch, &labels, &vec![1; patients], |gradients| {
+            gradients.add_into(&self.trained, sum);
+            Ok(())
+        })
+    }
+
+    /// Gives `add` the gradients of the patients in their order, some at a time; returns the losses of the labels.
+    fn each_gradient(
+        &self,
+        weights: &[f32],
+        batch: Batch<'_>,
+        labels: &[usize],
+        patients: &[usize],
+        mut add: impl FnMut(&Gradients) -> Result<(), ModelError>,
+    ) -> Result<Vec<f64>, ModelError> {
+        let encoder = self.load(weights);
+        let together = encoder.together();
+        let mut losses = Vec::with_capacity(labels.len());
+        let (mut rest, mut row) = (patients, 0);
         while !rest.is_empty() {
-            let (patients, others) = rest.split_at(whole_patients(rest.iter().copied()));
-            let end = first + patients.iter().sum::<usize>();
-            let chunk = batch.part(self.slots, first..end);
-            let labels = &labels[first..end];
-            (rest, first) = (others, end);
-            let mut gradients = Gradients::new(labels.len(), self.parameters());
-            let pass = encoder.forward(chunk);
-            let mut features_gradient = vec![0.0; pass.features.len()];
-            let width = pass.features.len() / labels.len();
-            let rows = pass
-                .features
-                .chunks_exact(width)
-                .zip(features_gradient.chunks_exact_mut(width));
-            for (((features, features_gradient), label), gradient) in
-                rows.zip(labels).zip(gradients.patients_mut())
-            {
-                let loss =
-                    self.head
-                        .backward(weights, features, *label, gradient, features_gradient);
-                report.losses.push(loss);
-            }
-            if self.trained.begins_before(self.head_start) {
-                encoder.backward(pass, features_gradient, &mut gradients);
+            let (patients, others) =
+                rest.split_at(whole_patients_within(together, rest.iter().copied()));
+            let end = row + patients.iter().sum::<usize>();
+            let mut gradients = Gradients::new(0, self.parameters());
+            while row < end {
+                let rows = row..end.min(row + together);
+                let chunk = batch.part(self.slots, rows.clone());
+                row = rows.end;
+                gradients.append(self.backward(
+                    weights,
+                    &encoder,
+                    chunk,
+                    &labels[rows],
+                    &mut losses,
+                ));
             }
             gradients.add_up(patients);
-            gradients.clip_into(&self.trained, clip, sum, &mut report)?;
+            add(&gradients)?;
+            rest = others;
         }
-        match report.losses.iter().position(|loss| !loss.is_finite()) {
+        match losses.iter().position(|loss| !loss.is_finite()) {
             Some(patient) => Err(ModelError::Diverged { patient }),
-            None => Ok(report),
+            None => Ok(losses),
         }
+    }
+
+    /// The gradients of the labels of one pass; their losses are added to `losses`.
+    fn backward(
+        &self,
+        weights: &[f32],
+        encoder: &Loaded<'_>,
+        chunk: Batch<'_>,
+        labels: &[usize],
+        losses: &mut Vec<f64>,
+    ) -> Gradients {
+        let mut gradients = Gradients::new(labels.len(), self.parameters());
+        let Pass { features, tape } = encoder.forward(chunk);
+        let mut features_gradient = vec![0.0; features.len()];
+        let width = features.len() / labels.len();
+        let rows = features
+            .chunks_exact(width)
+            .zip(features_gradient.chunks_exact_mut(width));
+        for (((features, features_gradient), label), gradient) in
+            rows.zip(labels).zip(gradients.patients_mut())
+        {
+            let loss = self
+                .head
+                .backward(weights, features, *label, gradient, features_gradient);
+            losses.push(loss);
+        }
+        if self.trained.begins_before(self.head_start) {
+            tape.backward(features_gradient, &mut gradients);
+        }
+        gradients
     }
 
     fn each_patient(
@@ -352,7 +414,7 @@ impl Network {
         self.check_weights(weights)?;
         let encoder = self.load(weights);
         let mut results = Vec::new();
-        for chunk in batch.chunks(self.slots, CHUNK) {
+        for chunk in batch.chunks(self.slots, encoder.together()) {
             let features = encoder.forward(chunk).features;
             let width = features.len() * self.slots / chunk.values.len();
             results.extend(features.chunks_exact(width).flat_map(&head).map(narrow));
@@ -370,7 +432,7 @@ impl Network {
             Encoder::Summary(summarizer) => Loaded::Summary(summarizer),
             Encoder::Mlp(summarizer, hidden) => Loaded::Mlp(summarizer, hidden, weights),
             Encoder::Transformer(transformer) => {
-                Loaded::Transformer(Box::new(transformer.load(weights, &self.backend.device())))
+                Loaded::Transformer(Box::new(transformer.load(weights, self.backend)))
             }
         }
     }
@@ -386,6 +448,18 @@ impl Network {
         match weights.iter().position(|weight| !weight.is_finite()) {
             Some(weight) => Err(ModelError::Weight { weight }),
             None => Ok(()),
+        }
+    }
+
+    fn check_sum(&self, sum: &[f64]) -> Result<(), ModelError> {
+        if sum.len() == self.trained() {
+            Ok(())
+        } else {
+            Err(ModelError::Length {
+                what: "sums",
+                got: sum.len(),
+                unit: self.trained(),
+            })
         }
     }
 
@@ -417,23 +491,31 @@ enum Loaded<'a> {
     Transformer(Box<transformer::Loaded<'a>>),
 }
 
-/// A forward pass over a chunk.
-struct Pass {
+/// A forward pass over some patients.
+struct Pass<'a> {
     /// `[patients, width]`.
     features: Vec<f32>,
-    tape: Tape,
+    tape: Tape<'a>,
 }
 
-/// What the backward pass needs.
-enum Tape {
+/// What gives the gradient of the encoder's weights.
+enum Tape<'a> {
     /// A summary has no weights.
     Nothing,
-    Hidden(hidden::Tape),
-    Transformer(Box<transformer::Tape>),
+    Hidden(&'a Hidden, hidden::Tape),
+    Transformer(Box<transformer::Pass<'a>>),
 }
 
 impl Loaded<'_> {
-    fn forward(&self, chunk: Batch<'_>) -> Pass {
+    /// The most patients that one pass takes: whole chunks are a multiple of it.
+    fn together(&self) -> usize {
+        match self {
+            Self::Summary(_) | Self::Mlp(..) => CHUNK,
+            Self::Transformer(transformer) => transformer.together(),
+        }
+    }
+
+    fn forward(&self, chunk: Batch<'_>) -> Pass<'_> {
         match self {
             Self::Summary(summarizer) => Pass {
                 features: summarizer.features(chunk),
@@ -443,29 +525,27 @@ impl Loaded<'_> {
                 let (features, tape) = hidden.forward(weights, summarizer.features(chunk));
                 Pass {
                     features,
-                    tape: Tape::Hidden(tape),
+                    tape: Tape::Hidden(hidden, tape),
                 }
             }
             Self::Transformer(transformer) => {
-                let (features, tape) = transformer.forward(chunk);
+                let (features, pass) = transformer.forward(chunk);
                 Pass {
-                    features: transformer::values(features),
-                    tape: Tape::Transformer(Box::new(tape)),
+                    features,
+                    tape: Tape::Transformer(Box::new(pass)),
                 }
             }
         }
     }
+}
 
+impl Tape<'_> {
     /// Gives every patient's gradient of the encoder's weights, from that of its features.
-    fn backward(&self, pass: Pass, features_gradient: Vec<f32>, gradients: &mut Gradients) {
-        match (self, pass.tape) {
-            (Self::Transformer(transformer), Tape::Transformer(tape)) => {
-                transformer.backward(*tape, features_gradient, gradients);
-            }
-            (Self::Mlp(_, hidden, _), Tape::Hidden(tape)) => {
-                hidden.backward(&tape, &features_gradient, gradients);
-            }
-            _ => {}
+    fn backward(self, features_gradient: Vec<f32>, gradients: &mut Gradients) {
+        match self {
+            Self::Nothing => {}
+            Self::Hidden(hidden, tape) => hidden.backward(&tape, &features_gradient, gradients),
+            Self::Transformer(pass) => pass.backward(features_gradient, gradients),
         }
     }
 }

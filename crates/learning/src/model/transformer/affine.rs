@@ -12,8 +12,8 @@ use crate::model::parameter::{Parameters, Start, xavier};
 /// Where a linear layer's weights lie: `[outputs, inputs]`, and `[outputs]`.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    weight: Range<usize>,
-    bias: Range<usize>,
+    pub(super) weight: Range<usize>,
+    pub(super) bias: Range<usize>,
 }
 
 impl Place {

@@ -11,9 +11,9 @@ use crate::model::parameter::{Parameters, xavier};
 /// Where the weights lie: one block of `[3 · width, width]` (queries, keys, values), one of `[width, width]`.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    query: affine::Place,
-    key_value: affine::Place,
-    out: affine::Place,
+    pub(super) query: affine::Place,
+    pub(super) key_value: affine::Place,
+    pub(super) out: affine::Place,
 }
 
 impl Place {

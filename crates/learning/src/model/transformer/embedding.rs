@@ -16,14 +16,14 @@ use crate::model::parameter::{EMBEDDING, Parameters};
 /// Where the weights lie, and what becomes a token.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    inputs: Vec<Input>,
-    missingness: Missingness,
-    projections: Vec<affine::Place>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) missingness: Missingness,
+    pub(super) projections: Vec<affine::Place>,
     /// `[1 + modalities, width]`; row 0 is the class token.
-    modality: Range<usize>,
+    pub(super) modality: Range<usize>,
     /// `[most tokens of a series, width]`.
-    position: Range<usize>,
-    width: usize,
+    pub(super) position: Range<usize>,
+    pub(super) width: usize,
 }
 
 impl Place {
@@ -79,6 +79,31 @@ impl Place {
             position: (!self.position.is_empty()).then(|| rows(&self.position)),
         }
     }
+
+    /// A modality's tokens, `[patients · tokens, slots a token]`: the values of its bins, then, where the model is
+    /// told, whether each is missing.
+    pub(super) fn rows(&self, input: &Input, batch: Batch<'_>) -> Vec<f32> {
+        let range = input.offset..input.offset + input.bins * input.features;
+        let mut rows = Vec::new();
+        for (values, missing) in batch.rows(Input::slots(&self.inputs)) {
+            let length = input.slots_per_token();
+            let tokens = values[range.clone()]
+                .chunks(length)
+                .zip(missing[range.clone()].chunks(length));
+            for (values, missing) in tokens {
+                rows.extend(
+                    values
+                        .iter()
+                        .zip(missing)
+                        .map(|(value, missing)| known(*value, *missing)),
+                );
+                if self.missingness == Missingness::Include {
+                    rows.extend_from_slice(missing);
+                }
+            }
+        }
+        rows
+    }
 }
 
 /// A linear layer a modality, plus what modality and which token of a series it is.
@@ -118,7 +143,7 @@ impl Embedding<'_> {
         {
             let length = token_length(input, place.missingness);
             let rows = patients * input.tokens();
-            let x = tensor(self.rows(input, batch), [rows, length], device);
+            let x = tensor(place.rows(input, batch), [rows, length], device);
             let mut embedded = by_patient(projection.forward(x.clone()), patients);
             embedded = embedded + self.modality.clone().narrow(1, number + 1, 1);
             if let (Kind::Series { tokens }, Some(position)) = (input.kind, &self.position) {
@@ -165,36 +190,10 @@ impl Embedding<'_> {
             gradients.put(place.position.start, &position);
         }
     }
-
-    /// A modality's tokens, `[patients · tokens, slots a token]`: the values of its bins, then, where the model is
-    /// told, whether each is missing.
-    fn rows(&self, input: &Input, batch: Batch<'_>) -> Vec<f32> {
-        let inputs = &self.place.inputs;
-        let range = input.offset..input.offset + input.bins * input.features;
-        let mut rows = Vec::new();
-        for (values, missing) in batch.rows(Input::slots(inputs)) {
-            let length = input.slots_per_token();
-            let tokens = values[range.clone()]
-                .chunks(length)
-                .zip(missing[range.clone()].chunks(length));
-            for (values, missing) in tokens {
-                rows.extend(
-                    values
-                        .iter()
-                        .zip(missing)
-                        .map(|(value, missing)| known(*value, *missing)),
-                );
-                if self.place.missingness == Missingness::Include {
-                    rows.extend_from_slice(missing);
-                }
-            }
-        }
-        rows
-    }
 }
 
 /// Inputs of a token's linear layer.
-fn token_length(input: &Input, missingness: Missingness) -> usize {
+pub(super) fn token_length(input: &Input, missingness: Missingness) -> usize {
     match missingness {
         Missingness::Include => 2 * input.slots_per_token(),
         Missingness::Omit => input.slots_per_token(),

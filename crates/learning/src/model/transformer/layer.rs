@@ -14,11 +14,11 @@ use crate::model::parameter::Parameters;
 /// Where the weights lie.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    norm1: norm::Place,
-    attention: attention::Place,
-    norm2: norm::Place,
-    hidden: affine::Place,
-    out: affine::Place,
+    pub(super) norm1: norm::Place,
+    pub(super) attention: attention::Place,
+    pub(super) norm2: norm::Place,
+    pub(super) hidden: affine::Place,
+    pub(super) out: affine::Place,
 }
 
 impl Place {

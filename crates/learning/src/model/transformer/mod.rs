@@ -1,4 +1,4 @@
-//! The multimodal Transformer, on burn's tensors.
+//! The multimodal Transformer: this crate's own loops, and the same on burn's tensors.
 //!
 //! ```text
 //! class token │ tokens of modality 1 │ … │ tokens of modality n        [patients, tokens, width]
@@ -11,6 +11,7 @@
 mod affine;
 mod attention;
 mod embedding;
+mod fused;
 mod gelu;
 mod layer;
 mod norm;
@@ -21,11 +22,12 @@ use protocol::study::Missingness;
 use self::embedding::{Embedding, EmbeddingTape};
 use self::layer::{Layer, LayerTape, Queries};
 use self::norm::{Norm, NormTape};
-use super::ModelError;
 use super::batch::Batch;
 use super::clip::Gradients;
 use super::input::{Input, size};
+use super::network::CHUNK;
 use super::parameter::Parameters;
+use super::{Backend, ModelError};
 
 /// The Transformer without its weights.
 #[derive(Clone, Debug)]
@@ -98,13 +100,19 @@ impl Transformer {
         })
     }
 
-    pub(super) fn load(&self, weights: &[f32], device: &Device) -> Loaded<'_> {
-        self.load_tensor(&tensor(weights.to_vec(), [weights.len()], device))
+    pub(super) fn load(&self, weights: &[f32], backend: Backend) -> Loaded<'_> {
+        match backend.device() {
+            None => Loaded::Fused(fused::Loaded::new(self, weights)),
+            Some(device) => {
+                let weights = tensor(weights.to_vec(), [weights.len()], &device);
+                Loaded::Tensors(self.load_tensor(&weights))
+            }
+        }
     }
 
     /// Takes each layer's weights out of the flat `[parameters]`; burn's differentiation can follow that.
-    fn load_tensor(&self, weights: &Tensor<1>) -> Loaded<'_> {
-        Loaded {
+    fn load_tensor(&self, weights: &Tensor<1>) -> Tensors<'_> {
+        Tensors {
             embedding: self.embedding.load(weights),
             layers: self
                 .layers
@@ -118,7 +126,53 @@ impl Transformer {
 }
 
 /// The Transformer with its weights.
-pub(super) struct Loaded<'a> {
+pub(super) enum Loaded<'a> {
+    Fused(fused::Loaded<'a>),
+    Tensors(Tensors<'a>),
+}
+
+/// A forward pass, which knows what its backward pass needs.
+pub(super) enum Pass<'a> {
+    Fused(fused::Pass<'a>),
+    Tensors(&'a Tensors<'a>, Box<TensorTape>),
+}
+
+impl Loaded<'_> {
+    /// The most patients that one pass takes.
+    pub(super) fn together(&self) -> usize {
+        match self {
+            Self::Fused(_) => 1,
+            Self::Tensors(_) => CHUNK,
+        }
+    }
+
+    /// The features of patients, `[patients, width]`.
+    pub(super) fn forward(&self, batch: Batch<'_>) -> (Vec<f32>, Pass<'_>) {
+        match self {
+            Self::Fused(loaded) => {
+                let (features, pass) = loaded.forward(batch);
+                (features, Pass::Fused(pass))
+            }
+            Self::Tensors(loaded) => {
+                let (features, tape) = loaded.forward(batch);
+                (values(features), Pass::Tensors(loaded, Box::new(tape)))
+            }
+        }
+    }
+}
+
+impl Pass<'_> {
+    /// Gives every patient's gradient of all weights, from `[patients, width]` of its features.
+    pub(super) fn backward(self, features: Vec<f32>, gradients: &mut Gradients) {
+        match self {
+            Self::Fused(pass) => pass.backward(&features, gradients.first_mut()),
+            Self::Tensors(loaded, tape) => loaded.backward(*tape, features, gradients),
+        }
+    }
+}
+
+/// The Transformer on burn's tensors, with its weights.
+pub(super) struct Tensors<'a> {
     embedding: Embedding<'a>,
     layers: Vec<Layer>,
     norm: Norm,
@@ -126,15 +180,15 @@ pub(super) struct Loaded<'a> {
 }
 
 /// What the backward pass needs of the forward pass.
-pub(super) struct Tape {
+pub(super) struct TensorTape {
     embedding: EmbeddingTape,
     layers: Vec<LayerTape>,
     norm: NormTape,
 }
 
-impl Loaded<'_> {
+impl Tensors<'_> {
     /// The features of patients, `[patients, width]`.
-    pub(super) fn forward(&self, batch: Batch<'_>) -> (Tensor<2>, Tape) {
+    fn forward(&self, batch: Batch<'_>) -> (Tensor<2>, TensorTape) {
         let (mut x, embedding) = self.embedding.forward(batch, &self.device);
         let patients = embedding.patients();
         let mut layers = Vec::with_capacity(self.layers.len());
@@ -146,7 +200,7 @@ impl Loaded<'_> {
         let (features, norm) = self.norm.forward(x);
         (
             features,
-            Tape {
+            TensorTape {
                 embedding,
                 layers,
                 norm,
@@ -155,7 +209,7 @@ impl Loaded<'_> {
     }
 
     /// Puts each patient's gradient of all weights, from `[patients, width]` of its features.
-    pub(super) fn backward(&self, tape: Tape, features: Vec<f32>, gradients: &mut Gradients) {
+    fn backward(&self, tape: TensorTape, features: Vec<f32>, gradients: &mut Gradients) {
         let patients = tape.embedding.patients();
         let width = features.len() / patients;
         let features = tensor(features, [patients, width], &self.device);
@@ -182,7 +236,7 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) 
 }
 
 /// A tensor's values, row-major.
-pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as().expect("all tensors here hold f32")
 }
 

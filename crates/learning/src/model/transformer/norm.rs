@@ -11,13 +11,13 @@ use crate::model::clip::Gradients;
 use crate::model::parameter::{Parameters, Start};
 
 /// Added to the variance, so that equal values do not divide by 0.
-const EPSILON: f32 = 1e-5;
+pub(super) const EPSILON: f32 = 1e-5;
 
 /// Where a norm's gain and shift lie, `[width]` each.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    gain: Range<usize>,
-    shift: Range<usize>,
+    pub(super) gain: Range<usize>,
+    pub(super) shift: Range<usize>,
 }
 
 impl Place {
