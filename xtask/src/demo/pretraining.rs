@@ -28,7 +28,7 @@ const SYNTH: [&str; 9] = [
 const SETTINGS: [&str; 5] = [
     "model.head=\"softmax\"",
     "training.rounds=3000",
-    "training.algorithm.gradient.batch.shuffled.patients=64",
+    "training.algorithm={ gradient = { batch = { shuffled = { patients = 64 } } } }",
     "training.optimizer={ adam = { rate = 0.003, beta1 = 0.9, beta2 = 0.99, tau = 1e-6 } }",
     "training.average-tail=0.3",
 ];
