@@ -145,7 +145,7 @@ fn bad_labels_are_named() {
             "column categorical_value: `severe\\n` is no class of the study",
         ),
         (
-            label(subject, time.clone(), cell::int(0), cell::text("low")),
+            label(subject, time, cell::int(0), cell::text("low")),
             "column integer_value: the row has more than one label",
         ),
         (
