@@ -156,6 +156,6 @@ mod tests {
         let rows: BTreeMap<String, Values> = best.table().into_iter().collect();
         let hooks = &rows["peer, opacus-hooks, 1 thread(s)"];
         assert_eq!(hooks["batch"], 256);
-        assert_eq!(number(&rows["peer, sgd, 1 thread(s)"], "times_opacus"), 2.0);
+        assert_eq!(rows["peer, sgd, 1 thread(s)"]["times_opacus"], 2.0);
     }
 }
