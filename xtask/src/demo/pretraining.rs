@@ -24,12 +24,15 @@ const SYNTH: [&str; 9] = [
     "9001",
 ];
 
-/// What pre-training changes in the draft: other outcomes, and small steps over a few patients each.
+/// What pre-training changes in the draft: other outcomes, and small steps over a few patients each. A federation of one
+/// goes where its steps lead.
 const SETTINGS: [&str; 5] = [
     "model.head=\"softmax\"",
-    "training.rounds=3000",
-    "training.algorithm={ gradient = { batch = { shuffled = { patients = 64 } } } }",
-    "training.optimizer={ adam = { rate = 0.003, beta1 = 0.9, beta2 = 0.99, tau = 1e-6 } }",
+    "training.rounds=20",
+    "training.algorithm={ averaging = { steps = 150, batch = { shuffled = { patients = 64 } }, \
+     optimizer = { adam = { rate = 0.003, beta1 = 0.9, beta2 = 0.99, tau = 1e-6 } }, \
+     weighting = \"sites\", change-norm = 64.0 } }",
+    "training.optimizer={ momentum = { rate = 1.0, momentum = 0.0 } }",
     "training.average-tail=0.3",
 ];
 
