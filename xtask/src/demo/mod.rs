@@ -7,7 +7,6 @@
 //! Every process is a real one: one aggregator and one host per hospital, on loopback.
 
 mod comparison;
-mod pretraining;
 mod table;
 
 use std::path::PathBuf;
@@ -18,7 +17,7 @@ use clap::{Args, ValueEnum};
 
 use crate::figures::Figures;
 use crate::shell::{root, say, show, target};
-use crate::trial::{Built, Hospitals, Source};
+use crate::trial::{Built, Hospitals, Source, public_weights};
 
 /// Of `cargo xtask demo`
 #[derive(Args, Clone, Debug)]
@@ -85,7 +84,7 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     }
     let weights = match (&source, arguments.model) {
         (Source::Synthetic { .. }, Model::Transformer) => {
-            Some(pretraining::weights(&programs, &module.digest, &draft)?)
+            Some(public_weights(&programs, &module.digest, &draft)?)
         }
         _ => None,
     };

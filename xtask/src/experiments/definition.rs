@@ -17,12 +17,23 @@ pub(super) struct Experiment {
     pub(super) data: Data,
     /// The draft, in the folder `studies`.
     pub(super) draft: &'static str,
+    /// What training starts from.
+    pub(super) start: Start,
     /// Seeds where the command line names no number, and the most that say anything new.
     pub(super) seeds: u32,
     /// The rows of the table.
     pub(super) rows: &'static [Row],
     /// Published figures to read beside ours.
     pub(super) published: Published,
+}
+
+/// What training starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// The study's seed.
+    Seed,
+    /// Weights of public synthetic patients of another population.
+    Public,
 }
 
 /// A way to train: a row of a table.

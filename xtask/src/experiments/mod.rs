@@ -11,6 +11,7 @@ mod catalogue;
 mod curves;
 mod definition;
 mod page;
+mod peers;
 mod plot;
 mod published;
 mod results;
@@ -27,6 +28,7 @@ use serde_json::json;
 use self::catalogue::ALL;
 use self::definition::{Experiment, Published};
 use self::page::{Beside, Origin};
+use self::peers::Peer;
 use self::results::RowResults;
 use self::run::Bench;
 use crate::figures::{Figures, machine};
@@ -47,6 +49,9 @@ pub(crate) struct Arguments {
     /// Folder that tables, plots and pages are written to [default: docs/results]
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Python with PyTorch, Opacus and scikit-learn, to train with them on the same data where there is a script
+    #[arg(long)]
+    peers: Option<PathBuf>,
     /// File that every figure is written to
     #[arg(long)]
     json: Option<PathBuf>,
@@ -94,7 +99,8 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
             machine: machine(),
             module: module.digest.clone(),
         };
-        let page = write(experiment, &results, &origin, &data, &out)?;
+        let peer = peers::opacus(arguments.peers.as_deref(), experiment, &data, seeds)?;
+        let page = write(experiment, &results, &origin, peer, &data, &out)?;
         show(&page);
         let rows: Vec<_> = results
             .iter()
@@ -158,6 +164,7 @@ fn write(
     experiment: &Experiment,
     results: &[RowResults],
     origin: &Origin,
+    peer: Option<Peer>,
     data: &Path,
     out: &Path,
 ) -> Result<String> {
@@ -200,6 +207,7 @@ fn write(
     };
     let beside = Beside {
         origin,
+        peer,
         published,
         plots: &plots,
         tables: &tables,
@@ -235,7 +243,10 @@ mod tests {
         let one = chosen(&["heart-disease".to_owned()]).unwrap();
         assert_eq!((one.len(), one[0].name), (1, "heart-disease"));
         let error = chosen(&["heart".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("synthetic, heart-disease"), "{error}");
+        assert!(
+            error.contains("synthetic, synthetic-transformer"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -248,7 +259,8 @@ mod tests {
             module: "ab".to_owned(),
         };
         let results = results::tests::results();
-        write(&ALL[1], &results, &origin, out.path(), out.path()).unwrap();
+        let heart = chosen(&["heart-disease".to_owned()]).unwrap()[0];
+        write(heart, &results, &origin, None, out.path(), out.path()).unwrap();
         let page = std::fs::read_to_string(out.path().join("heart-disease.md")).unwrap();
         assert!(page.contains("was not there"), "{page}");
         for file in ["heart-disease.csv", "heart-disease-reliability.svg"] {

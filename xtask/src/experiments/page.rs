@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::definition::Experiment;
+use super::peers::Peer;
 use super::published::Published;
 use super::results::{FIGURES, RowResults, Spread};
 
@@ -22,6 +23,8 @@ pub(super) struct Origin {
 /// What stands beside the results.
 pub(super) struct Beside<'a> {
     pub(super) origin: &'a Origin,
+    /// What others' programs reach on the same patients; none where they were not asked.
+    pub(super) peer: Option<Peer>,
     /// Published rows; the text says why where there are none though there should be.
     pub(super) published: Result<Vec<Published>, &'static str>,
     /// Names of the files of plots.
@@ -55,6 +58,9 @@ pub(super) fn markdown(
     page += &summary(results);
     page += &classes(results);
     page += &best(results);
+    if let Some(peer) = &beside.peer {
+        page += &others(peer);
+    }
     match &beside.published {
         Ok(rows) if rows.is_empty() => {}
         Ok(rows) => page += &published(rows),
@@ -153,6 +159,23 @@ fn best(results: &[RowResults]) -> String {
     )
 }
 
+fn others(peer: &Peer) -> String {
+    let line = vec![
+        "PyTorch + Opacus, ε = 1, all patients in one place".to_owned(),
+        peer.accuracy.text(3),
+        peer.macro_auc.text(3),
+        peer.macro_f1.text(3),
+    ];
+    let heads = [
+        "the same model, steps and rate",
+        "accuracy",
+        "macro AUC",
+        "macro F1",
+    ];
+    table(&heads, std::iter::once(line))
+        + "Opacus is given the exact means of all patients for nothing, and no budget for metrics and counts.\n\n"
+}
+
 fn published(rows: &[Published]) -> String {
     let lines = rows
         .iter()
@@ -194,6 +217,7 @@ mod tests {
         };
         let beside = Beside {
             origin: &origin,
+            peer: None,
             published,
             plots: &["synthetic.svg".to_owned()],
             tables: &["synthetic.csv".to_owned()],

@@ -11,11 +11,11 @@ use e2e::Programs;
 use protocol::id::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::definition::{Experiment, Row, Way};
+use super::definition::{Experiment, Row, Start, Way};
 use super::scores::Scores;
 use crate::module::Sealed;
 use crate::shell::{root, say};
-use crate::trial::{Ground, Hospitals, Source};
+use crate::trial::{Ground, Hospitals, Source, public_weights};
 
 /// What a run ended in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,7 +75,11 @@ impl Bench<'_> {
             return Ok(run.outcome);
         }
         say(&format!("{}: {}, seed {seed}", experiment.name, row.name));
-        let outcome = self.run(row, &source, &draft, &inputs.settings)?;
+        let weights = match experiment.start {
+            Start::Seed => None,
+            Start::Public => Some(public_weights(self.programs, &self.module.digest, &draft)?),
+        };
+        let outcome = self.run(row, &source, &draft, &inputs.settings, weights.as_deref())?;
         let text = serde_json::to_string_pretty(&Kept {
             inputs,
             outcome: outcome.clone(),
@@ -90,6 +94,7 @@ impl Bench<'_> {
         source: &Source,
         draft: &Path,
         settings: &[String],
+        weights: Option<&Path>,
     ) -> Result<Outcome> {
         // Experiments can be run side by side. What a run that failed leaves here says why.
         let folder = self.folder.join(format!("running-{}", std::process::id()));
@@ -103,7 +108,7 @@ impl Bench<'_> {
             &hospitals.sites,
             draft,
             settings,
-            None,
+            weights,
             &folder.join("study"),
         )?;
         let trained = match row.way {

@@ -14,9 +14,11 @@ mod built;
 mod diabetes;
 mod hospitals;
 mod predictions;
+mod pretraining;
 mod training;
 
 pub(crate) use built::Built;
 pub(crate) use hospitals::{Hospitals, Source, Stays};
 pub(crate) use predictions::Predictions;
+pub(crate) use pretraining::public_weights;
 pub(crate) use training::{Ground, Trained};

@@ -1,6 +1,6 @@
-//! Public weights for the demo's Transformer.
+//! Public weights for the Transformer.
 //!
-//! Public patients are made of another population than the demo's hospitals, with other outcomes. All choices here were
+//! Public patients are made of another population than the hospitals that train, with other outcomes. All choices here were
 //! made on synthetic hospitals of other seeds than those that are reported.
 
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ const OUTCOMES: u32 = 4;
 
 /// The file of weights that public patients gave the draft's encoder. It is made once for the same module, draft and
 /// settings.
-pub(super) fn weights(programs: &Programs, module: &str, draft: &Path) -> Result<PathBuf> {
+pub(crate) fn public_weights(programs: &Programs, module: &str, draft: &Path) -> Result<PathBuf> {
     let text = std::fs::read(draft).with_context(|| format!("reading {}", draft.display()))?;
     let inputs = [
         module.as_bytes(),
