@@ -221,10 +221,23 @@ fn write(
     Ok(page)
 }
 
-/// The command that was called, without the path of the program.
+/// The command that was called, without paths, which are the caller's own.
 fn command_line() -> String {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    format!("cargo xtask {}", arguments.join(" "))
+    without_paths(std::env::args().skip(1))
+}
+
+fn without_paths(arguments: impl Iterator<Item = String>) -> String {
+    let mut words = vec!["cargo xtask".to_owned()];
+    let mut is_path = false;
+    for argument in arguments {
+        words.push(if is_path {
+            "PATH".to_owned()
+        } else {
+            argument.clone()
+        });
+        is_path = ["--data", "--out", "--json", "--peers"].contains(&argument.as_str());
+    }
+    words.join(" ")
 }
 
 /// The day, as in `2026-11-23`.
@@ -246,6 +259,22 @@ mod tests {
         assert!(
             error.contains("synthetic, synthetic-transformer"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn a_command_line_shows_no_paths() {
+        let words = [
+            "experiments",
+            "heart-disease",
+            "--peers",
+            "/home/me/python",
+            "--seeds",
+            "2",
+        ];
+        assert_eq!(
+            without_paths(words.map(str::to_owned).into_iter()),
+            "cargo xtask experiments heart-disease --peers PATH --seeds 2"
         );
     }
 
