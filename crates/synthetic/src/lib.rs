@@ -24,8 +24,10 @@
 //! all hospitals; each hospital differs. Given the whole hidden state, the best classifier is right in about 87 of 100
 //! patients ([`best_accuracy`]); from measurements alone no model can reach that.
 //!
-//! These are the effects in the reference population. The [`Population::Shifted`] one has other ones, chosen once in the
-//! same way, and other outcomes: it stands in for public data that a model can be started from.
+//! These are the effects in the reference population. The [`Population::Shifted`] one has other effects and other
+//! outcomes, over the same physiology: it stands in for public data that a model can be started from. It was changed
+//! twice for how well such a start transfers to reference hospitals of seeds 101 to 103, so expect less of real public
+//! data.
 //!
 //! Measurements have a patient's own baseline, noise from day to day, drugs' effects, and gaps: days without a
 //! measurement, lost tubes, panels that are ordered for the sicker, patients without an expression array. Hospitals
