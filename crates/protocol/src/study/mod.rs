@@ -9,6 +9,7 @@
 //! ```
 
 mod accounting;
+mod clustering;
 mod cohort;
 mod layout;
 mod model;
@@ -17,6 +18,7 @@ mod privacy;
 mod refusal;
 mod training;
 
+pub use clustering::Clustering;
 pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
 pub use layout::{HISTOGRAM_BINS, Layout, Local, Section, SectionName};
 pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
@@ -47,6 +49,9 @@ pub struct Manifest {
     pub model: Model,
     /// How it is trained.
     pub training: Training,
+    /// Phenotypes to find after training; without it, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clustering: Option<Clustering>,
     /// How vectors are added.
     pub aggregation: Aggregation,
     /// What patients are promised.
@@ -178,6 +183,11 @@ impl Manifest {
             if due || step == training.rounds {
                 plan.push(Purpose::Evaluate);
             }
+        }
+        if let Some(clustering) = &self.clustering {
+            let rounds = |purpose, rounds: u32| (0..rounds).map(move |_| purpose);
+            plan.extend(rounds(Purpose::Seed, clustering.seed_rounds()));
+            plan.extend(rounds(Purpose::Cluster, clustering.rounds));
         }
         plan
     }
