@@ -1,5 +1,6 @@
 //! The algorithms of training, each through whole rounds of secure aggregation in memory.
 
+mod phenotypes;
 mod simulation;
 
 use std::collections::BTreeMap;

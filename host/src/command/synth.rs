@@ -61,6 +61,7 @@ impl Synth {
                 ("events.parquet", &hospital.events),
                 ("labels.parquet", &hospital.labels),
                 ("splits.parquet", &hospital.splits),
+                ("phenotypes.csv", &hospital.phenotypes),
             ] {
                 durable::replace(&folder.join(name), bytes)?;
             }

@@ -161,7 +161,7 @@ mod tests {
         }
         let means = means(&members, &sums, 1.0);
         let first = means[0].as_ref().unwrap();
-        assert_eq!(first.members, 2.0);
+        assert!((first.members - 2.0).abs() < 1e-12);
         assert!((first.point[0] - 0.5).abs() < 1e-12 && (first.point[1] - 0.3).abs() < 1e-12);
         assert_eq!(means[1].as_ref().unwrap().point, [-0.1, 0.0]);
         assert_eq!(means[2], None);
