@@ -366,7 +366,7 @@ fn a_cohort_that_does_not_fit_together_is_refused() {
     );
 }
 
-/// Clusters that are found in 1 + 3 rounds, then moved in 5.
+/// Clusters that are found in 1 + 4 rounds, then moved in 5.
 const CLUSTERING: &str = "clusters = 3\nrounds = 5\ndimensions = 4\nradius = 2.5\nshare = 0.3";
 
 fn with_clusters(toml: &str, clustering: &str) -> String {
@@ -387,14 +387,14 @@ fn clusters_are_found_after_training_with_noise_that_does_not_grow_with_their_nu
         Study::parse(with_clusters(&draft.toml(), clustering).as_bytes()).unwrap()
     };
     let three = study(CLUSTERING);
-    let rounds = [[Purpose::Seed; 4].as_slice(), &[Purpose::Cluster; 5]].concat();
+    let rounds = [[Purpose::Seed; 5].as_slice(), &[Purpose::Cluster; 5]].concat();
     assert!(three.plan().ends_with(&rounds));
-    assert_eq!(three.plan()[three.plan().len() - 10], Purpose::Evaluate);
+    assert_eq!(three.plan()[three.plan().len() - 11], Purpose::Evaluate);
     let lengths = |purpose| {
         let sections = three.layout(purpose).sections.into_iter();
         sections.map(|section| section.length).collect::<Vec<_>>()
     };
-    assert_eq!(lengths(Purpose::Seed), [8, 32]);
+    assert_eq!(lengths(Purpose::Seed), [16, 64]);
     assert_eq!(lengths(Purpose::Cluster), [3, 12]);
     // As many rounds of four clusters.
     let four = study(&CLUSTERING.replace("clusters = 3", "clusters = 4"));

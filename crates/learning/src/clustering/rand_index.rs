@@ -13,13 +13,10 @@ use std::collections::BTreeMap;
 ///
 /// [HA85]: https://doi.org/10.1007/BF01908075
 #[must_use]
-pub fn adjusted_rand_index<T: Ord + Copy, U: Ord + Copy>(one: &[T], other: &[U]) -> f64 {
+pub fn adjusted_rand_index<T: Ord, U: Ord>(one: &[T], other: &[U]) -> f64 {
     assert_eq!(one.len(), other.len(), "partitions of the same things");
-    let both = pairs_together(one.iter().copied().zip(other.iter().copied()));
-    let (in_one, in_other) = (
-        pairs_together(one.iter().copied()),
-        pairs_together(other.iter().copied()),
-    );
+    let both = pairs_together(one.iter().zip(other));
+    let (in_one, in_other) = (pairs_together(one.iter()), pairs_together(other.iter()));
     let expected = in_one * in_other / pairs(one.len()).max(1.0);
     let most = f64::midpoint(in_one, in_other);
     if most > expected {

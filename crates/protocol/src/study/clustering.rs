@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The `[clustering]` table: federated k-means on what the model makes of patients before its last layer.
 ///
 /// ```text
-/// seed:    nobody ─▶ mean ─▶ 2 centres ─▶ 4 ─▶ … ─▶ at least twice as many as wanted   one round each
+/// seed:    nobody ─▶ mean ─▶ 2 centres ─▶ 4 ─▶ … ─▶ at least thrice as many as wanted  one round each
 ///          these, with their noised counts, ──k-means++ at the aggregator──▶ the wanted number
 /// cluster: nearest centre of each patient ─▶ noised counts and sums ─▶ centres         one round each
 /// ```
@@ -45,10 +45,12 @@ impl Clustering {
         1 + self.most_candidates().ilog2()
     }
 
-    /// The most centres that seeding leads to, a power of two that is at least twice the number of clusters.
+    /// The most centres that seeding leads to, a power of two that is at least three times the number of clusters.
+    ///
+    /// With only twice as many, a cluster that cuts happened to miss was lost in about one study of five.
     #[must_use]
     pub fn most_candidates(&self) -> u32 {
-        2 * self.clusters.next_power_of_two()
+        (3 * self.clusters).next_power_of_two()
     }
 
     /// The share of a round's budget that goes to counts of patients, the rest going to sums of embeddings.
