@@ -47,7 +47,7 @@ impl Clustering {
 
     /// The most centres that seeding leads to, a power of two that is at least three times the number of clusters.
     ///
-    /// With only twice as many, a cluster that cuts happened to miss was lost in about one study of five.
+    /// Fewer leave little to choose from: a cluster that the cuts happened to miss is then lost.
     #[must_use]
     pub fn most_candidates(&self) -> u32 {
         (3 * self.clusters).next_power_of_two()
