@@ -250,6 +250,7 @@ fn release(study: &Study, header: &Header) -> Release {
         Purpose::Moments => privacy::Purpose::Normalisation,
         Purpose::Train => privacy::Purpose::Training,
         Purpose::Evaluate | Purpose::Tune => privacy::Purpose::Evaluation,
+        Purpose::Seed | Purpose::Cluster => privacy::Purpose::Clustering,
     };
     let loss = study.layout(header.purpose).loss;
     Release {

@@ -357,10 +357,11 @@ fn check(study: &Study, header: &Header, state: &[u8]) -> Result<(), RunError> {
         return Err(RunError::State("a weight is not finite".to_owned()));
     }
     check_memory_of_rounds(study, &state)?;
+    check_centres(study, purpose, &state)?;
     let features = study.manifest().cohort.features().count();
     let wanted = match (study.manifest().cohort.normalisation, purpose) {
-        (Normalisation::Shared, Purpose::Train | Purpose::Tune | Purpose::Evaluate) => features,
         (Normalisation::Shared, Purpose::Moments) | (Normalisation::Reference, _) => 0,
+        (Normalisation::Shared, _) => features,
     };
     if state.normalisation.len() != wanted {
         let got = state.normalisation.len();
@@ -396,6 +397,30 @@ fn check_memory_of_rounds(study: &Study, state: &State) -> Result<(), RunError> 
         )));
     }
     Ok(())
+}
+
+/// Refuses centres that the round cannot have.
+fn check_centres(study: &Study, purpose: Purpose, state: &State) -> Result<(), RunError> {
+    let most = match (&study.manifest().clustering, purpose) {
+        // Each is to be cut in two.
+        (Some(clustering), Purpose::Seed) => clustering.most_candidates() / 2,
+        (Some(clustering), Purpose::Cluster) => clustering.clusters,
+        _ => 0,
+    };
+    let dimensions = study
+        .manifest()
+        .clustering
+        .map_or(1, |clustering| clustering.dimensions);
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let got = state.centres.len();
+    let fits = got.is_multiple_of(size(dimensions)) && got <= size(most) * size(dimensions);
+    if fits && state.centres.iter().all(|value| value.is_finite()) {
+        Ok(())
+    } else {
+        Err(RunError::State(format!(
+            "{got} numbers of centres, and the round has at most {most} centres of {dimensions}, all finite"
+        )))
+    }
 }
 
 /// How long the aggregator may hold a poll: proxies cut connections that are silent for a minute.

@@ -1,13 +1,13 @@
 //! Where a study stands between its rounds, and how each round's outcome moves it on.
 //!
 //! ```text
-//! plan: Moments? Train Train … Evaluate … Train Evaluate
+//! plan: Moments? Train Train … Evaluate … Train Evaluate (Seed … Cluster …)?
 //!         ▲ place
 //! finished    → what was learned is taken in, the place moves on
 //! finished, Tune, and too long no better  → the place moves on to the last Evaluate
 //! abandoned, no masked input accepted     → the same place under a new number
-//! abandoned, masked inputs accepted       → Train, Tune, Evaluate: the place moves on without a result
-//!                                           Moments: the same place once more, then the study stops
+//! abandoned, masked inputs accepted       → Moments: the same place once more, then the study stops
+//!                                           all others: the place moves on without a result
 //! ```
 //!
 //! **Why a number is never used twice.** A site's masks and noise are bound to the round's number. Two sums under one
@@ -33,6 +33,7 @@ use protocol::study::{
     Algorithm, Averaging, Batch, ControlVariates, SectionName, Study, moments_from_sum,
 };
 
+use super::clusters::Clusters;
 use super::error::Fault;
 use super::patients::PatientCount;
 use super::sum::RealSum;
@@ -73,6 +74,9 @@ pub struct Course {
     /// The best model so far, where training can stop early.
     #[n(10)]
     best: Option<Best>,
+    /// Clusters, where the study looks for them.
+    #[n(11)]
+    clusters: Clusters,
 }
 
 /// The best model so far, by the tuning patients.
@@ -167,6 +171,7 @@ impl Course {
             control,
             clip_norm: adaptive.map(|_| manifest.privacy.clip_norm),
             best: None,
+            clusters: Clusters::default(),
             optimizer: Descent::new(&manifest.training, parameters),
             normalisation: Vec::new(),
             patients: PatientCount::default(),
@@ -235,6 +240,7 @@ impl Course {
             normalisation: self.normalisation.clone(),
             control: self.control.clone(),
             clip_norm: self.clip_norm,
+            centres: self.clusters.centres(study, self.purpose(study)),
         }
     }
 
@@ -251,6 +257,10 @@ impl Course {
                 Figures::default()
             }
             Purpose::Train => self.train(study, sum),
+            Purpose::Seed | Purpose::Cluster => {
+                self.clusters.take_in(study, sum);
+                Figures::default()
+            }
             Purpose::Evaluate | Purpose::Tune => {
                 let classes = study.manifest().cohort.classes.len();
                 let metrics = metrics::from_counts(sum.section(SectionName::Metrics), classes)?;
@@ -287,9 +297,14 @@ impl Course {
             .as_ref()
             .is_some_and(|best| best.looks >= stopping.patience)
         {
-            // The last round of every plan evaluates.
-            let last = study.plan().len().saturating_sub(1);
-            self.place = u32::try_from(last).unwrap_or(u32::MAX);
+            // The last one of every plan is of the model that training ends in.
+            let last = study
+                .plan()
+                .iter()
+                .rposition(|purpose| *purpose == Purpose::Evaluate);
+            self.place = last
+                .and_then(|last| u32::try_from(last).ok())
+                .unwrap_or(u32::MAX);
         }
     }
 
@@ -297,7 +312,14 @@ impl Course {
     pub fn abandon_round(&mut self, purpose: Purpose, inputs: Inputs, reason: &str) {
         match (inputs, purpose) {
             (Inputs::NoneAccepted, _) => {}
-            (Inputs::Accepted, Purpose::Train | Purpose::Tune | Purpose::Evaluate) => {
+            (
+                Inputs::Accepted,
+                Purpose::Train
+                | Purpose::Tune
+                | Purpose::Evaluate
+                | Purpose::Seed
+                | Purpose::Cluster,
+            ) => {
                 self.place += 1;
             }
             (Inputs::Accepted, Purpose::Moments) => {

@@ -14,6 +14,7 @@
 //! call restores everything from the store first.
 
 mod board;
+mod clusters;
 mod course;
 mod error;
 mod open;

@@ -358,7 +358,10 @@ pub(crate) fn vector(kit: &TestStudy, purpose: Purpose, site: SiteId) -> Vec<i64
             // The first weight's gradient is half the clip norm for each patient.
             SectionName::Update => values[0] = patients / 2.0,
             SectionName::Weight => values[0] = patients,
-            SectionName::Control | SectionName::Short => {}
+            SectionName::Control
+            | SectionName::Short
+            | SectionName::Members
+            | SectionName::Embeddings => {}
             // All patients are of the first class; 4 of 5 are predicted so.
             SectionName::Metrics => {
                 values[0] = patients * 0.8;

@@ -37,6 +37,12 @@ pub(crate) enum SessionError {
     StateNotFinite,
     #[error("the state's control variate has {got} weights and the study's has {want}")]
     ControlLength { got: usize, want: usize },
+    #[error(
+        "the study clusters in {stated} dimensions and its model has {width}: set clustering.dimensions to at most {width}"
+    )]
+    Dimensions { stated: u32, width: usize },
+    #[error("the state's centres do not fit the study's clustering")]
+    Centres,
     #[error("the state's clip norm, {0}, is not above 0 and finite")]
     ClipNorm(f64),
     #[error(

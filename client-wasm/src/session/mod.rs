@@ -7,6 +7,7 @@
 //! A session is gone after a refusal in the middle of a protocol's stage: each stage is used once.
 
 mod baseline;
+mod embedding;
 mod error;
 mod inputs;
 mod local;

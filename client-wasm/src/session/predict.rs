@@ -5,10 +5,12 @@ use protocol::codec;
 use protocol::door::{Predict, Predicted, Prediction, State};
 use protocol::study::Study;
 
+use super::embedding::Embedding;
 use super::error::SessionError;
 use super::inputs::{Inputs, moments, network, rows, weights};
 
-/// The class probabilities of every label of the cohort: by patient, then by prediction time.
+/// The class probabilities of every label of the cohort, by patient, then by prediction time; and the phenotype of its
+/// patient, where the study has them and the state the centres.
 pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     let study = Study::parse(&request.study)?;
     let state: State = codec::decode(&request.state)?;
@@ -22,6 +24,11 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     )?;
     let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state)?)?;
     let classes = study.manifest().cohort.classes.len();
+    let embedding = Embedding::of(&study, &network)?.filter(|_| !state.centres.is_empty());
+    let centres = match &embedding {
+        Some(embedding) => embedding.centres(&state)?,
+        None => Vec::new(),
+    };
     let inputs = Inputs::new(patients, normaliser, None);
     let mut predictions = Vec::with_capacity(inputs.labels());
     let mut done = 0;
@@ -29,17 +36,31 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
         let portion = inputs.portion(done..inputs.len());
         done += portion.patients.len();
         let probabilities = network.probabilities(&weights, rows(&portion.values))?;
-        for ((&place, label), row) in portion
+        let phenotypes = match &embedding {
+            Some(embedding) => embedding
+                .points(&network, &weights, &portion)?
+                .iter()
+                .map(|point| embedding.phenotype(point, &centres))
+                .collect(),
+            None => vec![None; portion.patients.len()],
+        };
+        let of_labels = phenotypes
+            .iter()
+            .zip(&portion.patients)
+            .flat_map(|(phenotype, labels)| std::iter::repeat_n(*phenotype, *labels));
+        for (((&place, label), row), phenotype) in portion
             .places
             .iter()
             .zip(portion.labels)
             .zip(probabilities.chunks_exact(classes))
+            .zip(of_labels)
         {
             predictions.push(Prediction {
                 subject: inputs.patients().subjects()[place],
                 split: inputs.patients().splits()[place],
                 label,
                 probabilities: row.to_vec(),
+                phenotype,
             });
         }
     }

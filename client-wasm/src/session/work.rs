@@ -1,6 +1,7 @@
 //! What a site computes on its patients in a round, cut into steps.
 
 use cohort::{Normaliser, Patients};
+use learning::clustering::Cells;
 use learning::metrics;
 use learning::model::Network;
 use learning::optimizer::Descent;
@@ -9,6 +10,7 @@ use protocol::id::Purpose;
 use protocol::seed::Seed;
 use protocol::study::{Algorithm, Averaging, Layout, Study};
 
+use super::embedding::Embedding;
 use super::error::SessionError;
 use super::inputs::{Inputs, moments, network, rows, weights};
 use super::local::{self, LocalTraining, Outcome};
@@ -54,6 +56,8 @@ enum Task {
     Local(Box<LocalTraining>),
     /// How the model does on patients that it was not trained on.
     Evaluate(Box<Learner>),
+    /// Counts and sums of the training patients' embeddings.
+    Cluster(Box<Cluster>),
 }
 
 /// A model and the patients that it is brought.
@@ -72,6 +76,13 @@ struct Gradient {
     clip_norm: f64,
 }
 
+/// A round of clustering.
+struct Cluster {
+    learner: Learner,
+    embedding: Embedding,
+    cells: Cells,
+}
+
 impl Work {
     /// The work of a round.
     pub(crate) fn new(start: Start<'_>) -> Result<Self, SessionError> {
@@ -79,7 +90,7 @@ impl Work {
             return Err(SessionError::NotPlanned(start.purpose));
         }
         let split = match start.purpose {
-            Purpose::Moments | Purpose::Train => Split::Train,
+            Purpose::Moments | Purpose::Train | Purpose::Seed | Purpose::Cluster => Split::Train,
             Purpose::Tune => Split::Tuning,
             Purpose::Evaluate => Split::HeldOut,
         };
@@ -107,6 +118,7 @@ impl Work {
             Task::Gradient(gradient) => gradient.learner.done,
             Task::Local(local) => local.done(),
             Task::Evaluate(learner) => learner.done,
+            Task::Cluster(cluster) => cluster.learner.done,
         }
     }
 
@@ -117,6 +129,7 @@ impl Work {
             Task::Gradient(gradient) => gradient.patients.len(),
             Task::Local(local) => local.total(),
             Task::Evaluate(learner) => learner.inputs.len(),
+            Task::Cluster(cluster) => cluster.learner.inputs.len(),
         }
     }
 
@@ -125,7 +138,7 @@ impl Work {
         match &self.task {
             Task::Moments { done, .. } => *done,
             Task::Local(local) => local.is_over(),
-            Task::Gradient(_) | Task::Evaluate(_) => self.done() >= self.total(),
+            Task::Gradient(_) | Task::Evaluate(_) | Task::Cluster(_) => self.done() >= self.total(),
         }
     }
 
@@ -143,6 +156,7 @@ impl Work {
                 let classes = study.manifest().cohort.classes.len();
                 learner.count(classes, &mut self.sums[0])
             }
+            Task::Cluster(cluster) => cluster.step(&mut self.sums),
         }
     }
 
@@ -150,7 +164,7 @@ impl Work {
     pub(crate) fn finish(mut self, study: &Study) -> Result<Results, SessionError> {
         let mut memory = Vec::new();
         match self.task {
-            Task::Moments { .. } | Task::Evaluate(_) => {}
+            Task::Moments { .. } | Task::Evaluate(_) | Task::Cluster(_) => {}
             Task::Gradient(gradient) => gradient.finish(&mut self.sums)?,
             Task::Local(local) => {
                 let outcome = local.finish();
@@ -197,6 +211,18 @@ impl Task {
                 let learner = Learner::new(start, split)?;
                 Ok(Self::Evaluate(Box::new(learner)))
             }
+            (purpose @ (Purpose::Seed | Purpose::Cluster), _) => {
+                let Start { study, state, .. } = start;
+                let learner = Learner::new(start, split)?;
+                let embedding = Embedding::of(study, &learner.network)?
+                    .ok_or(SessionError::NotPlanned(purpose))?;
+                let cells = embedding.cells(purpose, state)?;
+                Ok(Self::Cluster(Box::new(Cluster {
+                    learner,
+                    embedding,
+                    cells,
+                })))
+            }
         }
     }
 }
@@ -236,6 +262,28 @@ impl Gradient {
         }
         // All of them, sampled or not: the aggregator knows the rate.
         weight[0] = self.learner.inputs.labels() as f64;
+        Ok(())
+    }
+}
+
+impl Cluster {
+    /// Adds the next batch.
+    fn step(&mut self, sums: &mut [Vec<f64>]) -> Result<(), SessionError> {
+        let learner = &mut self.learner;
+        let [members, embeddings] = sums else {
+            return Err(SessionError::Sections);
+        };
+        if members.len() < self.cells.count() {
+            return Err(SessionError::Centres);
+        }
+        let portion = learner.inputs.portion(learner.done..learner.inputs.len());
+        let points = self
+            .embedding
+            .points(&learner.network, &learner.weights, &portion)?;
+        for point in &points {
+            self.cells.add(point, members, embeddings);
+        }
+        learner.done += points.len();
         Ok(())
     }
 }

@@ -7,11 +7,14 @@
 //!              … ──▶ counts ──metrics::from_counts──▶ accuracy, AUC, F1
 //! ```
 //!
-//! Without the feature `burn` only [`optimizer`] and [`metrics`] are there: vectors and rules, no model.
+//! Clusters of patients by the model's features are found the same way: [`clustering`].
+//!
+//! Without the feature `burn` only [`optimizer`], [`metrics`] and [`clustering`] are there: vectors and rules, no model.
 //! No I/O, no clock, no threads, no source of randomness: the same input gives the same bits.
 
 #![deny(unsafe_code)]
 
+pub mod clustering;
 pub mod metrics;
 #[cfg(feature = "burn")]
 pub mod model;

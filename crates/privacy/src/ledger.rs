@@ -39,6 +39,8 @@ pub enum Purpose {
     Training,
     /// Metrics alone.
     Evaluation,
+    /// Counts and sums of patients' embeddings, to find clusters by.
+    Clustering,
 }
 
 /// What a release can tell of one patient.

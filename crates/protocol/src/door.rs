@@ -256,6 +256,10 @@ pub struct State {
     /// The clip norm of the next step, where the study adapts it.
     #[n(3)]
     pub clip_norm: Option<f64>,
+    /// The centres of clusters, one after the other, in radii, none outside the ball; empty before the first is found.
+    /// In rounds of [`crate::id::Purpose::Seed`] those that are to be split.
+    #[n(4)]
+    pub centres: Vec<f32>,
 }
 
 /// Mean and standard deviation of one feature.
@@ -430,6 +434,20 @@ pub struct Prediction {
     /// Probability of each class, adding to 1.
     #[n(3)]
     pub probabilities: Vec<f32>,
+    /// The patient's phenotype, where the state has centres: the same for all labels of a patient.
+    #[n(4)]
+    pub phenotype: Option<Phenotype>,
+}
+
+/// The cluster that a patient is in.
+#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+pub struct Phenotype {
+    /// The place of its centre in [`State::centres`].
+    #[n(0)]
+    pub cluster: u32,
+    /// How far the patient is from it, in the embedding's unit.
+    #[n(1)]
+    pub distance: f64,
 }
 
 /// Of [`Request::Import`].

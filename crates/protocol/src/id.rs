@@ -112,11 +112,24 @@ pub enum Purpose {
     /// The same of the tuning patients, by which training is stopped.
     #[n(3)]
     Tune,
+    /// Counts and sums of the training patients' embeddings on either side of each centre: where clusters begin.
+    #[n(4)]
+    Seed,
+    /// The same around each centre: a step of Lloyd's iteration.
+    #[n(5)]
+    Cluster,
 }
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 4] = [Self::Moments, Self::Train, Self::Evaluate, Self::Tune];
+    pub const ALL: [Self; 6] = [
+        Self::Moments,
+        Self::Train,
+        Self::Evaluate,
+        Self::Tune,
+        Self::Seed,
+        Self::Cluster,
+    ];
 }
 
 impl fmt::Display for Purpose {
@@ -126,6 +139,8 @@ impl fmt::Display for Purpose {
             Self::Train => "train",
             Self::Evaluate => "evaluate",
             Self::Tune => "tune",
+            Self::Seed => "seed",
+            Self::Cluster => "cluster",
         })
     }
 }

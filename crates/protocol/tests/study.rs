@@ -440,6 +440,67 @@ fn a_lottery_chooses_other_sites_in_each_round_and_all_of_them_in_the_end() {
     }
 }
 
+/// Clusters that are found in 1 + 4 rounds, then moved in 5.
+const CLUSTERING: &str = "clusters = 3\nrounds = 5\ndimensions = 4\nradius = 2.5\nshare = 0.3";
+
+fn with_clusters(toml: &str, clustering: &str) -> String {
+    toml.replace(
+        "[aggregation]",
+        &format!("[clustering]\n{clustering}\n\n[aggregation]"),
+    )
+}
+
+#[test]
+fn clusters_are_found_after_training_with_noise_that_does_not_grow_with_their_number() {
+    let draft = Draft {
+        epsilon: 1.0,
+        fraction_bits: 16,
+        ..Draft::default()
+    };
+    let study = |clustering: &str| {
+        Study::parse(with_clusters(&draft.toml(), clustering).as_bytes()).unwrap()
+    };
+    let three = study(CLUSTERING);
+    let rounds = [[Purpose::Seed; 5].as_slice(), &[Purpose::Cluster; 5]].concat();
+    assert!(three.plan().ends_with(&rounds));
+    assert_eq!(three.plan()[three.plan().len() - 11], Purpose::Evaluate);
+    let lengths = |purpose| {
+        let sections = three.layout(purpose).sections.into_iter();
+        sections.map(|section| section.length).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(Purpose::Seed), [16, 64]);
+    assert_eq!(lengths(Purpose::Cluster), [3, 12]);
+    // As many rounds of four clusters.
+    let four = study(&CLUSTERING.replace("clusters = 3", "clusters = 4"));
+    let variances = |study: &Study| {
+        let sections = study.layout(Purpose::Cluster).sections.into_iter();
+        sections.map(|section| section.variance).collect::<Vec<_>>()
+    };
+    assert_eq!(variances(&three), variances(&four));
+}
+
+#[test]
+fn clusters_that_cannot_be_found_are_refused() {
+    for (this, that, setting) in [
+        ("clusters = 3", "clusters = 1", "clustering.clusters"),
+        ("clusters = 3", "clusters = 65", "clustering.clusters"),
+        ("rounds = 5", "rounds = 0", "clustering.rounds"),
+        ("dimensions = 4", "dimensions = 0", "clustering.dimensions"),
+        ("radius = 2.5", "radius = 0.0", "clustering.radius"),
+        ("radius = 2.5", "radius = inf", "clustering.radius"),
+        ("share = 0.3", "share = 0.0", "clustering.share"),
+        ("share = 0.3", "share = nan", "clustering.share"),
+        // Metrics have a tenth.
+        ("share = 0.3", "share = 0.9", "privacy"),
+    ] {
+        let toml = with_clusters(&Draft::default().toml(), &CLUSTERING.replace(this, that));
+        match refusal(&toml) {
+            StudyError::Setting { setting: got, .. } => assert_eq!(got, setting, "{that}"),
+            error => panic!("{error:?} is no setting"),
+        }
+    }
+}
+
 /// What all planned rounds of a study cost together, as ε at its δ.
 fn planned_epsilon(toml: &str) -> f64 {
     let study = Study::parse(toml.as_bytes()).expect("a study that can be run");
@@ -482,6 +543,8 @@ fn every_algorithm_costs_the_budget_and_no_more() {
         draft.toml().replace(gradient, averaging),
         draft.toml().replace(gradient, &stopping),
         draft.toml().replace("weight-share = 0.1", adaptive),
+        with_clusters(&draft.toml(), CLUSTERING),
+        sampled(with_clusters(&draft.toml(), CLUSTERING)),
     ] {
         let epsilon = planned_epsilon(&toml);
         assert!((0.998..=1.0).contains(&epsilon), "{epsilon} of {toml}");

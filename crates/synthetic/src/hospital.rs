@@ -1,5 +1,7 @@
 //! Hospitals, made one at a time.
 
+use std::fmt::Write as _;
+
 use cohort::meds::{Events, Labels, Splits, Timestamp};
 use protocol::door::Split;
 
@@ -26,6 +28,9 @@ pub struct Hospital {
     pub labels: Vec<u8>,
     /// Splits: 80 % `train`, 20 % `held_out`.
     pub splits: Vec<u8>,
+    /// What is wrong with each patient in the main, which no measurement says outright: CSV of `subject_id,phenotype`, to
+    /// judge clusters by. No site of a study would have it, and the module never reads it.
+    pub phenotypes: Vec<u8>,
     /// Patients of each class.
     pub classes: Vec<u32>,
     /// How often the best classifier is right that sees the hidden state, over this hospital's patients.
@@ -156,6 +161,7 @@ impl Cohort {
         let (mut events, mut labels, mut splits) =
             (Events::default(), Labels::default(), Splits::default());
         let mut classes = vec![0; self.effects.classes()];
+        let mut phenotypes = "subject_id,phenotype\n".to_owned();
         for (subject, (patient, class)) in (1..).zip(&self.patients) {
             let minute = 60.0 * 24.0 * 365.0 * random.uniform();
             #[expect(clippy::cast_possible_truncation, reason = "a minute of a year")]
@@ -178,6 +184,8 @@ impl Cohort {
                     Split::Train
                 },
             );
+            writeln!(phenotypes, "{subject},{}", patient.phenotype.name())
+                .expect("writing into a string cannot fail");
             classes[*class as usize] += 1;
         }
         Hospital {
@@ -185,6 +193,7 @@ impl Cohort {
             events: events.into_parquet(),
             labels: labels.into_parquet(),
             splits: splits.into_parquet(),
+            phenotypes: phenotypes.into_bytes(),
             classes,
             best_accuracy: self.best_accuracy(),
         }

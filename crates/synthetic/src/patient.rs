@@ -30,6 +30,16 @@ impl Phenotype {
             Self::Renal => 3,
         }
     }
+
+    /// Its name in files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cardiac => "cardiac",
+            Self::Thrombotic => "thrombotic",
+            Self::Inflammatory => "inflammatory",
+            Self::Renal => "renal",
+        }
+    }
 }
 
 /// A disease that a patient has besides.

@@ -2,4 +2,5 @@
 
 mod algorithms;
 mod odd_hospitals;
+mod phenotypes;
 mod simulation;

@@ -12,7 +12,8 @@ use minicbor::bytes::ByteVec;
 use protocol::api::{Metrics, Stage};
 use protocol::codec;
 use protocol::door::{
-    BadRows, Baseline, File, Open, Prepare, Progress, Request, Response, Role, State, Work,
+    BadRows, Baseline, File, Open, Predict, Prediction, Prepare, Progress, Request, Response, Role,
+    State, Work,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
@@ -137,6 +138,29 @@ impl Federation {
             Response::Finished(state) => state,
             other => panic!("no state: {other:?}"),
         }
+    }
+
+    /// What the module says of each site's patients.
+    pub(crate) fn predict(&mut self, state: &State) -> Vec<Vec<Prediction>> {
+        let study = self.kit.toml.clone().into_bytes();
+        let ask = |site: &mut Site| {
+            let request = Request::Predict(Predict {
+                study: study.clone().into(),
+                cohort: site.cohort.clone(),
+                state: codec::encode(state).into(),
+                weights: None,
+            });
+            match site.ask(&request) {
+                Response::Predicted(predicted) => predicted.patients,
+                other => panic!("no predictions: {other:?}"),
+            }
+        };
+        self.sites.iter_mut().map(ask).collect()
+    }
+
+    /// What each site's module prepared of its patients.
+    pub(crate) fn cohorts(&self) -> impl Iterator<Item = &[u8]> {
+        self.sites.iter().map(|site| site.cohort.as_slice())
     }
 
     fn round(&mut self, header: &Header, state: &[u8], away: Option<SiteId>) -> RealSum {

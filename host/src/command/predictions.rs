@@ -61,15 +61,25 @@ pub(super) fn predict(
     Ok(predictions)
 }
 
-/// Writes one line a patient: number, split, index of the true class, and the probability of each class.
+/// Writes one line a label: number of the patient, split, index of the true class, the probability of each class, and, where
+/// the model has phenotypes, the patient's cluster and how far the patient is from its centre.
 pub(super) fn write(path: &Path, classes: &[String], predictions: &[Prediction]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
+    let clustered = predictions
+        .iter()
+        .any(|prediction| prediction.phenotype.is_some());
     let probabilities = classes.iter().map(|class| format!("p_{class}"));
+    let phenotype: &[&str] = if clustered {
+        &["cluster", "distance"]
+    } else {
+        &[]
+    };
     writer.write_record(
         ["subject_id", "split", "label"]
             .map(str::to_owned)
             .into_iter()
-            .chain(probabilities),
+            .chain(probabilities)
+            .chain(phenotype.iter().map(ToString::to_string)),
     )?;
     for prediction in predictions {
         let fixed = [
@@ -77,10 +87,17 @@ pub(super) fn write(path: &Path, classes: &[String], predictions: &[Prediction])
             split(prediction.split).to_owned(),
             prediction.label.to_string(),
         ];
+        let phenotype = prediction.phenotype.map(|phenotype| {
+            [
+                phenotype.cluster.to_string(),
+                phenotype.distance.to_string(),
+            ]
+        });
         writer.write_record(
             fixed
                 .into_iter()
-                .chain(prediction.probabilities.iter().map(f32::to_string)),
+                .chain(prediction.probabilities.iter().map(f32::to_string))
+                .chain(phenotype.into_iter().flatten()),
         )?;
     }
     let bytes = writer.into_inner().context("writing CSV into memory")?;

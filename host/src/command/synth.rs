@@ -62,6 +62,7 @@ impl Synth {
                 ("events.parquet", &hospital.events),
                 ("labels.parquet", &hospital.labels),
                 ("splits.parquet", &hospital.splits),
+                ("phenotypes.csv", &hospital.phenotypes),
             ] {
                 durable::replace(&folder.join(name), bytes)?;
             }

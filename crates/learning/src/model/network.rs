@@ -50,6 +50,8 @@ pub struct Network {
     backend: Backend,
     slots: usize,
     encoder: Encoder,
+    /// Features that the encoder makes.
+    width: usize,
     head: Head,
     /// The head's first weight; those before are the encoder's.
     head_start: usize,
@@ -109,6 +111,7 @@ impl Network {
             backend: Backend::default(),
             slots,
             encoder,
+            width,
             head,
             head_start,
             parameters,
@@ -144,6 +147,12 @@ impl Network {
     #[must_use]
     pub fn slots(&self) -> usize {
         self.slots
+    }
+
+    /// The length of an embedding: the features that the head is given.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// The number of classes.
@@ -227,7 +236,7 @@ impl Network {
     ///
     /// Lengths that do not fit, weights or inputs that are not finite, and results that are not.
     pub fn logits(&self, weights: &[f32], batch: Batch<'_>) -> Result<Vec<f32>, ModelError> {
-        self.each_patient(weights, batch, |features| {
+        self.each_patient(weights, batch, CHUNK, |features| {
             self.head.logits(weights, features)
         })
     }
@@ -238,9 +247,23 @@ impl Network {
     ///
     /// Lengths that do not fit, weights or inputs that are not finite, and results that are not.
     pub fn probabilities(&self, weights: &[f32], batch: Batch<'_>) -> Result<Vec<f32>, ModelError> {
-        self.each_patient(weights, batch, |features| {
+        self.each_patient(weights, batch, CHUNK, |features| {
             self.head
                 .probabilities(&self.head.logits(weights, features))
+        })
+    }
+
+    /// The features that the head is given, `[patients, width]`.
+    ///
+    /// Each patient is computed alone, so that no last bit of it depends on who shares a batch: what follows from it
+    /// (the cluster that a patient is in, say) is then the patient's own.
+    ///
+    /// # Errors
+    ///
+    /// Lengths that do not fit, weights or inputs that are not finite, and results that are not.
+    pub fn embeddings(&self, weights: &[f32], batch: Batch<'_>) -> Result<Vec<f32>, ModelError> {
+        self.each_patient(weights, batch, 1, |features| {
+            features.iter().copied().map(f64::from).collect()
         })
     }
 
@@ -408,13 +431,14 @@ impl Network {
         &self,
         weights: &[f32],
         batch: Batch<'_>,
+        together: usize,
         head: impl Fn(&[f32]) -> Vec<f64>,
     ) -> Result<Vec<f32>, ModelError> {
         let patients = batch.patients(self.slots)?;
         self.check_weights(weights)?;
         let encoder = self.load(weights);
         let mut results = Vec::new();
-        for chunk in batch.chunks(self.slots, encoder.together()) {
+        for chunk in batch.chunks(self.slots, together.min(encoder.together())) {
             let features = encoder.forward(chunk).features;
             let width = features.len() * self.slots / chunk.values.len();
             results.extend(features.chunks_exact(width).flat_map(&head).map(narrow));

@@ -6,7 +6,9 @@ use privacy::allocation::{self, Share};
 use privacy::{Loss, Mu, NoiseMultiplier, Rate, discreteness, rounding};
 
 use super::accounting::promise;
-use super::{Algorithm, Averaging, Batch, ControlVariates, Manifest, StudyError, Weighting};
+use super::{
+    Algorithm, Averaging, Batch, Clustering, ControlVariates, Manifest, StudyError, Weighting,
+};
 use crate::id::Purpose;
 
 /// Bins of a score histogram, of equal width over probabilities from 0 to 1.
@@ -75,6 +77,10 @@ pub enum SectionName {
     /// each class two
     /// histograms of its probability, of the patients in that class and of the others.
     Metrics,
+    /// Training patients in each cell: a cluster, or one of its halves.
+    Members,
+    /// For each cell the sum of their embeddings, in radii.
+    Embeddings,
 }
 
 impl SectionName {
@@ -88,6 +94,8 @@ impl SectionName {
             Self::Short => "short",
             Self::Weight => "weight",
             Self::Metrics => "metrics",
+            Self::Members => "members",
+            Self::Embeddings => "embeddings",
         }
     }
 }
@@ -136,6 +144,8 @@ impl Layout {
                 averaged(manifest, averaging, local.as_ref())?
             }
             (Purpose::Evaluate | Purpose::Tune, _) => vec![metrics(manifest, budget)?],
+            (Purpose::Seed, _) => cells(manifest, Clustering::most_candidates, budget)?,
+            (Purpose::Cluster, _) => cells(manifest, |clustering| clustering.clusters, budget)?,
         };
         let mut modulus_bits = 1;
         for section in &sections {
@@ -309,6 +319,8 @@ impl Budget {
 struct Plain {
     name: SectionName,
     length: usize,
+    /// Entries that one patient can change.
+    touched: usize,
     grid: f64,
     /// L2, without rounding.
     sensitivity: f64,
@@ -354,7 +366,7 @@ impl Plain {
             Kind::Reals => rounding::rounded_sensitivity(
                 self.sensitivity * FLOAT_MARGIN,
                 self.grid,
-                self.length,
+                self.touched,
             ),
         };
         let honest = NonZeroU16::new(sites)
@@ -398,6 +410,7 @@ fn moments(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let plain = Plain {
         name: SectionName::Moments,
         length,
+        touched: length,
         grid,
         sensitivity: root(length),
         most,
@@ -500,9 +513,11 @@ fn averaged(
 
 /// A sum of clipped gradients, in clip norms.
 fn clipped(manifest: &Manifest) -> Plain {
+    let length = usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX);
     Plain {
         name: SectionName::Update,
-        length: usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX),
+        length,
+        touched: length,
         grid: fraction(manifest),
         sensitivity: 1.0,
         most: f64::from(manifest.aggregation.patients_per_site),
@@ -515,6 +530,7 @@ fn count(manifest: &Manifest) -> Plain {
     Plain {
         name: SectionName::Weight,
         length: 1,
+        touched: 1,
         grid: COUNT_GRID,
         sensitivity: labels_per_patient(manifest),
         most: most_labels(manifest),
@@ -531,6 +547,7 @@ fn metrics(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let plain = Plain {
         name: SectionName::Metrics,
         length,
+        touched: length,
         grid: COUNT_GRID,
         sensitivity,
         most: most_labels(manifest),
@@ -539,6 +556,44 @@ fn metrics(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let looks = manifest.planned(Purpose::Evaluate) + manifest.planned(Purpose::Tune);
     let budget = budget.share(manifest.privacy.metrics_share)?;
     plain.noised(manifest, budget.per_step(looks))
+}
+
+/// The sections of a round of clustering, of as many cells as `of` says: each patient is in one of them.
+fn cells(
+    manifest: &Manifest,
+    of: impl Fn(&Clustering) -> u32,
+    budget: Budget,
+) -> Result<Vec<Section>, StudyError> {
+    let Some(clustering) = &manifest.clustering else {
+        return Ok(Vec::new());
+    };
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let (cells, dimensions) = (size(of(clustering)), size(clustering.dimensions));
+    let rounds = manifest.planned(Purpose::Seed) + manifest.planned(Purpose::Cluster);
+    let budget = budget.share(clustering.share)?.per_step(rounds);
+    let members = Plain {
+        name: SectionName::Members,
+        length: cells,
+        touched: 1,
+        grid: COUNT_GRID,
+        sensitivity: 1.0,
+        most: f64::from(manifest.aggregation.patients_per_site),
+        kind: Kind::Counts,
+    };
+    let embeddings = Plain {
+        name: SectionName::Embeddings,
+        length: cells * dimensions,
+        // Each entry is rounded by itself, so those of other cells stay as they are.
+        touched: dimensions,
+        grid: fraction(manifest),
+        kind: Kind::Reals,
+        ..members
+    };
+    let count = clustering.count_share();
+    Ok(vec![
+        members.noised(manifest, budget.share(count)?)?,
+        embeddings.noised(manifest, budget.share(1.0 - count)?)?,
+    ])
 }
 
 /// By how much one patient changes a count of labels.
@@ -553,7 +608,10 @@ fn most_labels(manifest: &Manifest) -> f64 {
 
 /// Share of the budget that training steps have together.
 fn training_share(manifest: &Manifest) -> f64 {
-    1.0 - manifest.privacy.moments_share - manifest.privacy.metrics_share
+    let clustering = manifest
+        .clustering
+        .map_or(0.0, |clustering| clustering.share);
+    1.0 - manifest.privacy.moments_share - manifest.privacy.metrics_share - clustering
 }
 
 /// The step of the integers for values of which 1 is the greatest.

@@ -9,6 +9,7 @@
 //! ```
 
 mod accounting;
+mod clustering;
 mod cohort;
 mod layout;
 mod model;
@@ -17,6 +18,7 @@ mod privacy;
 mod refusal;
 mod training;
 
+pub use clustering::Clustering;
 pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
 pub use layout::{HISTOGRAM_BINS, Layout, Local, Section, SectionName};
 pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
@@ -51,6 +53,9 @@ pub struct Manifest {
     /// How a site may go on by itself from the published model; without it, it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub personalisation: Option<Personalisation>,
+    /// Phenotypes to find after training; without it, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clustering: Option<Clustering>,
     /// How vectors are added.
     pub aggregation: Aggregation,
     /// What patients are promised.
@@ -208,6 +213,11 @@ impl Manifest {
             if due || step == training.rounds {
                 plan.push(Purpose::Evaluate);
             }
+        }
+        if let Some(clustering) = &self.clustering {
+            let rounds = |purpose, rounds: u32| (0..rounds).map(move |_| purpose);
+            plan.extend(rounds(Purpose::Seed, clustering.seed_rounds()));
+            plan.extend(rounds(Purpose::Cluster, clustering.rounds));
         }
         plan
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AdaptiveClip, Algorithm, Architecture, Averaging, Batch, Cohort, ControlVariates, Manifest,
-    Model, Normalisation, Optimizer, Participants, Personalisation, Privacy, Shape, Trained,
-    Training,
+    AdaptiveClip, Algorithm, Architecture, Averaging, Batch, Clustering, Cohort, ControlVariates,
+    Manifest, Model, Normalisation, Optimizer, Participants, Personalisation, Privacy, Shape,
+    Trained, Training,
 };
 use crate::agreement;
 
@@ -65,7 +65,11 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
     if let Some(personalisation) = &manifest.personalisation {
         check_personalisation(personalisation)?;
     }
+    if let Some(clustering) = &manifest.clustering {
+        check_clustering(clustering)?;
+    }
     check_privacy(&manifest.privacy, manifest.cohort.normalisation)?;
+    check_shares(manifest)?;
     check_accounting(manifest)?;
     check_roster(manifest)
 }
@@ -400,17 +404,12 @@ fn check_privacy(privacy: &Privacy, normalisation: Normalisation) -> Result<(), 
         privacy.weight_share,
     ];
     let fits = shares.iter().all(|share| (0.0..1.0).contains(share));
-    require(
-        fits && privacy.moments_share + privacy.metrics_share < 1.0,
-        "privacy",
-        || {
-            format!(
-                "moments-share {}, metrics-share {} and weight-share {} must each be from 0 to below 1, and the first \
-             two add to less than 1",
-                shares[0], shares[1], shares[2]
-            )
-        },
-    )?;
+    require(fits, "privacy", || {
+        format!(
+            "moments-share {}, metrics-share {} and weight-share {} must each be from 0 to below 1",
+            shares[0], shares[1], shares[2]
+        )
+    })?;
     if privacy.epsilon.is_infinite() {
         return Ok(());
     }
@@ -432,6 +431,51 @@ fn check_privacy(privacy: &Privacy, normalisation: Normalisation) -> Result<(), 
                 privacy.moments_share
             )
         },
+    )
+}
+
+/// Refuses shares that leave nothing of the budget to training.
+fn check_shares(manifest: &Manifest) -> Result<(), StudyError> {
+    let privacy = &manifest.privacy;
+    let clustering = manifest
+        .clustering
+        .map_or(0.0, |clustering| clustering.share);
+    let together = privacy.moments_share + privacy.metrics_share + clustering;
+    require(together < 1.0, "privacy", || {
+        format!(
+            "moments-share {}, metrics-share {} and clustering.share {clustering} add to {together}, which leaves \
+             nothing for training: they must add to less than 1",
+            privacy.moments_share, privacy.metrics_share
+        )
+    })
+}
+
+fn check_clustering(clustering: &Clustering) -> Result<(), StudyError> {
+    let most = Clustering::MOST_CLUSTERS;
+    require(
+        (2..=most).contains(&clustering.clusters),
+        "clustering.clusters",
+        || format!("{} is not from 2 to {most}", clustering.clusters),
+    )?;
+    require(
+        (1..=1_000).contains(&clustering.rounds),
+        "clustering.rounds",
+        || format!("{} is not from 1 to 1000", clustering.rounds),
+    )?;
+    require(
+        (1..=1_024).contains(&clustering.dimensions),
+        "clustering.dimensions",
+        || format!("{} is not from 1 to 1024", clustering.dimensions),
+    )?;
+    require(
+        clustering.radius > 0.0 && clustering.radius <= 1e6,
+        "clustering.radius",
+        || format!("{} is not above 0 and at most 1000000", clustering.radius),
+    )?;
+    require(
+        clustering.share > 0.0 && clustering.share < 1.0,
+        "clustering.share",
+        || format!("{} is not between 0 and 1", clustering.share),
     )
 }
 
