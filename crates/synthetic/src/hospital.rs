@@ -24,7 +24,7 @@ pub struct Hospital {
     pub name: String,
     /// Events: `subject_id, time, code, numeric_value`.
     pub events: Vec<u8>,
-    /// Labels: `subject_id, prediction_time, integer_value`, the index of a class of [`crate::spec`].
+    /// Labels: `subject_id, prediction_time, integer_value`, the index of a class of [`crate::spec()`].
     pub labels: Vec<u8>,
     /// Splits: 80 % `train`, 20 % `held_out`.
     pub splits: Vec<u8>,

@@ -191,7 +191,7 @@ impl Network {
         Ok(weights)
     }
 
-    /// Weights as a file of public ones; `without` names blocks to leave out, as [`Trained::Blocks`] names them.
+    /// Weights as a file of public ones; `without` names blocks to leave out, as [`protocol::study::Trained::Blocks`] names them.
     ///
     /// # Errors
     ///
