@@ -7,6 +7,7 @@ use crate::trial::Stays;
 pub(super) const ALL: &[Experiment] = &[
     SYNTHETIC,
     TRANSFORMER,
+    ABLATION,
     HEART_DISEASE,
     DIABETES,
     DIABETES_SURVIVED,
@@ -80,6 +81,30 @@ const ALL_WEIGHTS: &[&str] = &[
     "model.trained=\"all\"",
     "training.optimizer={ adam = { rate = 0.01, beta1 = 0.9, beta2 = 0.99, tau = 1e-6 } }",
 ];
+
+const ABLATION: Experiment = Experiment {
+    name: "synthetic-ablation",
+    title: "Three synthetic hospitals: what time and fusion are worth",
+    about: &[
+        "The hospitals of `synthetic`, all patients in one place and no noise: ordinal regression on the last value of each \
+         feature, on means, on means and trends; then on means and trends of each modality alone. The \
+         Transformer is in the table `synthetic-transformer`.",
+    ],
+    rows: &[
+        of_modalities("last values", LAST, &[]),
+        of_modalities("means", MEANS, &[]),
+        of_modalities("means and trends", &[], &[]),
+        of_modalities("vital signs alone", &[], &["vitals"]),
+        of_modalities("laboratory alone", &[], &["labs"]),
+        of_modalities("markers alone", &[], &["markers"]),
+        of_modalities("gene expression alone", &[], &["expression"]),
+        of_modalities("history alone", &[], &["history"]),
+    ],
+    ..SYNTHETIC
+};
+
+const LAST: &[&str] = &["model.architecture={ linear = { summary = \"last\" } }"];
+const MEANS: &[&str] = &["model.architecture={ linear = { summary = \"mean\" } }"];
 
 const HEART_DISEASE: Experiment = Experiment {
     name: "heart-disease",
@@ -220,6 +245,19 @@ const fn row(name: &'static str, way: Way, epsilon: f64, settings: &'static [&'s
         way,
         epsilon,
         settings,
+        modalities: &[],
+    }
+}
+
+/// All patients in one place, without noise, of some modalities.
+const fn of_modalities(
+    name: &'static str,
+    settings: &'static [&'static str],
+    modalities: &'static [&'static str],
+) -> Row {
+    Row {
+        modalities,
+        ..row(name, Way::Pooled, NONE, settings)
     }
 }
 
@@ -239,7 +277,13 @@ mod tests {
             let mut rows = BTreeSet::new();
             for row in experiment.rows {
                 assert!(rows.insert(row.name), "{}: {}", experiment.name, row.name);
-                for setting in row.settings(1) {
+                let draft = std::fs::read_to_string(root().join("studies").join(experiment.draft));
+                let draft: toml::Table = draft.unwrap().parse().unwrap();
+                for name in row.modalities {
+                    let kept = row.settings(&draft, 1).concat();
+                    assert!(kept.contains(&format!("\"{name}\"")), "{kept}");
+                }
+                for setting in row.settings(&draft, 1) {
                     let (name, value) = setting.split_once('=').unwrap();
                     let line = format!("{name} = {value}");
                     assert!(line.parse::<toml::Table>().is_ok(), "{line}");

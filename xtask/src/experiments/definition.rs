@@ -47,6 +47,8 @@ pub(super) struct Row {
     pub(super) epsilon: f64,
     /// Settings of the draft that are replaced, each as `name=value`.
     pub(super) settings: &'static [&'static str],
+    /// The modalities that the model is given; all where none is named.
+    pub(super) modalities: &'static [&'static str],
 }
 
 /// Whose patients train, and where.
@@ -110,14 +112,30 @@ impl Data {
 }
 
 impl Row {
-    /// All settings of the draft that are replaced for a seed.
-    pub(super) fn settings(&self, seed: u32) -> Vec<String> {
+    /// All settings of `draft` that are replaced for a seed.
+    pub(super) fn settings(&self, draft: &toml::Table, seed: u32) -> Vec<String> {
         let epsilon = toml::Value::Float(self.epsilon);
         let mut settings = vec![
             format!("privacy.epsilon={epsilon}"),
             format!("model.initial-seed={seed}"),
         ];
         settings.extend(self.settings.iter().map(|setting| (*setting).to_owned()));
+        if !self.modalities.is_empty() {
+            settings.push(format!("cohort.modality={}", self.kept(draft)));
+        }
         settings
+    }
+
+    /// The draft's modalities that the row keeps.
+    fn kept(&self, draft: &toml::Table) -> toml::Value {
+        let all = draft
+            .get("cohort")
+            .and_then(|cohort| cohort.get("modality"))
+            .and_then(toml::Value::as_array);
+        let is_kept = |modality: &&toml::Value| {
+            let name = modality.get("name").and_then(toml::Value::as_str);
+            name.is_some_and(|name| self.modalities.contains(&name))
+        };
+        toml::Value::Array(all.into_iter().flatten().filter(is_kept).cloned().collect())
     }
 }

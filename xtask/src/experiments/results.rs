@@ -247,6 +247,7 @@ pub(super) mod tests {
             way: Way::Federated,
             epsilon,
             settings: &[],
+            modalities: &[],
         };
         vec![
             RowResults {

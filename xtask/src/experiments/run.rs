@@ -50,7 +50,7 @@ impl Bench<'_> {
             version: VERSION,
             module: self.module.digest.clone(),
             draft: digest(&draft)?,
-            settings: row.settings(seed),
+            settings: row.settings(&table(&draft)?, seed),
             way: format!("{:?}", row.way),
             files: source.files().iter().map(digest).collect::<Result<_>>()?,
             // Where data lies does not change what it says.
@@ -160,6 +160,13 @@ impl Inputs {
     fn digest(&self) -> Result<String> {
         Ok(Digest::of(&serde_json::to_vec(self)?).to_string())
     }
+}
+
+fn table(draft: &Path) -> Result<toml::Table> {
+    let text =
+        std::fs::read_to_string(draft).with_context(|| format!("reading {}", draft.display()))?;
+    text.parse()
+        .with_context(|| format!("reading {}", draft.display()))
 }
 
 fn digest(path: &PathBuf) -> Result<String> {
