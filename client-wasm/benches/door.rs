@@ -288,6 +288,10 @@ fn study() -> Result<Vec<u8>> {
         r#"{ transformer = { width = 32, heads = 4, layers = 2, feed-forward = 64, missingness = "omit" } }"#,
     )?;
     draft.set("model.head", r#""softmax""#)?;
+    // Room for the largest hospital whose memory is measured.
+    draft.set("aggregation.patients-per-site", "10000")?;
+    draft.set("privacy.epsilon", "inf")?;
+    draft.set("aggregation.fraction-bits", "14")?;
     let member = |place: u8| {
         let key = Identity::from_seed(&[place; 32]).key();
         format!("[[roster]]\nname = \"hospital {place}\"\nkey = \"{key}\"\n")
