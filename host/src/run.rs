@@ -12,7 +12,7 @@ use protocol::api::{RoundView, Stage, Status};
 use protocol::codec::{self, DecodeError};
 use protocol::door::{Request, State};
 use protocol::id::{Digest, Header, Purpose};
-use protocol::study::{Algorithm, Averaging, ControlVariates, Normalisation, Study};
+use protocol::study::{Normalisation, Study};
 
 use crate::aggregator::{Aggregator, AggregatorError, Delivery};
 use crate::ledger::{Ledger, LedgerError};
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
     }
 
     fn start(&mut self, header: &Header) -> Result<(), RunError> {
-        if !self.site.study.participants(header).contains(&self.site.id) {
+        if !self.site.study.takes_part(self.site.id, header) {
             self.part = Part::Out(header.number);
             return Ok(());
         }
@@ -374,12 +374,10 @@ fn check(study: &Study, header: &Header, state: &[u8]) -> Result<(), RunError> {
 
 /// Refuses a state with a control variate or a clip norm that the study has not, or without one that it has.
 fn check_memory_of_rounds(study: &Study, state: &State) -> Result<(), RunError> {
-    let wanted = match study.manifest().training.algorithm {
-        Algorithm::Averaging(Averaging {
-            control_variates: ControlVariates::Scaffold,
-            ..
-        }) => state.offset.len(),
-        Algorithm::Averaging(_) | Algorithm::Gradient { .. } => 0,
+    let wanted = if study.manifest().training.algorithm.has_control_variates() {
+        state.offset.len()
+    } else {
+        0
     };
     let got = state.control.len();
     if got != wanted || !state.control.iter().all(|value| value.is_finite()) {

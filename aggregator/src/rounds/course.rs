@@ -29,14 +29,12 @@ use minicbor::{Decode, Encode};
 use protocol::api::Metrics;
 use protocol::door::{Moments, State};
 use protocol::id::{Digest, Purpose, SiteId};
-use protocol::study::{
-    Algorithm, Averaging, Batch, ControlVariates, SectionName, Study, moments_from_sum,
-};
+use protocol::study::{Algorithm, Averaging, Batch, SectionName, Study, moments_from_sum};
 
 use super::clusters::Clusters;
 use super::error::Fault;
 use super::patients::PatientCount;
-use super::sum::RealSum;
+use super::sum::{RealSum, real_count};
 
 /// Where a study stands between its rounds.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -159,12 +157,10 @@ impl Course {
     pub fn begin(study: &Study) -> Self {
         let manifest = study.manifest();
         let parameters = usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX);
-        let control = match manifest.training.algorithm {
-            Algorithm::Averaging(Averaging {
-                control_variates: ControlVariates::Scaffold,
-                ..
-            }) => vec![0.0; parameters],
-            Algorithm::Averaging(_) | Algorithm::Gradient { .. } => Vec::new(),
+        let control = if manifest.training.algorithm.has_control_variates() {
+            vec![0.0; parameters]
+        } else {
+            Vec::new()
         };
         let adaptive = manifest.privacy.adaptive_clip;
         Self {
@@ -395,7 +391,7 @@ impl Course {
 
     /// Karimireddy et al. 2020, algorithm 1, line 17.
     fn move_control(&mut self, study: &Study, averaging: &Averaging, sum: &RealSum) {
-        let sites = real(study.manifest().roster.len());
+        let sites = real_count(study.manifest().roster.len());
         let scale = averaging.steps_times_rate() * sites;
         let changes = sum.section(SectionName::Control);
         for (control, change) in self.control.iter_mut().zip(changes) {
@@ -415,11 +411,6 @@ fn mean_change(sum: &RealSum) -> Vec<f64> {
 
 fn first(section: &[f64]) -> f64 {
     section.first().copied().unwrap_or(0.0)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sites are few")]
-fn real(sites: usize) -> f64 {
-    sites as f64
 }
 
 #[expect(

@@ -103,6 +103,6 @@ fn real_variance(variance: u128) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sites are few")]
-fn real_count(sites: usize) -> f64 {
+pub(super) fn real_count(sites: usize) -> f64 {
     sites as f64
 }

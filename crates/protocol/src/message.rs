@@ -60,7 +60,7 @@ impl Signed {
         let member = study
             .member(self.site)
             .ok_or(MessageError::NotInRoster(self.site))?;
-        if !study.participants(header).contains(&self.site) {
+        if !study.takes_part(self.site, header) {
             return Err(MessageError::NotInRound(self.site));
         }
         let bytes = Self::bytes_to_sign(header, stage, self.site, &self.body);

@@ -41,7 +41,7 @@ impl Advertising {
             let sites = study.manifest().roster.len();
             return Err(Misuse::NotInRoster { site, sites }.into());
         }
-        if !study.participants(&header).contains(&site) {
+        if !study.takes_part(site, &header) {
             return Err(AggregatorFault::NotInRound(site).into());
         }
         let round = header.digest().0;

@@ -17,8 +17,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
     let Some(sample) = Sample::of(manifest)? else {
         return match manifest.privacy.noise_multiplier {
             None => Ok(()),
-            Some(_) => Err(refused(
-                "is only of studies with sampled patients and a finite epsilon".to_owned(),
+            Some(_) => Err(StudyError::setting(
+                NOISE_MULTIPLIER,
+                &"is only of studies with sampled patients and a finite epsilon",
             )),
         };
     };
@@ -32,12 +33,13 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
     if (Budget { epsilon, delta }).covers(&total) {
         Ok(())
     } else {
-        Err(refused(format!(
+        let problem = format!(
             "{} makes an epsilon of {:.4}, and the study promises {}; remove it and let `host compose` find it",
             sample.noise_multiplier.get(),
             total.epsilon(delta),
             manifest.privacy.epsilon
-        )))
+        );
+        Err(StudyError::setting(NOISE_MULTIPLIER, &problem))
     }
 }
 
@@ -67,7 +69,7 @@ impl Manifest {
         planned
             .noise_multiplier(epsilon, delta)
             .map(Some)
-            .map_err(|error| refused(error.to_string()))
+            .map_err(|error| StudyError::setting(NOISE_MULTIPLIER, &error))
     }
 }
 
@@ -98,20 +100,15 @@ fn steps(manifest: &Manifest) -> NonZeroU32 {
 /// The study's ε and δ, less what is kept back for discrete noise.
 pub(super) fn promise(manifest: &Manifest) -> Result<(Epsilon, Delta), StudyError> {
     let privacy = &manifest.privacy;
-    let setting = |setting, problem: String| StudyError::Setting { setting, problem };
     let epsilon = Epsilon::try_from(privacy.epsilon * (1.0 - DISCRETENESS))
-        .map_err(|error| setting("privacy.epsilon", error.to_string()))?;
+        .map_err(|error| StudyError::setting("privacy.epsilon", &error))?;
     let delta = Delta::try_from(privacy.delta)
-        .map_err(|error| setting("privacy.delta", error.to_string()))?;
+        .map_err(|error| StudyError::setting("privacy.delta", &error))?;
     Ok((epsilon, delta))
 }
 
-fn refused(problem: String) -> StudyError {
-    StudyError::Setting {
-        setting: "privacy.noise-multiplier",
-        problem,
-    }
-}
+/// The name of the setting.
+pub(super) const NOISE_MULTIPLIER: &str = "privacy.noise-multiplier";
 
 /// Small, so that its noise fits any modulus that the real one fits.
 const PROVISIONAL: f64 = 1.0;

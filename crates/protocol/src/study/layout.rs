@@ -5,10 +5,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 use privacy::allocation::{self, Share};
 use privacy::{Loss, Mu, NoiseMultiplier, Rate, discreteness, rounding};
 
-use super::accounting::promise;
-use super::{
-    Algorithm, Averaging, Batch, Clustering, ControlVariates, Manifest, StudyError, Weighting,
-};
+use super::accounting::{NOISE_MULTIPLIER, promise};
+use super::{Algorithm, Averaging, Batch, Clustering, Manifest, StudyError, Weighting};
 use crate::id::Purpose;
 
 /// Bins of a score histogram, of equal width over probabilities from 0 to 1.
@@ -209,32 +207,23 @@ impl Sample {
         if privacy.epsilon.is_infinite() {
             return Ok(None);
         }
-        let setting = |setting, problem: String| StudyError::Setting { setting, problem };
         let stated = privacy.noise_multiplier.ok_or_else(|| {
             let problem = "sampled patients need it stated; `host compose` computes it";
-            setting("privacy.noise-multiplier", problem.to_owned())
+            StudyError::setting(NOISE_MULTIPLIER, &problem)
         })?;
         Ok(Some(Self {
-            noise_multiplier: stated.try_into().map_err(
-                |error: privacy::InvalidNoiseMultiplier| {
-                    setting("privacy.noise-multiplier", error.to_string())
-                },
-            )?,
-            rate: rate.try_into().map_err(|error: privacy::InvalidRate| {
-                setting("training.algorithm.batch", error.to_string())
-            })?,
+            noise_multiplier: NoiseMultiplier::try_from(stated)
+                .map_err(|error| StudyError::setting(NOISE_MULTIPLIER, &error))?,
+            rate: Rate::try_from(rate)
+                .map_err(|error| StudyError::setting("training.algorithm.batch", &error))?,
         }))
     }
 
     /// What a step may cost a patient who is surely in it.
     fn budget(self) -> Result<Budget, StudyError> {
-        let mu = Mu::from_noise_multiplier(self.noise_multiplier.get()).map_err(|error| {
-            StudyError::Setting {
-                setting: "privacy.noise-multiplier",
-                problem: error.to_string(),
-            }
-        })?;
-        Ok(Budget(Some(mu)))
+        let mu = Mu::from_noise_multiplier(self.noise_multiplier.get());
+        let refused = |error: privacy::InvalidMu| StudyError::setting(NOISE_MULTIPLIER, &error);
+        Ok(Budget(Some(mu.map_err(refused)?)))
     }
 }
 
@@ -295,10 +284,8 @@ impl Budget {
     /// A share of it.
     fn share(self, share: f64) -> Result<Self, StudyError> {
         let Some(total) = self.0 else { return Ok(self) };
-        let share = Share::try_from(share).map_err(|error| StudyError::Setting {
-            setting: "privacy",
-            problem: error.to_string(),
-        })?;
+        let share =
+            Share::try_from(share).map_err(|error| StudyError::setting("privacy", &error))?;
         Ok(Self(Some(allocation::share(total, share))))
     }
 
@@ -505,7 +492,7 @@ fn averaged(
         update.unnoised(local.and_then(Local::mu)),
         weight.unnoised(free),
     ];
-    if averaging.control_variates == ControlVariates::Scaffold {
+    if manifest.training.algorithm.has_control_variates() {
         sections.push(control.unnoised(free));
     }
     Ok(sections)

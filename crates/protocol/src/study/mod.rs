@@ -179,6 +179,17 @@ impl Study {
         sites
     }
 
+    /// Whether a site takes part in a round: whether it is one of [`Study::participants`].
+    #[must_use]
+    pub fn takes_part(&self, site: SiteId, header: &Header) -> bool {
+        match (header.purpose, self.manifest.training.participants) {
+            (Purpose::Train, Participants::Random { .. }) => {
+                self.participants(header).contains(&site)
+            }
+            _ => self.member(site).is_some(),
+        }
+    }
+
     /// Sites that must agree before masks of a round with this purpose are opened.
     #[must_use]
     pub fn threshold(&self, purpose: Purpose) -> usize {

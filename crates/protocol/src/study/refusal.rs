@@ -57,6 +57,16 @@ pub enum StudyError {
     },
 }
 
+impl StudyError {
+    /// A setting with a problem.
+    pub(super) fn setting(setting: &'static str, problem: &impl ToString) -> Self {
+        Self::Setting {
+            setting,
+            problem: problem.to_string(),
+        }
+    }
+}
+
 /// Refuses a manifest that cannot be run as it says. Overflow and noise are checked with the layouts.
 pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
     check_cohort(&manifest.cohort)?;
@@ -564,10 +574,10 @@ fn unique<T: Ord + std::fmt::Display>(
     let mut seen = BTreeSet::new();
     for value in values {
         if seen.contains(&value) {
-            return Err(StudyError::Setting {
+            return Err(StudyError::setting(
                 setting,
-                problem: format!("{value} stands twice"),
-            });
+                &format!("{value} stands twice"),
+            ));
         }
         seen.insert(value);
     }
@@ -586,9 +596,6 @@ fn require(
     if holds {
         Ok(())
     } else {
-        Err(StudyError::Setting {
-            setting,
-            problem: problem(),
-        })
+        Err(StudyError::setting(setting, &problem()))
     }
 }

@@ -99,6 +99,12 @@ impl Algorithm {
             Self::Gradient { batch } | Self::Averaging(Averaging { batch, .. }) => *batch,
         }
     }
+
+    /// Whether sites and aggregator keep control variates from round to round.
+    #[must_use]
+    pub fn has_control_variates(&self) -> bool {
+        matches!(self, Self::Averaging(averaging) if averaging.control_variates == ControlVariates::Scaffold)
+    }
 }
 
 /// Of [`Algorithm::Averaging`].
