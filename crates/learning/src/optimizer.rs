@@ -17,7 +17,7 @@ use protocol::study::{Optimizer, Training};
 pub struct Descent {
     /// How a step is made.
     #[n(0)]
-    rule: Rule,
+    optimizer: Optimizer,
     /// L2 penalty, per weight of the offset.
     #[n(1)]
     weight_decay: f64,
@@ -42,6 +42,12 @@ pub struct Descent {
     /// Offsets in that sum.
     #[n(8)]
     tail_steps: u32,
+    /// Adam's `beta1` to the power of the steps made.
+    #[n(9)]
+    power1: f64,
+    /// Adam's `beta2` to the power of the steps made.
+    #[n(10)]
+    power2: f64,
 }
 
 impl Descent {
@@ -66,7 +72,9 @@ impl Descent {
             }
         };
         Self {
-            rule: Rule::from(optimizer),
+            optimizer,
+            power1: 1.0,
+            power2: 1.0,
             weight_decay: proximal,
             tail_start: u32::MAX,
             steps: 0,
@@ -99,7 +107,10 @@ impl Descent {
             return Err(StepError::Gradient { weight });
         }
         let mut next = self.clone();
-        next.rule.advance();
+        if let Optimizer::Adam { beta1, beta2, .. } = self.optimizer {
+            next.power1 *= beta1;
+            next.power2 *= beta2;
+        }
         next.steps = self.steps.saturating_add(1);
         for (weight, gradient) in mean_gradient.iter().enumerate() {
             next.move_weight(weight, *gradient)?;
@@ -144,27 +155,25 @@ impl Descent {
         let old = f64::from(self.offset[weight]);
         let gradient = gradient + self.weight_decay * old;
         let first = &mut self.first[weight];
-        let change = match self.rule {
-            Rule::Momentum { rate, momentum } => {
+        let change = match self.optimizer {
+            Optimizer::Momentum { rate, momentum } => {
                 *first = momentum * *first + gradient;
                 rate * *first
             }
-            Rule::Adam {
+            Optimizer::Adam {
                 rate,
                 beta1,
                 beta2,
                 tau,
-                power1,
-                power2,
             } => {
                 let second = &mut self.second[weight];
                 *first = beta1 * *first + (1.0 - beta1) * gradient;
                 *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
-                let mean = *first / (1.0 - power1);
-                let square = *second / (1.0 - power2);
+                let mean = *first / (1.0 - self.power1);
+                let square = *second / (1.0 - self.power2);
                 rate * mean / (square.sqrt() + tau)
             }
-            Rule::Yogi {
+            Optimizer::Yogi {
                 rate,
                 beta1,
                 beta2,
@@ -175,7 +184,7 @@ impl Descent {
                 *second -= (1.0 - beta2) * square * sign(*second - square);
                 rate * *first / (second.sqrt() + tau)
             }
-            Rule::Adagrad { rate, beta1, tau } => {
+            Optimizer::Adagrad { rate, beta1, tau } => {
                 let second = &mut self.second[weight];
                 *first = beta1 * *first + (1.0 - beta1) * gradient;
                 *second += gradient * gradient;
@@ -215,106 +224,6 @@ pub enum StepError {
         /// The first such weight.
         weight: usize,
     },
-}
-
-/// [`Optimizer`] with what it remembers that is not of one weight.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
-enum Rule {
-    #[n(0)]
-    Momentum {
-        #[n(0)]
-        rate: f64,
-        #[n(1)]
-        momentum: f64,
-    },
-    #[n(1)]
-    Adam {
-        #[n(0)]
-        rate: f64,
-        #[n(1)]
-        beta1: f64,
-        #[n(2)]
-        beta2: f64,
-        #[n(3)]
-        tau: f64,
-        /// `beta1` to the power of the steps made.
-        #[n(4)]
-        power1: f64,
-        /// `beta2` to the power of the steps made.
-        #[n(5)]
-        power2: f64,
-    },
-    #[n(2)]
-    Yogi {
-        #[n(0)]
-        rate: f64,
-        #[n(1)]
-        beta1: f64,
-        #[n(2)]
-        beta2: f64,
-        #[n(3)]
-        tau: f64,
-    },
-    #[n(3)]
-    Adagrad {
-        #[n(0)]
-        rate: f64,
-        #[n(1)]
-        beta1: f64,
-        #[n(2)]
-        tau: f64,
-    },
-}
-
-impl Rule {
-    fn advance(&mut self) {
-        match self {
-            Self::Momentum { .. } | Self::Yogi { .. } | Self::Adagrad { .. } => {}
-            Self::Adam {
-                beta1,
-                beta2,
-                power1,
-                power2,
-                ..
-            } => {
-                *power1 *= *beta1;
-                *power2 *= *beta2;
-            }
-        }
-    }
-}
-
-impl From<Optimizer> for Rule {
-    fn from(optimizer: Optimizer) -> Self {
-        match optimizer {
-            Optimizer::Momentum { rate, momentum } => Self::Momentum { rate, momentum },
-            Optimizer::Adam {
-                rate,
-                beta1,
-                beta2,
-                tau,
-            } => Self::Adam {
-                rate,
-                beta1,
-                beta2,
-                tau,
-                power1: 1.0,
-                power2: 1.0,
-            },
-            Optimizer::Yogi {
-                rate,
-                beta1,
-                beta2,
-                tau,
-            } => Self::Yogi {
-                rate,
-                beta1,
-                beta2,
-                tau,
-            },
-            Optimizer::Adagrad { rate, beta1, tau } => Self::Adagrad { rate, beta1, tau },
-        }
-    }
 }
 
 /// -1, 0 or 1; 0 for 0, unlike [`f64::signum`].

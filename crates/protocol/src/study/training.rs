@@ -1,5 +1,6 @@
 //! How the model of a study is trained.
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// The `[training]` table.
@@ -190,46 +191,63 @@ pub enum Batch {
 }
 
 /// How weights are moved by the mean gradient `g`, or by minus the mean change (Reddi et al. 2021, algorithm 2).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Encode, Decode)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Optimizer {
     /// `m = momentum·m + g; w = w − rate·m`. With a momentum of 0: gradient descent.
+    #[n(0)]
     Momentum {
         /// Learning rate, above 0.
+        #[n(0)]
         rate: f64,
         /// Share of the former direction that is kept, from 0 to below 1.
+        #[n(1)]
         momentum: f64,
     },
     /// Adam with bias correction (Kingma & Ba 2015).
+    #[n(1)]
     Adam {
         /// Learning rate, above 0.
+        #[n(0)]
         rate: f64,
         /// Decay of the mean.
+        #[n(1)]
         beta1: f64,
         /// Decay of the mean of squares.
+        #[n(2)]
         beta2: f64,
         /// Added to the root of the mean of squares, above 0.
+        #[n(3)]
         tau: f64,
     },
     /// `m = beta1·m + (1 − beta1)·g; v = v − (1 − beta2)·g²·sign(v − g²); w = w − rate·m / (√v + tau)`, from
     /// `v = tau²` (Reddi et al. 2021).
+    #[n(2)]
     Yogi {
         /// Learning rate, above 0.
+        #[n(0)]
         rate: f64,
         /// Decay of the mean.
+        #[n(1)]
         beta1: f64,
         /// Decay of the mean of squares.
+        #[n(2)]
         beta2: f64,
         /// Added to the root of the mean of squares, above 0.
+        #[n(3)]
         tau: f64,
     },
     /// `m = beta1·m + (1 − beta1)·g; v = v + g²; w = w − rate·m / (√v + tau)`, from `v = tau²` (Reddi et al. 2021).
+    #[n(3)]
     Adagrad {
         /// Learning rate, above 0.
+        #[n(0)]
         rate: f64,
         /// Decay of the mean.
+        #[n(1)]
         beta1: f64,
         /// Added to the root of the sum of squares, above 0.
+        #[n(2)]
         tau: f64,
     },
 }
