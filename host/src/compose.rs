@@ -86,13 +86,22 @@ impl Draft {
         self.number(PARAMETERS)
     }
 
-    /// States the number of parameters, and the noise multiplier where the study needs one that it does not state.
+    /// States the number of parameters.
     ///
     /// # Errors
     ///
-    /// A draft whose `model` is no table, and an ε that leaves nothing for sampled patients.
+    /// A draft whose `model` is no table.
     pub fn state_parameters(&mut self, parameters: u32) -> Result<(), ComposeError> {
-        self.put(PARAMETERS, value(i64::from(parameters)))?;
+        self.put(PARAMETERS, value(i64::from(parameters)))
+    }
+
+    /// States the noise multiplier where the study needs one and does not state it; the number of parameters is stated
+    /// before, though any will do.
+    ///
+    /// # Errors
+    ///
+    /// An ε that leaves nothing for sampled patients.
+    pub fn state_noise_multiplier(&mut self) -> Result<(), ComposeError> {
         // What is no manifest is refused with its reasons when it is read as a study.
         let Ok(manifest) = toml::from_str::<Manifest>(&self.text()) else {
             return Ok(());
@@ -233,5 +242,23 @@ mod tests {
             draft.complete(&empty),
             Err(ComposeError::NoRoster)
         ));
+    }
+
+    #[test]
+    fn sampled_patients_get_their_noise_whether_or_not_the_parameters_were_stated() {
+        let draft = testkit::Draft {
+            epsilon: 1.0,
+            fraction_bits: 16,
+            ..testkit::Draft::default()
+        };
+        let toml = draft
+            .toml()
+            .replace("batch = \"all\"", "batch.sampled = { rate = 0.1 }");
+        let mut draft = Draft::parse(&toml).unwrap();
+        assert!(draft.parameters().is_some());
+        assert!(protocol::study::Study::parse(draft.text().as_bytes()).is_err());
+        draft.state_noise_multiplier().unwrap();
+        let study = protocol::study::Study::parse(draft.text().as_bytes()).unwrap();
+        assert!(study.manifest().privacy.noise_multiplier.is_some());
     }
 }

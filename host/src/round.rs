@@ -53,8 +53,18 @@ impl Site {
         folder(&self.rounds, number)
     }
 
-    /// What this site kept of the last round before `number` of which it kept anything; empty where there is none.
+    /// What this site kept of the last round before `number` of which it kept anything; empty where there is none, and
+    /// where the study keeps nothing.
     fn memory(&self, number: u32) -> Result<Vec<u8>, JournalError> {
+        if !self
+            .study
+            .manifest()
+            .training
+            .algorithm
+            .has_control_variates()
+        {
+            return Ok(Vec::new());
+        }
         for before in (0..number).rev() {
             if let Some(memory) = journal::remembered(&self.folder(before))? {
                 return Ok(memory);
@@ -112,15 +122,15 @@ impl Round {
     ///
     /// A system without randomness, and a disk that does not take the journal.
     pub fn start(site: &Site, header: Header, state: Vec<u8>) -> Result<Self, RoundError> {
-        let header_number = header.number;
-        let folder = site.folder(header_number);
+        let folder = site.folder(header.number);
+        let memory = site.memory(header.number)?.into();
         let opened = Opened {
             header,
             site: site.id,
             module: site.sandbox.digest(),
             cohort: site.cohort.digest,
             seed: entropy::seed()?,
-            memory: site.memory(header_number)?.into(),
+            memory,
         };
         let journal = Journal::create(&folder, opened, &state)?;
         Ok(Self {

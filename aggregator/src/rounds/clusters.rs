@@ -8,13 +8,11 @@
 //!
 //! All of it follows from noised sums, and costs nothing more.
 
-use std::num::NonZeroUsize;
-
 use learning::clustering::{self, Cells, Mean, Weighted};
 use minicbor::{Decode, Encode};
 use protocol::id::{Digest, Purpose};
 use protocol::seed::Seed;
-use protocol::study::{Clustering, SectionName, Study};
+use protocol::study::{SectionName, Study};
 
 use super::sum::RealSum;
 
@@ -44,7 +42,7 @@ impl Clusters {
         let Digest(digest) = study.digest();
         // Public, so that everyone who has the sums comes to the same centres.
         let mut rng = Seed::new(digest).derive("clusters").rng();
-        let points: Vec<Weighted> = clustering::centres(&self.centres, dimensions(clustering))
+        let points: Vec<Weighted> = clustering::centres(&self.centres, clustering.centre_length())
             .into_iter()
             .zip(&self.weights)
             .map(|(point, weight)| Weighted {
@@ -68,7 +66,7 @@ impl Clusters {
             floor,
         );
         let before = self.centres(study, Some(sum.purpose()));
-        let before = clustering::centres(&before, dimensions(clustering));
+        let before = clustering::centres(&before, clustering.centre_length());
         if sum.purpose() == Purpose::Seed {
             // Cells beyond these are nobody's.
             let cells = (2 * before.len()).max(1);
@@ -91,11 +89,4 @@ impl Clusters {
         self.centres = clustering::flat(&moved);
         self.weights.clear();
     }
-}
-
-fn dimensions(clustering: &Clustering) -> NonZeroUsize {
-    let stated = usize::try_from(clustering.dimensions).ok();
-    stated
-        .and_then(NonZeroUsize::new)
-        .expect("a study of no dimensions is refused")
 }

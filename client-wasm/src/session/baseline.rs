@@ -5,6 +5,7 @@
 //! cohorts that this host holds. Nothing of it is sent: no stage of the protocol takes a baseline.
 
 use cohort::{Normaliser, Patients};
+use learning::model::Network;
 use learning::optimizer::Descent;
 use protocol::codec;
 use protocol::door::{self, Progress, Split, State};
@@ -16,20 +17,19 @@ use protocol::study::{
 };
 
 use super::error::SessionError;
-use super::inputs::{Inputs, initial, moments, network, weights};
+use super::inputs::{Inputs, moments, network, weights};
 use super::local::{self, LocalTraining};
 
 /// Training on the patients at hand.
 pub(crate) struct Baseline {
     initial: Vec<f32>,
-    normalisation: Vec<door::Moments>,
     server: Server,
     seed: Seed,
     training: LocalTraining,
     /// Rounds done.
     round: u32,
     rounds: u32,
-    /// Where a personal model begins; empty else.
+    /// The state that training begins at: the published one for a personal model.
     start: State,
 }
 
@@ -53,41 +53,22 @@ impl Baseline {
             .collect();
         let patients = Patients::pool(cohorts?)?;
         let network = network(&study)?;
-        let reference = cohort::reference(&manifest.cohort);
-        let (constants, normalisation) = match manifest.cohort.normalisation {
-            Normalisation::Reference => (reference, Vec::new()),
-            Normalisation::Shared => {
-                let sums = cohort::moment_vector(&patients, &manifest.cohort);
-                let moments = moments_from_sum(&manifest.cohort, &sums);
-                (moments.clone(), moments)
-            }
+        let (start, plan) = match &request.state {
+            Some(bytes) => (
+                codec::decode(bytes)?,
+                Plan::personal(manifest, network.trained())?,
+            ),
+            None => (
+                beginning(manifest, &network, &patients),
+                Plan::of(manifest, network.trained()),
+            ),
         };
-        let start: Option<State> = request
-            .state
-            .as_deref()
-            .map(|bytes| codec::decode(bytes))
-            .transpose()?;
-        let (constants, normalisation) = match &start {
-            // The model's own, not those of this site.
-            Some(state) => (moments(&study, state)?, state.normalisation.clone()),
-            None => (constants, normalisation),
-        };
-        let normaliser = Normaliser::new(&manifest.cohort, &constants)?;
+        let normaliser = Normaliser::new(&manifest.cohort, &moments(&study, &start)?)?;
         let inputs = Inputs::new(patients, normaliser, Some(Split::Train));
         if inputs.len() == 0 {
             return Err(SessionError::NoPatients);
         }
-        let file = request.weights.as_deref().map(Vec::as_slice);
-        let (initial, plan) = match &start {
-            Some(state) => (
-                weights(&network, &study, file, state)?,
-                Plan::personal(manifest, network.trained())?,
-            ),
-            None => (
-                initial(&network, &study, file)?,
-                Plan::of(manifest, network.trained()),
-            ),
-        };
+        let initial = weights(&network, &study, request.weights.as_ref(), &start)?;
         // Public: chances of a comparison that nobody else sees, the same for the same study.
         let seed = Seed::new(Digest::of(&request.study).0).derive("baseline");
         let training = local::Start {
@@ -104,11 +85,10 @@ impl Baseline {
             training: LocalTraining::begin(plan.settings, training)?,
             round: 0,
             initial,
-            normalisation,
             server: plan.server,
             seed,
             rounds: plan.rounds,
-            start: start.unwrap_or_default(),
+            start,
         })
     }
 
@@ -156,7 +136,7 @@ impl Baseline {
         }
         Ok(State {
             offset,
-            normalisation: self.normalisation,
+            normalisation: self.start.normalisation,
             ..State::default()
         })
     }
@@ -179,6 +159,22 @@ impl Baseline {
                 .begin_again(&self.initial, server.offset(), seed)?;
         }
         Ok(())
+    }
+}
+
+/// The state that a study of these patients begins its training at.
+fn beginning(manifest: &Manifest, network: &Network, patients: &Patients) -> State {
+    let normalisation = match manifest.cohort.normalisation {
+        Normalisation::Reference => Vec::new(),
+        Normalisation::Shared => {
+            let sums = cohort::moment_vector(patients, &manifest.cohort);
+            moments_from_sum(&manifest.cohort, &sums)
+        }
+    };
+    State {
+        offset: vec![0.0; network.trained()],
+        normalisation,
+        ..State::default()
     }
 }
 

@@ -1,7 +1,5 @@
 //! Patients as points: what clusters are found of.
 
-use std::num::NonZeroUsize;
-
 use learning::clustering::{self, Cells, Point, Projection};
 use learning::model::Network;
 use protocol::door::{Phenotype, State};
@@ -16,7 +14,6 @@ use super::inputs::{Portion, rows};
 pub(crate) struct Embedding {
     projection: Projection,
     settings: Clustering,
-    dimensions: NonZeroUsize,
     /// Public, the same at all sites.
     seed: Seed,
 }
@@ -30,16 +27,12 @@ impl Embedding {
         let Digest(digest) = study.digest();
         let seed = Seed::new(digest).derive("clustering");
         let (width, stated) = (network.width(), settings.dimensions);
-        let refused = SessionError::Dimensions { width, stated };
-        let Some(dimensions) = usize::try_from(stated).ok().and_then(NonZeroUsize::new) else {
-            return Err(refused);
-        };
         let mut rng = seed.derive("projection").rng();
-        let projection = Projection::new(width, dimensions.get(), &mut rng).ok_or(refused)?;
+        let projection = Projection::new(width, settings.centre_length().get(), &mut rng)
+            .ok_or(SessionError::Dimensions { width, stated })?;
         Ok(Some(Self {
             projection,
             settings,
-            dimensions,
             seed,
         }))
     }
@@ -78,8 +71,9 @@ impl Embedding {
     /// The centres of a state.
     pub(crate) fn centres(&self, state: &State) -> Result<Vec<Point>, SessionError> {
         let finite = state.centres.iter().all(|value| value.is_finite());
-        if finite && state.centres.len().is_multiple_of(self.dimensions.get()) {
-            Ok(clustering::centres(&state.centres, self.dimensions))
+        let length = self.settings.centre_length();
+        if finite && state.centres.len().is_multiple_of(length.get()) {
+            Ok(clustering::centres(&state.centres, length))
         } else {
             Err(SessionError::Centres)
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use cohort::{Batch, Normaliser, Patients};
 use learning::model::{self, Network, whole_patients};
+use minicbor::bytes::ByteVec;
 use protocol::codec;
 use protocol::door::{Moments, Split, State};
 use protocol::id::Digest;
@@ -41,7 +42,7 @@ pub(crate) fn moments(study: &Study, state: &State) -> Result<Vec<Moments>, Sess
 pub(crate) fn initial(
     network: &Network,
     study: &Study,
-    file: Option<&[u8]>,
+    file: Option<&ByteVec>,
 ) -> Result<Vec<f32>, SessionError> {
     let model = &study.manifest().model;
     match (model.initial_weights, file) {
@@ -62,7 +63,7 @@ pub(crate) fn initial(
 pub(crate) fn weights(
     network: &Network,
     study: &Study,
-    file: Option<&[u8]>,
+    file: Option<&ByteVec>,
     state: &State,
 ) -> Result<Vec<f32>, SessionError> {
     let mut weights = initial(network, study, file)?;

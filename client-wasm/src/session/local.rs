@@ -27,8 +27,6 @@ pub(crate) struct LocalTraining {
     /// The weights that the round starts from.
     start: Vec<f32>,
     descent: Descent,
-    /// The rule before the first step of a round.
-    untouched: Descent,
     settings: Averaging,
     clip_norm: f64,
     noise: Option<Local>,
@@ -101,7 +99,6 @@ impl LocalTraining {
         };
         let schedule = Schedule::new(settings.batch, inputs.len(), seed.derive("schedule"));
         let mut training = Self {
-            untouched: descent.clone(),
             start: weights,
             sum: vec![0.0; network.trained()],
             step: 0,
@@ -123,7 +120,7 @@ impl LocalTraining {
         Ok(training)
     }
 
-    /// Starts another round, as the first one started, from weights that are `offset` away from `initial`.
+    /// Starts another round of averaging from weights that are `offset` away from `initial`.
     pub(crate) fn begin_again(
         &mut self,
         initial: &[f32],
@@ -137,7 +134,12 @@ impl LocalTraining {
         );
         self.start = moved(&self.network, initial, offset)?;
         self.seed = seed;
-        self.descent = self.untouched.clone();
+        let Averaging {
+            optimizer,
+            proximal,
+            ..
+        } = self.settings;
+        self.descent = Descent::local(optimizer, proximal, self.network.trained());
         self.step = 0;
         self.next_batch();
         Ok(())
@@ -294,11 +296,7 @@ pub(crate) fn control(
 }
 
 /// Weights with an offset added to the trained ones.
-pub(crate) fn moved(
-    network: &Network,
-    weights: &[f32],
-    offset: &[f32],
-) -> Result<Vec<f32>, SessionError> {
+fn moved(network: &Network, weights: &[f32], offset: &[f32]) -> Result<Vec<f32>, SessionError> {
     let mut weights = weights.to_vec();
     network.add(&mut weights, offset)?;
     Ok(weights)

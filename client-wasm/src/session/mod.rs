@@ -131,11 +131,7 @@ impl Module {
 fn describe(request: &Describe) -> Result<Described, SessionError> {
     let study = Study::parse(&request.study)?;
     let network = learning::model::Network::new(&study.manifest().cohort, &study.manifest().model)?;
-    inputs::initial(
-        &network,
-        &study,
-        request.weights.as_deref().map(Vec::as_slice),
-    )?;
+    inputs::initial(&network, &study, request.weights.as_ref())?;
     Ok(Described {
         study: study.digest(),
         parameters: u32::try_from(network.trained()).unwrap_or(u32::MAX),
@@ -148,8 +144,7 @@ fn export(request: &Export) -> Result<ByteVec, SessionError> {
     let study = Study::parse(&request.study)?;
     let network = network(&study)?;
     let state: State = codec::decode(&request.state)?;
-    let file = request.weights.as_deref().map(Vec::as_slice);
-    let weights = inputs::weights(&network, &study, file, &state)?;
+    let weights = inputs::weights(&network, &study, request.weights.as_ref(), &state)?;
     Ok(ByteVec::from(codec::encode(
         &network.file(&weights, &request.without)?,
     )))

@@ -16,12 +16,7 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     let state: State = codec::decode(&request.state)?;
     let patients = Patients::decode(&request.cohort, &study.manifest().cohort)?;
     let network = network(&study)?;
-    let weights = weights(
-        &network,
-        &study,
-        request.weights.as_deref().map(Vec::as_slice),
-        &state,
-    )?;
+    let weights = weights(&network, &study, request.weights.as_ref(), &state)?;
     let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state)?)?;
     let classes = study.manifest().cohort.classes.len();
     let embedding = Embedding::of(&study, &network)?.filter(|_| !state.centres.is_empty());

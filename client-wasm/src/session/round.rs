@@ -73,7 +73,7 @@ impl Round {
             layout: &layout,
             seed: &seed,
             memory: &memory,
-            weights: weights.as_deref().map(Vec::as_slice),
+            weights: weights.as_ref(),
         })?;
         let working = Working {
             header,

@@ -5,6 +5,7 @@ use learning::clustering::Cells;
 use learning::metrics;
 use learning::model::Network;
 use learning::optimizer::Descent;
+use minicbor::bytes::ByteVec;
 use protocol::door::{Split, State};
 use protocol::id::Purpose;
 use protocol::seed::Seed;
@@ -43,7 +44,7 @@ pub(crate) struct Start<'a> {
     /// What the site kept of its last round.
     pub(crate) memory: &'a [u8],
     /// The file of public weights that the study names.
-    pub(crate) weights: Option<&'a [u8]>,
+    pub(crate) weights: Option<&'a ByteVec>,
 }
 
 /// What is summed up.

@@ -334,6 +334,9 @@ fn kit(draft: &str, settings: &[(&str, &str)], sites: usize) -> TestStudy {
         })
         .expect("a complete draft");
     draft.state_parameters(1).expect("a draft of a model");
+    draft
+        .state_noise_multiplier()
+        .expect("an ε that leaves room for noise");
     let describe = protocol::door::Describe {
         study: draft.text().into_bytes().into(),
         weights: None,

@@ -76,9 +76,13 @@ pub(super) fn complete(
     weights: Option<&[u8]>,
 ) -> Result<Study> {
     draft.complete(parts)?;
-    if draft.parameters().is_none() {
+    let is_stated = draft.parameters().is_some();
+    if !is_stated {
         // Any number will do for the module to say what its own is.
         draft.state_parameters(1)?;
+    }
+    draft.state_noise_multiplier()?;
+    if !is_stated {
         draft.state_parameters(parameters(sandbox, &draft.text(), weights)?)?;
     }
     Ok(Study::parse(draft.text().as_bytes())?)

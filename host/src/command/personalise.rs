@@ -3,11 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
 use host::durable;
 use host::patients::Cohort;
-use learning::metrics;
 use protocol::api::Metrics;
 use protocol::codec;
 
@@ -36,13 +35,7 @@ pub(crate) struct Personalise {
 impl Personalise {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = site::optional(config)?;
-        let start = match (self.state == Path::new("published"), &config) {
-            (false, _) => durable::read(&self.state)?,
-            (true, Some(config)) => site::published(config)?,
-            (true, None) => bail!(
-                "the published model is the site's aggregator's to give: name a site (--config)"
-            ),
-        };
+        let start = site::state(&self.state, config.as_ref())?;
         let chosen = self.choice.load(config.as_ref())?;
         let cohorts = self.patients.load(&chosen, config.as_ref())?;
         let personal = baseline::train(&chosen, &cohorts, Some(&start))?;
@@ -69,14 +62,5 @@ impl Personalise {
 /// How a model does on this site's held-out patients.
 fn figures(chosen: &Chosen, cohorts: &[Cohort], state: &[u8]) -> Result<Metrics> {
     let predictions = predictions::predict(chosen, cohorts, state, Part::HeldOut)?;
-    let probabilities: Vec<f32> = predictions
-        .iter()
-        .flat_map(|prediction| prediction.probabilities.iter().copied())
-        .collect();
-    let labels: Vec<u32> = predictions
-        .iter()
-        .map(|prediction| prediction.label)
-        .collect();
-    let classes = chosen.study.manifest().cohort.classes.len();
-    metrics::exact(&probabilities, &labels, classes).context("measuring a model")
+    predictions::figures(&predictions, chosen.study.manifest().cohort.classes.len())
 }

@@ -3,9 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
-use host::durable;
 
 use super::predictions::{self, Part};
 use super::site::{self, Choice, Patients};
@@ -30,15 +29,8 @@ pub(crate) struct Predict {
 
 impl Predict {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
-        let published = self.state == Path::new("published");
         let config = site::optional(config)?;
-        let state = match (published, &config) {
-            (false, _) => durable::read(&self.state)?,
-            (true, Some(config)) => site::published(config)?,
-            (true, None) => bail!(
-                "the published model is the site's aggregator's to give: name a site (--config)"
-            ),
-        };
+        let state = site::state(&self.state, config.as_ref())?;
         let chosen = self.choice.load(config.as_ref())?;
         let cohorts = self.patients.load(&chosen, config.as_ref())?;
         let predictions = predictions::predict(&chosen, &cohorts, &state, self.split)?;

@@ -8,6 +8,8 @@ use clap::ValueEnum;
 use host::durable;
 use host::patients::Cohort;
 use host::sandbox::SandboxError;
+use learning::metrics;
+use protocol::api::Metrics;
 use protocol::door::{Predict, Prediction, Request, Response, Split};
 
 use super::site::Chosen;
@@ -107,35 +109,27 @@ pub(super) fn write(path: &Path, classes: &[String], predictions: &[Prediction])
 /// Says what was written, and how often the model was right.
 pub(super) fn tell(path: &Path, predictions: &[Prediction], out: &mut dyn Write) -> Result<()> {
     write!(out, "{} patients  {}", predictions.len(), path.display())?;
-    match accuracy(predictions) {
-        Some(accuracy) => writeln!(out, "  accuracy {accuracy:.4}")?,
-        None => writeln!(out)?,
+    match predictions {
+        [] => writeln!(out)?,
+        [first, ..] => {
+            let figures = figures(predictions, first.probabilities.len())?;
+            writeln!(out, "  accuracy {:.4}", figures.accuracy)?;
+        }
     }
     Ok(())
 }
 
-/// The share of the patients whose most probable class is the true one; `None` without patients.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "patients are far fewer than 2^52"
-)]
-fn accuracy(predictions: &[Prediction]) -> Option<f64> {
-    let right = predictions
+/// How good they are.
+pub(super) fn figures(predictions: &[Prediction], classes: usize) -> Result<Metrics> {
+    let probabilities: Vec<f32> = predictions
         .iter()
-        .filter(|prediction| top(prediction) == Some(prediction.label))
-        .count();
-    (!predictions.is_empty()).then(|| right as f64 / predictions.len() as f64)
-}
-
-/// The first of the most probable classes.
-fn top(prediction: &Prediction) -> Option<u32> {
-    let mut best: Option<(u32, f32)> = None;
-    for (class, probability) in (0..).zip(&prediction.probabilities) {
-        if best.is_none_or(|(_, most)| *probability > most) {
-            best = Some((class, *probability));
-        }
-    }
-    best.map(|(class, _)| class)
+        .flat_map(|prediction| prediction.probabilities.iter().copied())
+        .collect();
+    let labels: Vec<u32> = predictions
+        .iter()
+        .map(|prediction| prediction.label)
+        .collect();
+    metrics::exact(&probabilities, &labels, classes).context("measuring the predictions")
 }
 
 fn split(split: Split) -> &'static str {

@@ -99,6 +99,17 @@ impl Choice {
     }
 }
 
+/// The encoded state that `state` names: `published`, or a file.
+pub(super) fn state(state: &Path, config: Option<&Config>) -> Result<Vec<u8>> {
+    match (state == Path::new("published"), config) {
+        (false, _) => Ok(durable::read(state)?),
+        (true, Some(config)) => published(config),
+        (true, None) => {
+            bail!("the published model is the site's aggregator's to give: name a site (--config)")
+        }
+    }
+}
+
 /// The bytes of a file, if one is named.
 pub(super) fn read(path: Option<&Path>) -> Result<Option<Vec<u8>>> {
     Ok(path.map(durable::read).transpose()?)

@@ -1,5 +1,7 @@
 //! Phenotypes: clusters of the patients' embeddings by the trained model, found after training.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 
 /// The `[clustering]` table: federated k-means on what the model makes of patients before its last layer.
@@ -38,6 +40,19 @@ pub struct Clustering {
 impl Clustering {
     /// Most clusters of a study.
     pub const MOST_CLUSTERS: u32 = 64;
+
+    /// Numbers of a centre: the dimensions.
+    ///
+    /// # Panics
+    ///
+    /// Never of a parsed study: one of no dimensions is refused.
+    #[must_use]
+    pub fn centre_length(&self) -> NonZeroUsize {
+        let stated = usize::try_from(self.dimensions).ok();
+        stated
+            .and_then(NonZeroUsize::new)
+            .expect("a study of no dimensions is refused")
+    }
 
     /// Rounds in which the first centres are found: one for the mean, then one for each doubling.
     #[must_use]
