@@ -15,6 +15,7 @@ use crate::mask::{self, MaskSign};
 use crate::message::{Advert, Commitments, OpenedShare, Opening, Signed};
 use crate::pack::Total;
 use crate::roll::{Binding, Secrets, pair_sign};
+use crate::shamir::Place;
 use crate::study::Layout;
 
 /// The state of a round in which sites open the sum's masks.
@@ -88,8 +89,9 @@ impl Round<Unmasking> {
         }
         let opening: Opening = self.body(signed)?;
         let survivors = self.notes.reported(Stage::Mask);
-        let fits = sites(&opening.seeds).eq(survivors.iter().copied())
-            && sites(&opening.keys).eq(self.dropped(&survivors));
+        let held = |site: &SiteId| self.holders().holds(signed.site, *site);
+        let fits = sites(&opening.seeds).eq(survivors.iter().copied().filter(held))
+            && sites(&opening.keys).eq(self.dropped(&survivors).filter(held));
         if !fits {
             return Err(SiteFault::Openings(signed.site));
         }
@@ -112,7 +114,7 @@ impl Round<Unmasking> {
         let layout = self.study().layout(self.header().purpose);
         let (bits, binding) = (layout.modulus_bits, self.notes.roll.binding(self.header()));
         let mut total = std::mem::take(&mut self.state.total.0);
-        let mut recovery = Recovery::new(self.study().threshold(self.header().purpose));
+        let mut recovery = Recovery::new(self.holders().threshold());
         for site in &survivors {
             let seed = self.recover_seed(&mut recovery, &binding, *site)?;
             mask::apply(
@@ -124,7 +126,10 @@ impl Round<Unmasking> {
         }
         for dropped in self.dropped(&survivors).collect::<Vec<_>>() {
             let secret = self.recover_key(&mut recovery, &binding, dropped)?;
-            for site in &survivors {
+            let neighbours = survivors
+                .iter()
+                .filter(|site| self.holders().neighbours(dropped, **site));
+            for site in neighbours {
                 let theirs = self.advert(*site)?.mask_key;
                 let pair = binding.pair_mask(&secret, &theirs, dropped, *site);
                 let pair = pair.map_err(|_| SumError::Damaged)?;
@@ -191,13 +196,11 @@ impl Round<Unmasking> {
         of: Secrets,
         dealer: SiteId,
     ) -> Result<Vec<Opened<'_>>, SumError> {
-        let digests = self
-            .notes
-            .roll
-            .sites()
-            .zip(&self.commitments(dealer)?.shares);
+        let holders = self.holders().of(dealer).iter().copied();
+        let digests = holders.zip(&self.commitments(dealer)?.shares);
         let mut opened = Vec::new();
-        for (holder, digests) in digests {
+        for (place, (holder, digests)) in digests.enumerate() {
+            let place = Place::new(place).ok_or(SumError::Damaged)?;
             let Some(opening) = self.state.openings.get(&holder) else {
                 continue;
             };
@@ -215,6 +218,7 @@ impl Round<Unmasking> {
             };
             opened.push(Opened {
                 holder,
+                place,
                 share,
                 origin,
             });
