@@ -5,16 +5,14 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use protocol::KeyFault;
 use protocol::api::Stage;
 use protocol::codec::{decode, encode};
 use protocol::door::{Inbox, Survivors};
-use protocol::id::{AgreementKey, Header, Purpose, SiteId};
+use protocol::id::{AgreementKey, Digest, Header, Purpose, SiteId};
 use protocol::message::{Advert, Agreement, MaskedInput, MessageError, Opening, Shares, Signed};
-use protocol::pack::{PackError, pack};
 use protocol::round::{AnyRound, SiteFault, SumError, Suspect};
-use protocol::seed::Seed;
 use protocol::site::{AggregatorFault, Misuse, PeerFault, SiteError};
-use protocol::{KeyFault, hpke};
 use testkit::round::{Abandoned, Dropouts, Next, Play, Storage};
 use testkit::{Draft, TestStudy, decoded};
 
@@ -728,7 +726,9 @@ mod aggregator {
         );
         let input = MaskedInput {
             encapsulated: AgreementKey([9; 32]),
-            ciphertext: vec![0; 40].into(),
+            sharers: Digest([0; 32]),
+            commitment: Digest([0; 32]),
+            chunks: vec![Digest([0; 32])],
         };
         let signed = forged(&kit, Stage::Mask, ERIN, &input);
         let fault = SiteFault::NotAwaited {
@@ -823,77 +823,6 @@ mod aggregator {
         );
     }
 
-    /// Bob seals other bytes than his masked vector.
-    fn sealed(text: Vec<u8>) -> SiteFault {
-        refusal(Stage::Mask, |kit, _| {
-            let header = header(kit);
-            let associated = [header.digest().0.as_slice(), &BOB.0.to_be_bytes()].concat();
-            let key = kit.study.manifest().aggregation.key;
-            let info = b"wardround/1 masked input";
-            let sealed = hpke::seal(&key, info, &associated, text, &Seed::new([3; 32])).unwrap();
-            let ciphertext = sealed.ciphertext.into();
-            let input = MaskedInput {
-                encapsulated: sealed.encapsulated,
-                ciphertext,
-            };
-            forged(kit, Stage::Mask, BOB, &input)
-        })
-    }
-
-    #[test]
-    fn a_vector_of_another_length_is_refused() {
-        let layout = kit().study.layout(Purpose::Train);
-        let (bits, length) = (layout.modulus_bits, layout.length());
-        let vector = |length| pack(&vec![1; length], bits);
-        let want = vector(length).len();
-        for other in [0, length - 1, length + 1, 2 * length] {
-            let got = vector(other).len();
-            let error = PackError::Length { got, want };
-            assert_eq!(
-                sealed(vector(other)),
-                SiteFault::Vector { site: BOB, error }
-            );
-        }
-        let used = length * usize::try_from(bits).unwrap() % 8;
-        assert_ne!(used, 0, "the test wants a layout with padding");
-        let mut padded = vector(length);
-        *padded.last_mut().unwrap() |= 0x80;
-        assert_eq!(
-            sealed(padded),
-            SiteFault::Vector {
-                site: BOB,
-                error: PackError::Padding
-            }
-        );
-    }
-
-    #[test]
-    fn a_vector_that_is_not_sealed_to_this_aggregator_by_this_site_is_refused() {
-        let seal = SiteFault::Seal {
-            site: BOB,
-            error: hpke::CannotOpen,
-        };
-        let stage = Stage::Mask;
-        assert_eq!(
-            changed(stage, |input: &mut MaskedInput| input.ciphertext[0] ^= 1),
-            seal
-        );
-        assert_eq!(
-            changed(stage, |input: &mut MaskedInput| input.ciphertext.clear()),
-            seal
-        );
-        assert_eq!(
-            changed(stage, |input: &mut MaskedInput| input.encapsulated.0[0] ^=
-                1),
-            seal
-        );
-        let kit = kit();
-        let mut play = at(&kit, stage);
-        let alices = play.message(ALICE).unwrap();
-        let copied = kit.sign(&header(&kit), stage, BOB, alices.body.to_vec());
-        assert_eq!(play.round.accept(stage, copied), Err(seal));
-    }
-
     #[test]
     fn another_list_of_survivors_is_refused() {
         let fault = changed(Stage::Agree, |agreement: &mut Agreement| {
@@ -986,40 +915,6 @@ mod sum {
             threshold: 3,
         };
         assert_eq!(error, Abandoned::Sum(lost));
-    }
-
-    /// Bob sends a vector of the right length that is not masked as agreed: the sum is noise, and is refused.
-    #[test]
-    fn a_sum_out_of_range_is_refused() {
-        let kit = kit();
-        let layout = kit.study.layout(Purpose::Train);
-        let mut play = at(&kit, Stage::Mask);
-        let header = header(&kit);
-        let associated = [header.digest().0.as_slice(), &BOB.0.to_be_bytes()].concat();
-        let text = pack(&vec![5; layout.length()], layout.modulus_bits);
-        let key = kit.study.manifest().aggregation.key;
-        let sealed = hpke::seal(
-            &key,
-            b"wardround/1 masked input",
-            &associated,
-            text,
-            &Seed::new([3; 32]),
-        )
-        .unwrap();
-        let input = MaskedInput {
-            encapsulated: sealed.encapsulated,
-            ciphertext: sealed.ciphertext.into(),
-        };
-        // Bob's honest part goes on with the round.
-        let _ = play.message(BOB).unwrap();
-        play.round
-            .accept(Stage::Mask, forged(&kit, Stage::Mask, BOB, &input))
-            .unwrap();
-        play.honest_until(Stage::Unmask);
-        play.stage(&Dropouts::new(), Storage::Memory).unwrap();
-        let Err(Abandoned::Sum(SumError::OutOfRange { survivors: 5, .. })) = play.close() else {
-            panic!("a sum of noise is out of range")
-        };
     }
 }
 
