@@ -137,6 +137,18 @@ impl AnyRound {
         }
     }
 
+    /// Whether the masked vector that a site announced is in the sum.
+    ///
+    /// # Errors
+    ///
+    /// Stage mask not yet begun, or over without the site's vector; a site that has announced nothing.
+    pub fn is_complete(&self, site: SiteId) -> Result<bool, SiteFault> {
+        match self {
+            Self::Masking(round) => round.is_complete(site),
+            _ => self.not_at_mask(site).map(|_| true),
+        }
+    }
+
     /// How vectors of this round are cut into chunks.
     #[must_use]
     pub fn chunking(&self) -> Chunking {

@@ -77,6 +77,21 @@ impl Round<Masking> {
         Ok(Accepted::New)
     }
 
+    /// The sites that have announced a vector, whether it is in the sum or not, in ascending order.
+    pub fn announced(&self) -> impl Iterator<Item = SiteId> {
+        self.state.announced.keys().copied()
+    }
+
+    /// Whether the vector that a site announced is in the sum.
+    ///
+    /// # Errors
+    ///
+    /// A site that has announced nothing.
+    pub fn is_complete(&self, site: SiteId) -> Result<bool, SiteFault> {
+        self.input(site)?;
+        Ok(self.receipt(Stage::Mask, site).is_some())
+    }
+
     /// Checks a sealed chunk of a site's vector against what the site announced. The caller stores one that is new.
     ///
     /// # Errors
@@ -92,9 +107,10 @@ impl Round<Masking> {
         self.chunking()
             .check(&input.chunks, number, sealed)
             .map_err(|error| SiteFault::Chunk { site, error })?;
-        Ok(match self.receipt(Stage::Mask, site) {
-            None => Accepted::New,
-            Some(_) => Accepted::Again,
+        Ok(if self.is_complete(site)? {
+            Accepted::Again
+        } else {
+            Accepted::New
         })
     }
 
