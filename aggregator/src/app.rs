@@ -7,27 +7,29 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use crate::limits::{MESSAGE, REQUEST};
 use crate::problem::Problem;
-use crate::routes::{enrol, health, progress, rounds, states, study};
+use crate::routes::{chunks, enrol, health, progress, rounds, states, study};
 use crate::service::Service;
 
 /// The service as axum wants it.
 pub fn app(service: Arc<Service>) -> Router {
-    // Only here are bodies large and lines slow.
+    // Only here are bodies more than a few lines.
     let messages = Router::new()
         .route(
             "/rounds/{number}/{part}",
             get(rounds::part).post(rounds::message),
         )
+        .route("/rounds/{number}/chunks/{site}/{chunk}", put(chunks::chunk))
         .layer(from_fn_with_state(MESSAGE, within));
     let others = Router::new()
         .route("/enrol", post(enrol::enrol))
         .route("/study", get(study::study))
         .route("/round", get(rounds::view))
         .route("/rounds/{number}/shares/{site}", get(rounds::inbox))
+        .route("/rounds/{number}/chunks/{site}", get(chunks::missing))
         .route("/states/{digest}", get(states::state))
         .route("/progress", get(progress::progress))
         .route("/health", get(health::health))

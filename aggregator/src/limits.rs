@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use protocol::api::Stage;
+use protocol::chunk::Chunking;
 use protocol::id::{Digest, Header, Purpose};
 use protocol::message::largest_body;
 use protocol::study::Study;
@@ -20,15 +21,20 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The longest that a request without a large body may take, waiting for news included.
 pub(crate) const REQUEST: Duration = Duration::from_secs(60);
 
-/// The longest that a message of a round may take: the largest vectors over a slow hospital line.
-pub(crate) const MESSAGE: Duration = Duration::from_secs(600);
+/// The longest that a message or a chunk of a round may take: 256 KiB over a slow hospital line.
+pub(crate) const MESSAGE: Duration = Duration::from_secs(120);
 
-/// The most bytes of a message at each stage of a study's rounds.
+/// The most bytes of each body that a study's rounds take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyLimits([usize; 5]);
+pub struct BodyLimits {
+    /// Of a message at each stage.
+    messages: [usize; 5],
+    /// Of a sealed chunk.
+    chunk: usize,
+}
 
 impl BodyLimits {
-    /// The limits of the study's largest rounds. That a vector is exactly as long as its own round's, the round checks.
+    /// The limits of the study's largest rounds. That a chunk is exactly as long as its own round's, the round checks.
     #[must_use]
     pub fn of(study: &Study) -> Self {
         let purposes: HashSet<Purpose> = study.plan().into_iter().collect();
@@ -44,13 +50,23 @@ impl BodyLimits {
                 .map(|purpose| largest_body(study, &header(*purpose), stage))
                 .max()
         };
-        Self(Stage::ALL.map(|stage| largest(stage).unwrap_or(0) + SIGNED_OVERHEAD))
+        let chunk = |purpose| Chunking::of(&study.layout(purpose)).largest();
+        Self {
+            messages: Stage::ALL.map(|stage| largest(stage).unwrap_or(0) + SIGNED_OVERHEAD),
+            chunk: purposes.iter().copied().map(chunk).max().unwrap_or(0),
+        }
+    }
+
+    /// The most bytes of a sealed chunk.
+    #[must_use]
+    pub fn chunk(&self) -> usize {
+        self.chunk
     }
 
     /// The most bytes of a message at this stage.
     #[must_use]
     pub fn message(&self, stage: Stage) -> usize {
-        let [advertise, share, mask, agree, unmask] = self.0;
+        let [advertise, share, mask, agree, unmask] = self.messages;
         match stage {
             Stage::Advertise => advertise,
             Stage::Share => share,

@@ -3,6 +3,7 @@
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use protocol::chunk::ChunkError;
 use protocol::codec::DecodeError;
 use protocol::id::Digest;
 use protocol::message::MessageError;
@@ -118,6 +119,14 @@ fn site_kind(fault: &SiteFault) -> (StatusCode, &'static str) {
         }
         SiteFault::Refused(Refused::Message(_)) => (StatusCode::FORBIDDEN, "bad-signature"),
         SiteFault::Refused(Refused::Conflict { .. }) => (StatusCode::CONFLICT, "different-message"),
+        SiteFault::Refused(Refused::NotAnnounced(_)) => (StatusCode::CONFLICT, "not-announced"),
+        SiteFault::Refused(Refused::Chunk {
+            error: ChunkError::Number { .. },
+            ..
+        }) => (StatusCode::NOT_FOUND, "unknown-chunk"),
+        SiteFault::Refused(Refused::Chunk { .. }) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "different-chunk")
+        }
         // Signed by the site, and yet not what the stage can take: keys, shares, vectors, lists, openings.
         SiteFault::Refused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "refused-message"),
     }

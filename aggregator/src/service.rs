@@ -1,10 +1,11 @@
 //! What the routes call: enrolment, and the rounds of one study where there is one.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use protocol::api::{Enrol, Stage};
+use protocol::api::{Enrol, MissingChunks, Stage};
+use protocol::id::SiteId;
 use protocol::round::{Aggregator, Secret};
 use protocol::study::{Study, StudyError};
 use tokio::sync::watch;
@@ -154,20 +155,46 @@ impl Running {
         Arc::clone(&self.board.borrow())
     }
 
-    /// Takes a message of a site. The work is done by a thread of its own, and to its end even where the site hangs up.
+    /// Takes a message of a site.
     ///
     /// # Errors
     ///
     /// See [`Rounds::accept`].
     pub async fn accept(&self, number: u32, stage: Stage, bytes: Bytes) -> Result<(), Problem> {
-        let (rounds, clock) = (Arc::clone(&self.rounds), Arc::clone(&self.clock));
-        let accepted = spawn_blocking(move || {
-            let mut rounds = rounds.lock().map_err(|_| Fault::Poisoned)?;
-            rounds
-                .accept(number, stage, &bytes, clock.now())
-                .map_err(Problem::from)
-        });
-        accepted.await.map_err(Fault::Worker)?.map(|_| ())
+        self.with_rounds(move |rounds, now| rounds.accept(number, stage, &bytes, now))
+            .await
+            .map(drop)
+    }
+
+    /// Takes a sealed chunk of a site's masked vector.
+    ///
+    /// # Errors
+    ///
+    /// See [`Rounds::put_chunk`].
+    pub async fn put_chunk(
+        &self,
+        number: u32,
+        site: SiteId,
+        chunk: u32,
+        bytes: Bytes,
+    ) -> Result<(), Problem> {
+        self.with_rounds(move |rounds, now| rounds.put_chunk(number, site, chunk, &bytes, now))
+            .await
+            .map(drop)
+    }
+
+    /// The chunks of a site's masked vector that are still to be sent.
+    ///
+    /// # Errors
+    ///
+    /// See [`Rounds::missing_chunks`].
+    pub async fn missing_chunks(
+        &self,
+        number: u32,
+        site: SiteId,
+    ) -> Result<MissingChunks, Problem> {
+        self.with_rounds(move |rounds, now| rounds.missing_chunks(number, site, now))
+            .await
     }
 
     /// Closes or abandons what is due.
@@ -176,14 +203,25 @@ impl Running {
     ///
     /// See [`Rounds::tick`].
     pub async fn tick(&self) -> Result<(), Fault> {
+        self.with_rounds(Rounds::tick).await
+    }
+
+    /// The work is done by a thread of its own, and to its end even where the site hangs up.
+    async fn with_rounds<T, E, P>(
+        &self,
+        work: impl FnOnce(&mut Rounds, Instant) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, P>
+    where
+        T: Send + 'static,
+        E: Into<P> + Send + 'static,
+        P: From<Fault> + Send + 'static,
+    {
         let (rounds, clock) = (Arc::clone(&self.rounds), Arc::clone(&self.clock));
-        spawn_blocking(move || {
-            rounds
-                .lock()
-                .map_err(|_| Fault::Poisoned)?
-                .tick(clock.now())
-        })
-        .await?
+        let done = spawn_blocking(move || {
+            let mut rounds = rounds.lock().map_err(|_| Fault::Poisoned)?;
+            work(&mut rounds, clock.now()).map_err(Into::into)
+        });
+        done.await.map_err(Fault::Worker)?
     }
 }
 

@@ -128,7 +128,7 @@ pub enum Standing {
     },
 }
 
-/// Whether a round that is abandoned had taken masked inputs.
+/// Whether a round that is abandoned had taken masked inputs, with or without their chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inputs {
     /// No masked input was accepted: nothing was charged.

@@ -29,6 +29,12 @@ impl From<StoreError> for RoundsError {
     }
 }
 
+impl From<protocol::round::SiteFault> for RoundsError {
+    fn from(fault: protocol::round::SiteFault) -> Self {
+        Self::Site(fault.into())
+    }
+}
+
 /// What a site did wrong or too late. The round is as it was before.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

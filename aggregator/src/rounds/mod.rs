@@ -1,7 +1,7 @@
 //! The rounds of a study: one open at a time, each stage stored before it is answered.
 //!
 //! ```text
-//! site's message ──accept──▶ in memory ──commit──▶ on disk ──▶ answer
+//! site's message ──accept──▶ in memory ──commit──▶ on disk ──▶ answer          chunks: see [`Rounds::put_chunk`]
 //!                                                     │ all awaited sites have reported, or the time is over
 //!                                                     ▼
 //!                     stage closes ──commit──▶ next stage … sum ──▶ course moves on ──commit──▶ next round
@@ -14,6 +14,7 @@
 //! call restores everything from the store first.
 
 mod board;
+mod chunks;
 mod clusters;
 mod course;
 mod error;
@@ -182,8 +183,10 @@ impl Rounds {
                     .accept(stage, signed)
                     .map_err(|error| again(error.to_string()))?;
             }
+            let mut restored = Open::at(round, now, self.times);
+            self.restore_chunks(&mut restored)?;
             tracing::info!(round.id = number, %stage, "round restored from the store");
-            open = Some(Open::at(round, now, self.times));
+            open = Some(restored);
         }
         let position = Position {
             course,

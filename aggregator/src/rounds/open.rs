@@ -1,15 +1,15 @@
 //! The open round: whose turn it is, and until when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::api::Stage;
+use protocol::api::{MissingChunks, Stage};
 use protocol::id::{Digest, Header, SiteId};
 use protocol::round::{Aggregator, AnyRound, Round};
 
 use super::course::{Inputs, LastRound};
-use super::error::Fault;
+use super::error::{Fault, RoundsError};
 
 /// How long each stage waits for sites that do not report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ impl StageTimes {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) round: AnyRound,
+    /// The numbers of the chunks that are on the disk, of each site; at stage mask.
+    pub(super) chunks: BTreeMap<SiteId, BTreeSet<u32>>,
     deadline: Instant,
 }
 
@@ -64,7 +66,11 @@ impl Open {
     /// The round, whose stage begins now.
     pub(super) fn at(round: AnyRound, now: Instant, times: StageTimes) -> Self {
         let deadline = now + times.of(round.stage());
-        Self { round, deadline }
+        Self {
+            round,
+            chunks: BTreeMap::new(),
+            deadline,
+        }
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -110,10 +116,27 @@ impl Open {
         }
     }
 
-    /// Whether any masked input was accepted.
+    /// The chunks of a site's masked vector that are still to be sent.
+    pub(super) fn missing_chunks(&self, site: SiteId) -> Result<MissingChunks, RoundsError> {
+        if self.round.is_complete(site)? {
+            return Ok(MissingChunks::default());
+        }
+        let stored = self.chunks.get(&site);
+        let is_stored = |number: &u32| stored.is_some_and(|stored| stored.contains(number));
+        let numbers = self.round.chunking().numbers();
+        Ok(MissingChunks {
+            chunks: numbers.filter(|number| !is_stored(number)).collect(),
+        })
+    }
+
+    /// Whether any masked input was announced. Its site has charged its ledger by then, whether its chunks came or not.
     pub(super) fn inputs(&self) -> Inputs {
+        let announced = match &self.round {
+            AnyRound::Masking(round) => round.announced().next().is_some(),
+            _ => false,
+        };
         let study_has = |site: &SiteId| self.receipt(Stage::Mask, *site).is_some();
-        if self.advertised().iter().any(study_has) {
+        if announced || self.advertised().iter().any(study_has) {
             Inputs::Accepted
         } else {
             Inputs::NoneAccepted

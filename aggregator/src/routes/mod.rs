@@ -1,5 +1,6 @@
 //! One file a thing: extract, call the service, answer.
 
+pub(crate) mod chunks;
 pub(crate) mod enrol;
 pub(crate) mod health;
 pub(crate) mod progress;

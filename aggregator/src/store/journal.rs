@@ -4,13 +4,16 @@
 //! course       where the study stands between rounds: weights, optimizer, plan       one
 //! stage        the open round as it was when its stage began                         one, or none
 //! message      each message that was accepted in that stage                          stage + messages = the round now
+//! chunk        each chunk of the masked vectors that stage mask's messages announce
 //! record       each round that is over, for people
 //! ```
 //!
 //! A [`Commit`] takes effect as a whole and is on the disk when [`Commit::finish`] returns, so a kill at any moment
-//! leaves the study before it or after it. To restore is to take the stage and to accept its messages again: the same
-//! code, the same result, and no second form of a half-full stage that could differ from the first.
+//! leaves the study before it or after it. To restore is to take the stage and to accept its messages again, and to add
+//! the vectors whose chunks are all there: the same code, the same result, and no second form of a half-full stage that
+//! could differ from the first. So chunks are kept until their stage is over, also of a vector that is in the sum.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use minicbor::{Decode, Encode};
@@ -25,6 +28,8 @@ use super::{StoreError, sync_folder_of};
 
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 const MESSAGES: TableDefinition<'_, (u8, u16), &[u8]> = TableDefinition::new("messages");
+/// By site, then by number.
+const CHUNKS: TableDefinition<'_, (u16, u32), &[u8]> = TableDefinition::new("chunks");
 const RECORDS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("records");
 
 const COURSE: &str = "course";
@@ -109,6 +114,40 @@ impl Journal {
         Ok(read()?)
     }
 
+    /// The numbers of the chunks that are there, of each site.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn chunk_numbers(&self) -> Result<BTreeMap<SiteId, BTreeSet<u32>>, StoreError> {
+        let database = self.database()?;
+        let read = || -> Result<BTreeMap<SiteId, BTreeSet<u32>>, redb::Error> {
+            let table = database.begin_read()?.open_table(CHUNKS)?;
+            let mut numbers: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+            for entry in table.iter()? {
+                let (site, number) = entry?.0.value();
+                numbers.entry(SiteId(site)).or_default().insert(number);
+            }
+            Ok(numbers)
+        };
+        Ok(read()?)
+    }
+
+    /// A chunk of a site's masked vector.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails, and a chunk that is not there.
+    pub fn chunk(&self, site: SiteId, number: u32) -> Result<Vec<u8>, StoreError> {
+        let database = self.database()?;
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = database.begin_read()?.open_table(CHUNKS)?;
+            let bytes = table.get((site.0, number))?;
+            Ok(bytes.map(|bytes| bytes.value().to_vec()))
+        };
+        read()?.ok_or(StoreError::NoChunk { site, number })
+    }
+
     /// The rounds that are over, in order.
     ///
     /// # Errors
@@ -157,6 +196,7 @@ fn open(path: &Path) -> Result<Database, redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(VALUES)?;
     transaction.open_table(MESSAGES)?;
+    transaction.open_table(CHUNKS)?;
     transaction.open_table(RECORDS)?;
     transaction.commit()?;
     Ok(database)
@@ -178,13 +218,13 @@ impl Commit {
         self.value(COURSE, course)
     }
 
-    /// The open round as its stage begins: messages of the stage before are part of it and go.
+    /// The open round as its stage begins: messages and chunks of the stage before are part of it and go.
     ///
     /// # Errors
     ///
     /// A database that fails.
     pub fn stage(&mut self, stage: &impl Encode<()>) -> Result<&mut Self, StoreError> {
-        self.clear_messages()?;
+        self.clear_stage()?;
         self.value(STAGE, stage)
     }
 
@@ -207,13 +247,32 @@ impl Commit {
         })
     }
 
+    /// A chunk of a site's masked vector.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn chunk(
+        &mut self,
+        site: SiteId,
+        number: u32,
+        bytes: &[u8],
+    ) -> Result<&mut Self, StoreError> {
+        self.with(|transaction| {
+            transaction
+                .open_table(CHUNKS)?
+                .insert((site.0, number), bytes)?;
+            Ok(())
+        })
+    }
+
     /// The round is over: all that was kept of it goes.
     ///
     /// # Errors
     ///
     /// A database that fails.
     pub fn forget_round(&mut self) -> Result<&mut Self, StoreError> {
-        self.clear_messages()?.with(|transaction| {
+        self.clear_stage()?.with(|transaction| {
             transaction.open_table(VALUES)?.remove(STAGE)?;
             Ok(())
         })
@@ -243,8 +302,14 @@ impl Commit {
         Ok(self.transaction.commit().map_err(redb::Error::from)?)
     }
 
-    fn clear_messages(&mut self) -> Result<&mut Self, StoreError> {
-        self.with(|transaction| Ok(transaction.open_table(MESSAGES)?.retain(|_, _| false)?))
+    fn clear_stage(&mut self) -> Result<&mut Self, StoreError> {
+        self.with(|transaction| {
+            transaction.open_table(MESSAGES)?.retain(|_, _| false)?;
+            // As a whole: no chunk is read for it.
+            transaction.delete_table(CHUNKS)?;
+            transaction.open_table(CHUNKS)?;
+            Ok(())
+        })
     }
 
     fn value(&mut self, name: &str, value: &impl Encode<()>) -> Result<&mut Self, StoreError> {
@@ -340,5 +405,33 @@ mod tests {
         commit.forget_round().unwrap();
         commit.finish().unwrap();
         assert_eq!(journal.stage::<u8>().unwrap(), None);
+    }
+
+    #[test]
+    fn chunks_are_there_until_their_stage_is_over() {
+        let (folder, journal) = folder_and_journal();
+        let mut commit = journal.begin().unwrap();
+        commit
+            .chunk(SiteId(1), 2, b"third")
+            .unwrap()
+            .chunk(SiteId(1), 0, b"first")
+            .unwrap()
+            .chunk(SiteId(0), 0, b"other")
+            .unwrap();
+        commit.finish().unwrap();
+        drop(journal);
+        let journal = Journal::open(&folder.path().join("study.redb")).unwrap();
+        let numbers = journal.chunk_numbers().unwrap();
+        assert_eq!(numbers[&SiteId(1)], BTreeSet::from([0, 2]));
+        assert_eq!(numbers[&SiteId(0)], BTreeSet::from([0]));
+        assert_eq!(journal.chunk(SiteId(1), 2).unwrap(), b"third");
+        assert!(matches!(
+            journal.chunk(SiteId(1), 1),
+            Err(StoreError::NoChunk { .. })
+        ));
+        let mut commit = journal.begin().unwrap();
+        commit.stage(&1_u8).unwrap();
+        commit.finish().unwrap();
+        assert!(journal.chunk_numbers().unwrap().is_empty());
     }
 }

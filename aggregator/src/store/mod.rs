@@ -21,7 +21,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use protocol::codec::DecodeError;
-use protocol::id::Digest;
+use protocol::id::{Digest, SiteId};
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -103,6 +103,14 @@ pub enum StoreError {
         what: &'static str,
         /// Why.
         source: DecodeError,
+    },
+    /// A chunk that was stored is gone.
+    #[error("chunk {number} of site {site} is not there any more")]
+    NoChunk {
+        /// Whose vector it is of.
+        site: SiteId,
+        /// Its number.
+        number: u32,
     },
     /// A stored record of a round cannot be read back.
     #[error("a stored record of a round cannot be read: {0}")]

@@ -11,7 +11,7 @@ use aggregator::store::{Journal, Store};
 use aggregator::{Clock, Service, StartError, app};
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
-use protocol::api::{Progress, RoundView, Stage, Status};
+use protocol::api::{MissingChunks, Progress, RoundView, Stage, Status};
 use protocol::codec;
 use protocol::door::{Inbox, Messages, Survivors};
 use protocol::id::{Header, Purpose, SiteId};
@@ -43,7 +43,7 @@ pub(crate) struct Bench {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Restarts {
     Never,
-    AfterEachPost,
+    AfterEachChange,
 }
 
 /// An answer.
@@ -136,7 +136,7 @@ impl Bench {
     }
 
     pub(crate) async fn request(&mut self, method: Method, path: &str, body: Vec<u8>) -> Answer {
-        let changes = method == Method::POST;
+        let changes = method == Method::POST || method == Method::PUT;
         let request = Request::builder()
             .method(method)
             .uri(format!("/v1/{path}"))
@@ -155,7 +155,7 @@ impl Bench {
             .await
             .unwrap()
             .to_vec();
-        if changes && self.restarts == Restarts::AfterEachPost {
+        if changes && self.restarts == Restarts::AfterEachChange {
             self.kill();
         }
         Answer {
@@ -226,13 +226,7 @@ impl Bench {
                     continue;
                 }
                 let signed = self.message(sites, stage, site).await;
-                let answer = self.send(&header, stage, &signed).await;
-                assert_eq!(
-                    answer.status,
-                    StatusCode::NO_CONTENT,
-                    "{stage} of {site}: {}",
-                    answer.kind()
-                );
+                self.report(sites, stage, &signed).await;
             }
             let still_here = matches!(
                 self.view().await.status,
@@ -280,6 +274,37 @@ impl Bench {
         message.unwrap()
     }
 
+    /// Sends a message that is accepted, and at stage mask all chunks that it announces.
+    pub(crate) async fn report(&mut self, sites: &Sites<'_>, stage: Stage, signed: &Signed) {
+        let answer = self.send(&sites.header, stage, signed).await;
+        let site = signed.site;
+        answer.is_taken(&format!("{stage} of {site}"));
+        if stage == Stage::Mask {
+            let chunks: Vec<Vec<u8>> = sites.sites[&site].chunks().collect();
+            for (number, chunk) in (0..).zip(chunks) {
+                let answer = self.put_chunk(&sites.header, site, number, chunk).await;
+                answer.is_taken(&format!("chunk {number} of {site}"));
+            }
+        }
+    }
+
+    pub(crate) async fn put_chunk(
+        &mut self,
+        header: &Header,
+        site: SiteId,
+        number: u32,
+        chunk: Vec<u8>,
+    ) -> Answer {
+        let path = format!("rounds/{}/chunks/{site}/{number}", header.number);
+        self.request(Method::PUT, &path, chunk).await
+    }
+
+    /// The chunks of a site that the service says are missing.
+    pub(crate) async fn missing(&mut self, header: &Header, site: SiteId) -> Vec<u32> {
+        let path = format!("rounds/{}/chunks/{site}", header.number);
+        self.fetch::<MissingChunks>(&path).await.chunks
+    }
+
     pub(crate) async fn send(&mut self, header: &Header, stage: Stage, signed: &Signed) -> Answer {
         self.post(
             &format!("rounds/{}/{stage}", header.number),
@@ -311,6 +336,17 @@ impl Answer {
             .as_str()
             .unwrap()
             .replace("urn:wardround:problem:", "")
+    }
+
+    /// Asserts that what was sent was taken.
+    #[track_caller]
+    pub(crate) fn is_taken(&self, what: &str) {
+        assert_eq!(
+            self.status,
+            StatusCode::NO_CONTENT,
+            "{what}: {}",
+            self.kind()
+        );
     }
 
     /// Asserts that it is this problem.

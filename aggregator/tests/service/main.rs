@@ -10,3 +10,4 @@ mod long_poll;
 mod messages;
 mod restarts;
 mod study_run;
+mod uploads;

@@ -276,6 +276,8 @@ fn masked_input() -> Vec<u8> {
     let encapsulated = Secret::new([7; 32]).public();
     codec::encode(&MaskedInput {
         encapsulated,
-        ciphertext: vec![1; 40].into(),
+        sharers: Digest([0; 32]),
+        commitment: Digest([0; 32]),
+        chunks: vec![Digest([0; 32]); 2],
     })
 }

@@ -208,7 +208,7 @@ impl Round {
         else {
             return Err(SessionError::OutOfOrder("agree"));
         };
-        let (message, stage) = stage.agree(&request.sites)?;
+        let (message, stage) = stage.agree(request)?;
         Ok((
             message,
             Self {

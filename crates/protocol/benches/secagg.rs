@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use protocol::api::Stage;
 use protocol::id::{Purpose, SiteId};
+use protocol::round::SiteFault;
 use testkit::Draft;
 use testkit::round::{Next, Play};
 
@@ -39,6 +40,26 @@ struct Spent {
     aggregator: Duration,
     /// Of one site that stays, all messages' bodies.
     bytes: usize,
+}
+
+/// A site seals the chunks of its masked vector once more, and the aggregator checks, opens and adds them.
+fn upload(play: &mut Play<'_>, site: SiteId, spent: &mut Spent) {
+    let start = Instant::now();
+    let chunks: Vec<Vec<u8>> = play.sites[usize::from(site.0)].chunks().collect();
+    if site == SiteId(0) {
+        spent.site += start.elapsed();
+        spent.bytes += chunks.iter().map(Vec::len).sum::<usize>();
+    }
+    let start = Instant::now();
+    for (number, chunk) in (0..).zip(&chunks) {
+        play.round
+            .check_chunk(site, number, chunk)
+            .expect("an honest site's chunk is accepted");
+    }
+    play.round
+        .complete::<SiteFault>(site, chunks.into_iter().map(Ok))
+        .expect("an honest site's vector is added");
+    spent.aggregator += start.elapsed();
 }
 
 /// The last `dropped` sites vanish before their masked inputs.
@@ -85,6 +106,9 @@ fn play(sites: u16, dropped: u16, parameters: u32) -> Spent {
                 .accept(stage, signed)
                 .expect("an honest site's message is accepted");
             spent.aggregator += start.elapsed();
+            if stage == Stage::Mask {
+                upload(&mut play, site, &mut spent);
+            }
         }
         let start = Instant::now();
         let next = play.close().expect("enough sites are left");

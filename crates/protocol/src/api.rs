@@ -9,6 +9,8 @@
 //! | `GET round?seen=V&wait=S` | | [`RoundView`], at once where its version is above `V`, else after at most `S` seconds |
 //! | `GET states/{digest}` | | the encoded [`crate::door::State`] with this digest |
 //! | `POST rounds/{number}/{stage}` | [`crate::message::Signed`] | 204; the same message again: 204; another: 409 |
+//! | `PUT rounds/{number}/chunks/{site}/{chunk}` | a sealed chunk as it is ([`crate::chunk`]) | 204, and again: 204 |
+//! | `GET rounds/{number}/chunks/{site}` | | [`MissingChunks`], at stage mask once the site has announced them |
 //! | `GET rounds/{number}/adverts` | | [`crate::door::Messages`], from stage share on |
 //! | `GET rounds/{number}/shares/{site}` | | [`crate::door::Inbox`], from stage mask on |
 //! | `GET rounds/{number}/survivors` | | [`crate::door::Survivors`], from stage agree on |
@@ -37,7 +39,7 @@ pub enum Stage {
     /// Sites send encrypted shares of their secrets.
     #[n(1)]
     Share,
-    /// Sites send masked, sealed vectors.
+    /// Sites announce masked, sealed vectors and send them in chunks.
     #[n(2)]
     Mask,
     /// Sites sign the list of survivors.
@@ -117,6 +119,14 @@ impl Enrol {
         let token = Digest::of(token.as_bytes());
         [b"wardround/1 enrol".as_slice(), &token.0, name.as_bytes()].concat()
     }
+}
+
+/// Which chunks of a site's masked vector are still to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct MissingChunks {
+    /// Their numbers, in ascending order; none once the vector is in the sum.
+    #[n(0)]
+    pub chunks: Vec<u32>,
 }
 
 /// Where the study is, as a site needs to know it.

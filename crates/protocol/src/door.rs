@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Prepare ──▶ cohort bytes (kept by the host, never sent)
-//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Agree ─▶ Remember ─▶ Unmask      one instance, one round
+//! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Chunk… ─▶ Agree ─▶ Remember ─▶ Unmask   one instance, one round
 //! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
 //! Import, Predict, Export, Describe                                    need no session
 //! ```
@@ -35,7 +35,7 @@ pub enum Request {
     /// Gives all adverts; asks for the encrypted shares.
     #[n(5)]
     Share(#[n(0)] Messages),
-    /// Gives the shares that were sent to this site; asks for the masked, sealed vector.
+    /// Gives the shares that were sent to this site; asks for the announcement of the masked vector.
     #[n(6)]
     Mask(#[n(0)] Inbox),
     /// Gives the survivors; asks for the statement to sign.
@@ -62,6 +62,10 @@ pub enum Request {
     /// Asks for all weights of a model, to start other studies from: only for a model of public patients.
     #[n(14)]
     Export(#[n(0)] Export),
+    /// Asks for a sealed chunk of the masked vector ([`crate::chunk`]) by its number; any number of times between
+    /// [`Request::Mask`] and [`Request::Agree`].
+    #[n(15)]
+    Chunk(#[n(0)] u32),
 }
 
 /// What the module answers.
@@ -98,6 +102,9 @@ pub enum Response {
     /// To [`Request::Export`]: the encoded [`crate::weights::Weights`].
     #[n(9)]
     Exported(#[n(0)] ByteVec),
+    /// To [`Request::Chunk`]: the sealed chunk, to be sent as it is.
+    #[n(10)]
+    Chunk(#[n(0)] ByteVec),
 }
 
 /// Why a request was refused.
@@ -358,6 +365,9 @@ pub struct Survivors {
     /// In ascending order, each once.
     #[n(0)]
     pub sites: Vec<SiteId>,
+    /// Their signed messages of stage mask ([`crate::message::Signed`]), encoded, in the same order.
+    #[n(1)]
+    pub inputs: Vec<ByteVec>,
 }
 
 /// Of [`Request::Baseline`].

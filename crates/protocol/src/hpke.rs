@@ -1,7 +1,10 @@
-//! Hybrid public key encryption (RFC 9180), base mode, one message a key:
+//! Hybrid public key encryption (RFC 9180), base mode, any number of messages under one encapsulated key:
 //! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305.
 //!
-//! The ephemeral key is derived from a seed by `DeriveKeyPair`, so that a recorded round can be replayed.
+//! The ephemeral key is derived from a seed by `DeriveKeyPair`, so that a recorded round can be replayed. The caller
+//! numbers the messages, so that one of them can be made or opened again without those before it.
+
+use std::fmt;
 
 use ring::{hkdf, hmac};
 use zeroize::Zeroizing;
@@ -11,64 +14,133 @@ use crate::cipher;
 use crate::id::AgreementKey;
 use crate::seed::Seed;
 
-/// A message that only the holder of the recipient's key can read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    /// `enc`: the sender's ephemeral public key.
-    pub encapsulated: AgreementKey,
-    /// The ciphertext and its tag of 16 bytes.
-    pub ciphertext: Vec<u8>,
+/// Seals messages that only the holder of the recipient's key can read.
+#[derive(Debug)]
+pub struct Sender {
+    encapsulated: AgreementKey,
+    context: Context,
 }
 
-/// Encrypts `text` for `recipient`, bound to `info` and `associated` (`SealBase`, RFC 9180, section 6.1). The
-/// text is encrypted in place.
-///
-/// `seed` must not be used for another message.
-///
-/// # Errors
-///
-/// A recipient's key of small order.
-pub fn seal(
-    recipient: &AgreementKey,
-    info: &[u8],
-    associated: &[u8],
-    text: Vec<u8>,
-    seed: &Seed,
-) -> Result<Sealed, WeakKey> {
-    let ephemeral = derive_key_pair(seed.bytes());
-    let encapsulated = ephemeral.public();
-    let shared = extract_and_expand(&ephemeral, recipient, &encapsulated, recipient)?;
-    let (key, nonce) = key_schedule(&shared, info);
-    Ok(Sealed {
-        encapsulated,
-        ciphertext: cipher::seal(&key, nonce, associated, text),
-    })
+impl Sender {
+    /// Encapsulates a key for `recipient`, bound to `info` (`SetupBaseS`, RFC 9180, section 5.1.1).
+    ///
+    /// `seed` must not be used for another sender.
+    ///
+    /// # Errors
+    ///
+    /// A recipient's key of small order.
+    pub fn new(recipient: &AgreementKey, info: &[u8], seed: &Seed) -> Result<Self, WeakKey> {
+        let ephemeral = derive_key_pair(seed.bytes());
+        let encapsulated = ephemeral.public();
+        let shared = extract_and_expand(&ephemeral, recipient, &encapsulated, recipient)?;
+        Ok(Self {
+            encapsulated,
+            context: Context::new(&shared, info),
+        })
+    }
+
+    /// `enc`: the ephemeral public key, which the recipient needs.
+    #[must_use]
+    pub fn encapsulated(&self) -> AgreementKey {
+        self.encapsulated
+    }
+
+    /// Encrypts `text`, in place, as the message with this sequence number, bound to `associated`; the result is longer
+    /// by a tag of 16 bytes (`ContextS.Seal`, RFC 9180, section 5.2).
+    ///
+    /// **A number must be used for one text only**: two texts under one nonce show their difference. The same text under
+    /// its number again gives the same bytes.
+    #[must_use]
+    pub fn seal(&self, sequence: u32, associated: &[u8], text: Vec<u8>) -> Vec<u8> {
+        let Context { key, .. } = &self.context;
+        cipher::seal(key, self.context.nonce(sequence), associated, text)
+    }
 }
 
-/// Decrypts what [`seal`] made (`OpenBase`, RFC 9180, section 6.1), in place.
-///
-/// # Errors
-///
-/// A message to another key, with other `info` or `associated`, or altered.
-pub fn open(
-    recipient: &Secret,
-    info: &[u8],
-    associated: &[u8],
-    sealed: Sealed,
-) -> Result<Vec<u8>, CannotOpen> {
-    let encapsulated = sealed.encapsulated;
-    let shared = extract_and_expand(recipient, &encapsulated, &encapsulated, &recipient.public())
-        .map_err(|_| CannotOpen)?;
-    let (key, nonce) = key_schedule(&shared, info);
-    cipher::open(&key, nonce, associated, sealed.ciphertext).ok_or(CannotOpen)
+/// Opens what a [`Sender`] sealed.
+#[derive(Debug)]
+pub struct Recipient(Context);
+
+impl Recipient {
+    /// Takes the sender's encapsulated key (`SetupBaseR`, RFC 9180, section 5.1.1).
+    ///
+    /// # Errors
+    ///
+    /// A key of small order.
+    pub fn new(
+        secret: &Secret,
+        encapsulated: &AgreementKey,
+        info: &[u8],
+    ) -> Result<Self, CannotOpen> {
+        let shared = extract_and_expand(secret, encapsulated, encapsulated, &secret.public());
+        let shared = shared.map_err(|_| CannotOpen)?;
+        Ok(Self(Context::new(&shared, info)))
+    }
+
+    /// Decrypts the message with this sequence number, in place (`ContextR.Open`, RFC 9180, section 5.2).
+    ///
+    /// # Errors
+    ///
+    /// A message to another key, with another number, other `info` or `associated`, or altered.
+    pub fn open(
+        &self,
+        sequence: u32,
+        associated: &[u8],
+        sealed: Vec<u8>,
+    ) -> Result<Vec<u8>, CannotOpen> {
+        let Self(context) = self;
+        let nonce = context.nonce(sequence);
+        cipher::open(&context.key, nonce, associated, sealed).ok_or(CannotOpen)
+    }
 }
 
-/// The message was sealed to another key, for another round or site, or was altered.
+/// The message was sealed to another key, for another round, site or place, or was altered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the sealed message cannot be opened: it is for another key, round or site, or was altered"
+    "the sealed message cannot be opened: it is for another key, round, site or place, or was altered"
 )]
 pub struct CannotOpen;
+
+/// The encryption context of RFC 9180, section 5; never printed.
+struct Context {
+    key: Zeroizing<[u8; 32]>,
+    base_nonce: [u8; 12],
+}
+
+impl Context {
+    /// `KeySchedule` (RFC 9180, section 5.1, without a pre-shared key).
+    fn new(shared: &[u8; 32], info: &[u8]) -> Self {
+        let psk_id_hash = labeled_extract(&SUITE, b"", b"psk_id_hash", b"");
+        let info_hash = labeled_extract(&SUITE, b"", b"info_hash", info);
+        let context = [
+            [MODE_BASE].as_slice(),
+            psk_id_hash.as_ref(),
+            info_hash.as_ref(),
+        ]
+        .concat();
+        let secret = labeled_extract(&SUITE, shared, b"secret", b"");
+        let mut key = Zeroizing::new([0; 32]);
+        labeled_expand(&SUITE, &secret, b"key", &context, key.as_mut());
+        let mut base_nonce = [0; 12];
+        labeled_expand(&SUITE, &secret, b"base_nonce", &context, &mut base_nonce);
+        Self { key, base_nonce }
+    }
+
+    /// `ComputeNonce` (RFC 9180, section 5.2): the base nonce xor the number, most significant byte first.
+    fn nonce(&self, sequence: u32) -> [u8; 12] {
+        let mut nonce = self.base_nonce;
+        for (byte, number) in nonce[8..].iter_mut().zip(sequence.to_be_bytes()) {
+            *byte ^= number;
+        }
+        nonce
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
 
 /// `DeriveKeyPair` (RFC 9180, section 7.1.3).
 fn derive_key_pair(ikm: &[u8]) -> Secret {
@@ -97,25 +169,6 @@ fn extract_and_expand(
         shared.as_mut(),
     );
     Ok(shared)
-}
-
-/// Key and nonce of the first message (`KeySchedule`, RFC 9180, section 5.1, without a pre-shared key).
-fn key_schedule(shared: &[u8; 32], info: &[u8]) -> (Zeroizing<[u8; 32]>, [u8; 12]) {
-    let psk_id_hash = labeled_extract(&SUITE, b"", b"psk_id_hash", b"");
-    let info_hash = labeled_extract(&SUITE, b"", b"info_hash", info);
-    let context = [
-        [MODE_BASE].as_slice(),
-        psk_id_hash.as_ref(),
-        info_hash.as_ref(),
-    ]
-    .concat();
-    let secret = labeled_extract(&SUITE, shared, b"secret", b"");
-    let mut key = Zeroizing::new([0; 32]);
-    labeled_expand(&SUITE, &secret, b"key", &context, key.as_mut());
-    // The nonce of sequence number 0 is the base nonce itself.
-    let mut nonce = [0; 12];
-    labeled_expand(&SUITE, &secret, b"base_nonce", &context, &mut nonce);
-    (key, nonce)
 }
 
 /// `LabeledExtract` (RFC 9180, section 4); HKDF-Extract is HMAC with the salt as its key (RFC 5869).
@@ -163,9 +216,9 @@ mod tests {
         hex::decode(text).unwrap().try_into().unwrap()
     }
 
-    /// RFC 9180, appendix A.2.1: base mode, sequence number 0.
+    /// RFC 9180, appendix A.2.1.1: base mode, every sequence number that it lists.
     #[test]
-    fn a_message_is_sealed_as_in_rfc_9180_appendix_a_2() {
+    fn messages_are_sealed_as_in_rfc_9180_appendix_a_2() {
         let seed = Seed::new(bytes32(
             "909a9b35d3dc4713a5e72a4da274b55d3d3821a37e5d099e74a647db583a904b",
         ));
@@ -175,20 +228,46 @@ mod tests {
         let secret = Secret::new(bytes32(
             "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb",
         ));
-        let text = b"Beauty is truth, truth beauty";
-        let (info, associated) = (b"Ode on a Grecian Urn", b"Count-0");
-
-        let sealed = seal(&recipient, info, associated, text.to_vec(), &seed).unwrap();
-
         let encapsulated = "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a";
-        let ciphertext = concat!(
-            "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db",
-            "21993c62ce81883d2dd1b51a28"
-        );
+        let (text, info) = (b"Beauty is truth, truth beauty", b"Ode on a Grecian Urn");
+        let listed = [
+            (
+                0,
+                "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28",
+            ),
+            (
+                1,
+                "6b53c051e4199c518de79594e1c4ab18b96f081549d45ce015be002090bb119e85285337cc95ba5f59992dc98c",
+            ),
+            (
+                2,
+                "71146bd6795ccc9c49ce25dda112a48f202ad220559502cef1f34271e0cb4b02b4f10ecac6f48c32f878fae86b",
+            ),
+            (
+                4,
+                "63357a2aa291f5a4e5f27db6baa2af8cf77427c7c1a909e0b37214dd47db122bb153495ff0b02e9e54a50dbe16",
+            ),
+            (
+                255,
+                "18ab939d63ddec9f6ac2b60d61d36a7375d2070c9b683861110757062c52b8880a5f6b3936da9cd6c23ef2a95c",
+            ),
+            (
+                256,
+                "7a4a13e9ef23978e2c520fd4d2e757514ae160cd0cd05e556ef692370ca53076214c0c40d4c728d6ed9e727a5b",
+            ),
+        ];
+
+        let sender = Sender::new(&recipient, info, &seed).unwrap();
         assert_eq!(secret.public(), recipient);
-        assert_eq!(sealed.encapsulated.to_string(), encapsulated);
-        assert_eq!(hex::encode(&sealed.ciphertext), ciphertext);
-        assert_eq!(open(&secret, info, associated, sealed).unwrap(), text);
+        assert_eq!(sender.encapsulated().to_string(), encapsulated);
+        let opener = Recipient::new(&secret, &sender.encapsulated(), info).unwrap();
+        for (sequence, ciphertext) in listed {
+            let associated = format!("Count-{sequence}");
+            let sealed = sender.seal(sequence, associated.as_bytes(), text.to_vec());
+            assert_eq!(hex::encode(&sealed), ciphertext, "{sequence}");
+            let opened = opener.open(sequence, associated.as_bytes(), sealed);
+            assert_eq!(opened.unwrap(), text);
+        }
     }
 
     /// RFC 9180, appendix A.2.1: `skEm`, `shared_secret`, `key` and `base_nonce`.
@@ -202,7 +281,7 @@ mod tests {
         ));
         let shared =
             extract_and_expand(&ephemeral, &recipient, &ephemeral.public(), &recipient).unwrap();
-        let (key, nonce) = key_schedule(&shared, b"Ode on a Grecian Urn");
+        let context = Context::new(&shared, b"Ode on a Grecian Urn");
 
         assert_eq!(
             hex::encode(ephemeral.bytes()),
@@ -213,49 +292,43 @@ mod tests {
             "0bbe78490412b4bbea4812666f7916932b828bba79942424abb65244930d69a7"
         );
         assert_eq!(
-            hex::encode(*key),
+            hex::encode(*context.key),
             "ad2744de8e17f4ebba575b3f5f5a8fa1f69c2a07f6e7500bc60ca6e3e3ec1c91"
         );
-        assert_eq!(hex::encode(nonce), "5c4d98150661b848853b547f");
+        assert_eq!(hex::encode(context.base_nonce), "5c4d98150661b848853b547f");
+        assert_eq!(hex::encode(context.nonce(256)), "5c4d98150661b848853b557f");
     }
 
     #[test]
     fn a_message_opens_only_as_it_was_sealed() {
         let secret = Secret::new([7; 32]);
-        let sealed = seal(
-            &secret.public(),
-            b"info",
-            b"site 1",
-            b"text".to_vec(),
-            &Seed::new([1; 32]),
-        )
-        .unwrap();
+        let sender = Sender::new(&secret.public(), b"info", &Seed::new([1; 32])).unwrap();
+        let sealed = sender.seal(3, b"site 1", b"text".to_vec());
+        let key = sender.encapsulated();
+        let open = |secret: &Secret, info: &[u8], sequence, associated: &[u8], sealed: &[u8]| {
+            Recipient::new(secret, &key, info)
+                .unwrap()
+                .open(sequence, associated, sealed.to_vec())
+        };
         assert_eq!(
-            open(&secret, b"other", b"site 1", sealed.clone()),
-            Err(CannotOpen)
+            open(&secret, b"info", 3, b"site 1", &sealed).unwrap(),
+            b"text"
         );
-        assert_eq!(
-            open(&secret, b"info", b"site 2", sealed.clone()),
-            Err(CannotOpen)
-        );
-        assert_eq!(
-            open(&Secret::new([8; 32]), b"info", b"site 1", sealed.clone()),
-            Err(CannotOpen)
-        );
-        for bit in 0..sealed.ciphertext.len() * 8 {
+        let refused = [
+            open(&secret, b"other", 3, b"site 1", &sealed),
+            open(&secret, b"info", 4, b"site 1", &sealed),
+            open(&secret, b"info", 3, b"site 2", &sealed),
+            open(&Secret::new([8; 32]), b"info", 3, b"site 1", &sealed),
+            open(&secret, b"info", 3, b"site 1", &[0; 3]),
+        ];
+        assert_eq!(refused, [const { Err(CannotOpen) }; 5]);
+        for bit in 0..sealed.len() * 8 {
             let mut flipped = sealed.clone();
-            flipped.ciphertext[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(open(&secret, b"info", b"site 1", flipped), Err(CannotOpen));
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let opened = open(&secret, b"info", 3, b"site 1", &flipped);
+            assert_eq!(opened, Err(CannotOpen));
         }
-        let short = Sealed {
-            ciphertext: vec![0; 3],
-            ..sealed
-        };
-        assert_eq!(open(&secret, b"info", b"site 1", short), Err(CannotOpen));
-        let weak = Sealed {
-            encapsulated: AgreementKey([0; 32]),
-            ..sealed
-        };
-        assert_eq!(open(&secret, b"info", b"site 1", weak), Err(CannotOpen));
+        let weak = Recipient::new(&secret, &AgreementKey([0; 32]), b"info");
+        assert_eq!(weak.unwrap_err(), CannotOpen);
     }
 }

@@ -90,6 +90,19 @@ impl Digest {
     }
 }
 
+/// Which patients a site's vector was computed from: the SHA-256 of the SHA-256 of each prepared cohort, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputsDigest(pub(crate) Digest);
+
+impl InputsDigest {
+    /// That of prepared cohorts, encoded, in the order in which the site has them.
+    #[must_use]
+    pub fn of<'a>(cohorts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let digests = cohorts.into_iter().map(|cohort| Digest::of(cohort).0);
+        Self(Digest::of(&digests.collect::<Vec<_>>().concat()))
+    }
+}
+
 /// The text is not 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("want 64 hexadecimal digits")]

@@ -15,6 +15,7 @@
 
 pub mod agreement;
 pub mod api;
+pub mod chunk;
 mod cipher;
 pub mod codec;
 pub mod door;

@@ -13,11 +13,11 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::api::Stage;
+use crate::chunk::Chunking;
 use crate::cipher::TAG_LENGTH;
 use crate::codec::{self, DecodeError};
 use crate::door::Sealed;
 use crate::id::{AgreementKey, Digest, Header, SiteId};
-use crate::pack::packed_length;
 use crate::shamir::Share;
 use crate::study::Study;
 
@@ -140,21 +140,32 @@ pub struct ShareDigests {
     pub key: Digest,
 }
 
-/// Of stage mask: the masked vector, sealed to the aggregator's key (round 2).
+/// Of stage mask: what the masked vector is that the site sends in chunks ([`crate::chunk`]), sealed to the
+/// aggregator's key (round 2).
+///
+/// The site counts as a survivor once all of its chunks have arrived and could be opened, not before.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct MaskedInput {
     /// The ephemeral public key of the seal (RFC 9180: `enc`).
     #[n(0)]
     pub encapsulated: AgreementKey,
-    /// The packed entries, encrypted, and a tag of 16 bytes.
+    /// With whom the vector may be masked: the digest of the sites that shared their secrets, as this site was told
+    /// ([`sites_digest`]).
     #[n(1)]
-    pub ciphertext: ByteVec,
+    pub sharers: Digest,
+    /// To the round, the state and the patients that the vector was computed from, under the session's seed: it tells
+    /// nothing of them, and whoever is shown the seed can check it.
+    #[n(2)]
+    pub commitment: Digest,
+    /// Of each sealed chunk, in order.
+    #[n(3)]
+    pub chunks: Vec<Digest>,
 }
 
 /// Of stage agree: the sites in the sum, as this site was told (round 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Agreement {
-    /// Of the list of survivors: two bytes a site, most significant first, in ascending order.
+    /// Of the survivors ([`sites_digest`]).
     #[n(0)]
     pub survivors: Digest,
 }
@@ -164,15 +175,15 @@ impl Agreement {
     #[must_use]
     pub fn on(survivors: &BTreeSet<SiteId>) -> Self {
         Self {
-            survivors: list_digest(survivors),
+            survivors: sites_digest(&survivors.iter().copied().collect::<Vec<_>>()),
         }
     }
 }
 
-/// Of a list of sites: two bytes a site, most significant first, in ascending order.
-fn list_digest(sites: &BTreeSet<SiteId>) -> Digest {
-    let bytes: Vec<u8> = sites.iter().flat_map(|site| site.0.to_be_bytes()).collect();
-    Digest::of(&bytes)
+/// The digest of a list of sites in ascending order: of its encoding.
+#[must_use]
+pub fn sites_digest(sites: &[SiteId]) -> Digest {
+    Digest::of(&codec::encode(&sites.to_vec()))
 }
 
 /// Of stage unmask: for each site whose shares the sender holds exactly one share (round 4).
@@ -230,8 +241,8 @@ pub fn largest_body(study: &Study, header: &Header, stage: Stage) -> usize {
             2 + BYTES32_LENGTH + 2 * HEAD_LENGTH + digests + sealed
         }
         Stage::Mask => {
-            let vector = packed_length(layout.length(), layout.modulus_bits);
-            1 + BYTES32_LENGTH + HEAD_LENGTH + vector + TAG_LENGTH
+            let chunks = Chunking::of(&layout).count();
+            1 + 3 * BYTES32_LENGTH + HEAD_LENGTH + chunks * BYTES32_LENGTH
         }
         Stage::Agree => 1 + BYTES32_LENGTH,
         Stage::Unmask => 1 + 2 * HEAD_LENGTH + sites * (1 + SITE_LENGTH + BYTES32_LENGTH),

@@ -74,15 +74,6 @@ impl<'a> Packed<'a> {
             entry
         })
     }
-
-    /// Adds the entries to those of `sum`, modulo 2 to the power of the entries' bits.
-    ///
-    /// Both have the same number of entries: where they do not, the rest of the longer stays as it is.
-    pub fn add_to(&self, sum: &mut [u32]) {
-        for (total, entry) in sum.iter_mut().zip(self.entries()) {
-            *total = total.wrapping_add(entry) & low_bits(self.bits);
-        }
-    }
 }
 
 /// Why bytes are not packed entries.
@@ -130,6 +121,13 @@ impl Total {
     /// A sum of nothing.
     pub(crate) fn zero(length: usize) -> Self {
         Self(vec![0; length])
+    }
+
+    /// Adds a vector of as many entries, modulo 2 to the power of `bits`.
+    pub(crate) fn add(&mut self, vector: &[u32], bits: u32) {
+        for (total, entry) in self.0.iter_mut().zip(vector) {
+            *total = total.wrapping_add(*entry) & low_bits(bits);
+        }
     }
 
     /// The entries between minus and plus half of the modulus, 2 to the power of `bits`.
@@ -234,10 +232,9 @@ mod tests {
         #[test]
         fn addition_is_modular(bits in 1..=32_u32, pairs in prop::collection::vec(any::<(u32, u32)>(), 0..20)) {
             let (one, other): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
-            let mut sum: Vec<u32> = one.iter().map(|entry| entry & low_bits(bits)).collect();
-            let bytes = pack(&other, bits);
-            Packed::parse(&bytes, other.len(), bits).unwrap().add_to(&mut sum);
-            for ((one, other), sum) in one.iter().zip(&other).zip(sum) {
+            let mut sum = Total(one.iter().map(|entry| entry & low_bits(bits)).collect());
+            sum.add(&other, bits);
+            for ((one, other), sum) in one.iter().zip(&other).zip(sum.0) {
                 let modulus = 1_u64 << bits;
                 prop_assert_eq!(u64::from(sum), (u64::from(*one) + u64::from(*other)) % modulus);
             }

@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
 
 use crate::agreement::{self, Secret, WeakKey};
-use crate::id::{AgreementKey, Digest, Header, SiteId};
+use crate::id::{AgreementKey, Digest, Header, InputsDigest, SiteId};
 use crate::mask::{MaskKey, MaskSign};
 use crate::message::{Advert, Bundle, ShareDigests};
 use crate::seed::{Seed, expand};
@@ -158,6 +158,18 @@ impl Binding {
     pub(crate) fn commitment(&self, site: SiteId, seed: &[u8; 32]) -> Digest {
         Digest(expand(COMMITMENT_SALT, seed, &[&self.route(site, site)]))
     }
+
+    /// What a site publishes of that from which its vector was computed. The seed is uniform, so this tells nothing.
+    pub(crate) fn inputs_commitment(
+        &self,
+        session: &Seed,
+        site: SiteId,
+        inputs: &InputsDigest,
+        state: &Digest,
+    ) -> Digest {
+        let bound = [&self.route(site, site), inputs.0.0.as_slice(), &state.0];
+        Digest(expand(INPUTS_SALT, session.bytes(), &bound))
+    }
 }
 
 /// Which of a site's two secrets.
@@ -186,3 +198,4 @@ const SELF_SALT: &str = "wardround/1 self mask";
 const SEED_SHARE_SALT: &str = "wardround/1 share of self mask commitment";
 const KEY_SHARE_SALT: &str = "wardround/1 share of mask key commitment";
 const COMMITMENT_SALT: &str = "wardround/1 self mask commitment";
+const INPUTS_SALT: &str = "wardround/1 inputs commitment";

@@ -5,16 +5,14 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use protocol::KeyFault;
 use protocol::api::Stage;
 use protocol::codec::{decode, encode};
 use protocol::door::{Inbox, Survivors};
-use protocol::id::{AgreementKey, Header, Purpose, SiteId};
+use protocol::id::{AgreementKey, Digest, Header, Purpose, SiteId};
 use protocol::message::{Advert, Agreement, MaskedInput, MessageError, Opening, Shares, Signed};
-use protocol::pack::{PackError, pack};
 use protocol::round::{AnyRound, SiteFault, SumError, Suspect};
-use protocol::seed::Seed;
 use protocol::site::{AggregatorFault, Misuse, PeerFault, SiteError};
-use protocol::{KeyFault, hpke};
 use testkit::round::{Abandoned, Dropouts, Next, Play, Storage};
 use testkit::{Draft, TestStudy, decoded};
 
@@ -387,8 +385,57 @@ mod agreeing {
         play.sites[0]
             .agree(&Survivors {
                 sites: survivors.to_vec(),
+                inputs: Vec::new(),
             })
             .unwrap_err()
+    }
+
+    /// Nobody is in the sum but by what it signed itself.
+    #[test]
+    fn survivors_are_named_with_what_they_signed() {
+        let kit = kit();
+        let refusal = |change: &dyn Fn(&mut Survivors)| {
+            let mut play = at(&kit, Stage::Agree);
+            let mut named = play.round.survivors().unwrap();
+            change(&mut named);
+            play.sites[0].agree(&named).unwrap_err()
+        };
+        let missing = |site| SiteError::from(AggregatorFault::NoInput(site));
+        assert_eq!(refusal(&|named| drop(named.inputs.pop())), missing(ERIN));
+        assert_eq!(refusal(&|named| named.inputs.swap(1, 2)), missing(BOB));
+        assert_eq!(refusal(&|named| named.inputs[1].clear()), missing(BOB));
+        let more = refusal(&|named| named.inputs.push(named.inputs[0].clone()));
+        assert_eq!(more, AggregatorFault::Unordered.into());
+        let altered = refusal(&|named| {
+            let mut signed: Signed = decode(&named.inputs[1]).unwrap();
+            let mut input: MaskedInput = decode(&signed.body).unwrap();
+            input.commitment = Digest::of(b"another");
+            signed.body = encode(&input).into();
+            named.inputs[1] = encode(&signed).into();
+        });
+        assert_eq!(altered, bad_signature(BOB, Stage::Mask));
+    }
+
+    /// Told that Erin did not share, Bob masks with all others alone. Were Bob's vector summed with Erin's, and the
+    /// others then said to have dropped out, Bob's masks would be open.
+    #[test]
+    fn a_site_that_was_told_of_other_sharers_is_not_summed_with() {
+        let kit = kit();
+        let mut play = at(&kit, Stage::Mask);
+        let mut inbox = play.round.inbox(BOB).unwrap();
+        inbox.shares.retain(|sealed| sealed.site != ERIN);
+        inbox.sharers.retain(|site| *site != ERIN);
+        let bobs = play.sites[1].mask(&inbox).unwrap();
+        let fault = SiteFault::OtherSharers(BOB);
+        assert_eq!(play.round.accept(Stage::Mask, bobs.clone()), Err(fault));
+        play.stage(&Dropouts::from([(BOB, Stage::Mask)]), Storage::Memory)
+            .unwrap();
+        play.next_stage();
+        let mut named = play.round.survivors().unwrap();
+        named.sites.insert(1, BOB);
+        named.inputs.insert(1, encode(&bobs).into());
+        let error = play.sites[0].agree(&named).unwrap_err();
+        assert_eq!(error, PeerFault::OtherSharers(BOB).into());
     }
 
     #[test]
@@ -434,6 +481,7 @@ mod agreeing {
         let error = play.sites[0]
             .agree(&Survivors {
                 sites: SITES.to_vec(),
+                inputs: Vec::new(),
             })
             .unwrap_err();
         assert_eq!(
@@ -554,8 +602,11 @@ mod unmasking {
             let threshold = (sites / 2 + 1 + above).min(sites);
             let kit = testkit::study(sites, threshold);
             let mut play = at(&kit, Stage::Agree);
-            let list = |list: &BTreeSet<u16>| Survivors {
-                sites: list.iter().copied().filter(|site| *site < sites).map(SiteId).collect()
+            let all = play.round.survivors().unwrap();
+            let list = |list: &BTreeSet<u16>| {
+                let named = all.sites.iter().zip(&all.inputs).filter(|(site, _)| list.contains(&site.0));
+                let (sites, inputs) = named.map(|(site, input)| (*site, input.clone())).unzip();
+                Survivors { sites, inputs }
             };
             let lists = [list(&one), list(&other)];
             let ids: Vec<SiteId> = kit.study.sites().collect();
@@ -756,7 +807,9 @@ mod aggregator {
         );
         let input = MaskedInput {
             encapsulated: AgreementKey([9; 32]),
-            ciphertext: vec![0; 40].into(),
+            sharers: Digest([0; 32]),
+            commitment: Digest([0; 32]),
+            chunks: vec![Digest([0; 32])],
         };
         let signed = forged(&kit, Stage::Mask, ERIN, &input);
         let fault = SiteFault::NotAwaited {
@@ -842,77 +895,6 @@ mod aggregator {
                 want: 85
             }
         );
-    }
-
-    /// Bob seals other bytes than his masked vector.
-    fn sealed(text: Vec<u8>) -> SiteFault {
-        refusal(Stage::Mask, |kit, _| {
-            let header = header(kit);
-            let associated = [header.digest().0.as_slice(), &BOB.0.to_be_bytes()].concat();
-            let key = kit.study.manifest().aggregation.key;
-            let info = b"wardround/1 masked input";
-            let sealed = hpke::seal(&key, info, &associated, text, &Seed::new([3; 32])).unwrap();
-            let ciphertext = sealed.ciphertext.into();
-            let input = MaskedInput {
-                encapsulated: sealed.encapsulated,
-                ciphertext,
-            };
-            forged(kit, Stage::Mask, BOB, &input)
-        })
-    }
-
-    #[test]
-    fn a_vector_of_another_length_is_refused() {
-        let layout = kit().study.layout(Purpose::Train);
-        let (bits, length) = (layout.modulus_bits, layout.length());
-        let vector = |length| pack(&vec![1; length], bits);
-        let want = vector(length).len();
-        for other in [0, length - 1, length + 1, 2 * length] {
-            let got = vector(other).len();
-            let error = PackError::Length { got, want };
-            assert_eq!(
-                sealed(vector(other)),
-                SiteFault::Vector { site: BOB, error }
-            );
-        }
-        let used = length * usize::try_from(bits).unwrap() % 8;
-        assert_ne!(used, 0, "the test wants a layout with padding");
-        let mut padded = vector(length);
-        *padded.last_mut().unwrap() |= 0x80;
-        assert_eq!(
-            sealed(padded),
-            SiteFault::Vector {
-                site: BOB,
-                error: PackError::Padding
-            }
-        );
-    }
-
-    #[test]
-    fn a_vector_that_is_not_sealed_to_this_aggregator_by_this_site_is_refused() {
-        let seal = SiteFault::Seal {
-            site: BOB,
-            error: hpke::CannotOpen,
-        };
-        let stage = Stage::Mask;
-        assert_eq!(
-            changed(stage, |input: &mut MaskedInput| input.ciphertext[0] ^= 1),
-            seal
-        );
-        assert_eq!(
-            changed(stage, |input: &mut MaskedInput| input.ciphertext.clear()),
-            seal
-        );
-        assert_eq!(
-            changed(stage, |input: &mut MaskedInput| input.encapsulated.0[0] ^=
-                1),
-            seal
-        );
-        let kit = kit();
-        let mut play = at(&kit, stage);
-        let alices = play.message(ALICE).unwrap();
-        let copied = kit.sign(&header(&kit), stage, BOB, alices.body.to_vec());
-        assert_eq!(play.round.accept(stage, copied), Err(seal));
     }
 
     #[test]
@@ -1007,40 +989,6 @@ mod sum {
             threshold: 3,
         };
         assert_eq!(error, Abandoned::Sum(lost));
-    }
-
-    /// Bob sends a vector of the right length that is not masked as agreed: the sum is noise, and is refused.
-    #[test]
-    fn a_sum_out_of_range_is_refused() {
-        let kit = kit();
-        let layout = kit.study.layout(Purpose::Train);
-        let mut play = at(&kit, Stage::Mask);
-        let header = header(&kit);
-        let associated = [header.digest().0.as_slice(), &BOB.0.to_be_bytes()].concat();
-        let text = pack(&vec![5; layout.length()], layout.modulus_bits);
-        let key = kit.study.manifest().aggregation.key;
-        let sealed = hpke::seal(
-            &key,
-            b"wardround/1 masked input",
-            &associated,
-            text,
-            &Seed::new([3; 32]),
-        )
-        .unwrap();
-        let input = MaskedInput {
-            encapsulated: sealed.encapsulated,
-            ciphertext: sealed.ciphertext.into(),
-        };
-        // Bob's honest part goes on with the round.
-        let _ = play.message(BOB).unwrap();
-        play.round
-            .accept(Stage::Mask, forged(&kit, Stage::Mask, BOB, &input))
-            .unwrap();
-        play.honest_until(Stage::Unmask);
-        play.stage(&Dropouts::new(), Storage::Memory).unwrap();
-        let Err(Abandoned::Sum(SumError::OutOfRange { survivors: 5, .. })) = play.close() else {
-            panic!("a sum of noise is out of range")
-        };
     }
 }
 

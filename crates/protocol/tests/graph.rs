@@ -8,7 +8,7 @@ use protocol::api::Stage;
 use protocol::door::{Inbox, Survivors};
 use protocol::holders::Holders;
 use protocol::id::{Purpose, SiteId};
-use protocol::message::{MaskedInput, Shares, largest_body};
+use protocol::message::{Shares, largest_body};
 use protocol::site::AggregatorFault;
 use protocol::study::{Crowd, Graph, Study, StudyError};
 use testkit::round::{Dropouts, Play, Storage, run};
@@ -106,10 +106,10 @@ fn bodies_fit_their_bounds_and_masks_are_of_neighbours_alone() {
                 let graph = kit.study.graph(Purpose::Train).unwrap();
                 assert_eq!(shares.sealed.len(), usize::from(graph.neighbours));
             }
-            if stage == Stage::Mask {
-                protocol::codec::decode::<MaskedInput>(&signed.body).unwrap();
-            }
             play.round.accept(stage, signed).unwrap();
+            if stage == Stage::Mask {
+                play.upload(site).unwrap();
+            }
         }
         if stage != Stage::Unmask {
             play.next_stage();
@@ -166,7 +166,12 @@ fn a_site_is_not_singled_out_by_dropping_its_neighbours() {
         .filter(|site| !gone.contains(site))
         .collect();
     assert_eq!(sites.len(), 170);
-    let refused = play.sites[1].agree(&Survivors { sites }).unwrap_err();
+    let refused = play.sites[1]
+        .agree(&Survivors {
+            sites,
+            inputs: Vec::new(),
+        })
+        .unwrap_err();
     assert_eq!(refused, AggregatorFault::Lonely(victim).into());
 }
 

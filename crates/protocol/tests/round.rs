@@ -219,6 +219,9 @@ fn for_each_message(kit: &TestStudy, vector: &[i64], mut show: impl FnMut(Stage,
             let signed = play.message(site).unwrap();
             show(stage, signed.body.len());
             play.round.accept(stage, signed).unwrap();
+            if stage == Stage::Mask {
+                play.upload(site).unwrap();
+            }
         }
     }
 }

@@ -3,10 +3,10 @@
 use protocol::api::Stage;
 use protocol::codec;
 use protocol::door::{Inbox, Messages, Survivors};
-use protocol::id::{Digest, Header, SiteId};
+use protocol::id::{Digest, Header, InputsDigest, SiteId};
 use protocol::message::Signed;
 use protocol::seed::Seed;
-use protocol::site::{Advertising, Agreeing, Masking, Sharing, SiteError, Unmasking};
+use protocol::site::{Advertising, Agreeing, Masking, Sharing, SiteError, Unmasking, Upload};
 
 use crate::TestStudy;
 
@@ -19,6 +19,7 @@ pub struct FakeSite<'a> {
     pub site: SiteId,
     vector: Vec<i64>,
     part: Part,
+    upload: Option<Upload>,
 }
 
 /// The site's stage.
@@ -44,6 +45,7 @@ impl<'a> FakeSite<'a> {
             site,
             vector,
             part: Part::Advertising(seed),
+            upload: None,
         }
     }
 
@@ -84,7 +86,7 @@ impl<'a> FakeSite<'a> {
         Ok(self.sign(Stage::Share, body))
     }
 
-    /// The site's masked vector.
+    /// What the site's masked vector is; its chunks are then [`FakeSite::chunks`].
     ///
     /// # Errors
     ///
@@ -97,9 +99,21 @@ impl<'a> FakeSite<'a> {
         let Part::Masking(part) = self.take() else {
             out_of_order()
         };
-        let (body, next) = part.mask(inbox, &self.vector)?;
+        let inputs = InputsDigest::of([b"made-up patients".as_slice()]);
+        let (body, upload, next) = part.mask(inbox, &self.vector, &inputs)?;
         self.part = Part::Agreeing(next);
+        self.upload = Some(upload);
         Ok(self.sign(Stage::Mask, body))
+    }
+
+    /// The sealed chunks of the site's masked vector, in order.
+    ///
+    /// # Panics
+    ///
+    /// Before [`FakeSite::mask`].
+    pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> {
+        let upload = self.upload.as_ref();
+        upload.unwrap_or_else(|| out_of_order()).chunks()
     }
 
     /// The site's statement on the survivors.
@@ -115,7 +129,7 @@ impl<'a> FakeSite<'a> {
         let Part::Agreeing(part) = self.take() else {
             out_of_order()
         };
-        let (body, next) = part.agree(&survivors.sites)?;
+        let (body, next) = part.agree(survivors)?;
         self.part = Part::Unmasking(next);
         Ok(self.sign(Stage::Agree, body))
     }

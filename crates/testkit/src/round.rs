@@ -6,7 +6,7 @@ use protocol::api::Stage;
 use protocol::door::Messages;
 use protocol::id::{Header, SiteId};
 use protocol::message::Signed;
-use protocol::round::{AnyRound, Closed, Round, SiteFault, Sum, SumError, TooFewSites};
+use protocol::round::{Accepted, AnyRound, Closed, Round, SiteFault, Sum, SumError, TooFewSites};
 use protocol::site::SiteError;
 
 use crate::{FakeSite, TestStudy, decoded};
@@ -97,7 +97,8 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// What an honest site sends at this stage, given what the aggregator has now.
+    /// What an honest site sends at this stage, given what the aggregator has now; at stage mask [`Play::upload`] is
+    /// next.
     ///
     /// # Errors
     ///
@@ -137,13 +138,38 @@ impl<'a> Play<'a> {
                 .message(site)
                 .map_err(|error| Abandoned::Aggregator(site, error))?;
             self.round.accept(stage, signed).map_err(Abandoned::Site)?;
-            if storage == Storage::Restart {
-                let bytes = self.round.to_bytes();
-                let restored = AnyRound::from_bytes(self.kit.aggregator(), &bytes);
-                self.round = restored.expect("what was stored can be restored");
+            self.store(storage);
+            if stage == Stage::Mask {
+                self.upload(site).map_err(Abandoned::Site)?;
+                self.store(storage);
             }
         }
         Ok(())
+    }
+
+    /// Brings the aggregator the chunks of the masked vector that a site announced.
+    ///
+    /// # Errors
+    ///
+    /// What the aggregator refuses.
+    ///
+    /// # Panics
+    ///
+    /// On a site that has announced nothing.
+    pub fn upload(&mut self, site: SiteId) -> Result<Accepted, SiteFault> {
+        let chunks: Vec<Vec<u8>> = self.sites[usize::from(site.0)].chunks().collect();
+        for (number, chunk) in (0..).zip(&chunks) {
+            self.round.check_chunk(site, number, chunk)?;
+        }
+        self.round.complete(site, chunks.into_iter().map(Ok))
+    }
+
+    fn store(&mut self, storage: Storage) {
+        if storage == Storage::Restart {
+            let bytes = self.round.to_bytes();
+            let restored = AnyRound::from_bytes(self.kit.aggregator(), &bytes);
+            self.round = restored.expect("what was stored can be restored");
+        }
     }
 
     /// Ends the stage.

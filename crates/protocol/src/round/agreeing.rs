@@ -21,6 +21,9 @@ pub struct Agreeing {
     /// Signed by each site that agreed.
     #[n(2)]
     pub(super) statements: BTreeMap<SiteId, Signed>,
+    /// The announcement of each survivor.
+    #[n(3)]
+    pub(super) inputs: BTreeMap<SiteId, Signed>,
 }
 
 impl At for Agreeing {
@@ -37,9 +40,7 @@ impl Round<Agreeing> {
     /// The sites whose vectors are in the sum.
     #[must_use]
     pub fn survivors(&self) -> Survivors {
-        Survivors {
-            sites: self.notes.reported(Stage::Mask).into_iter().collect(),
-        }
+        super::survivors(&self.state.inputs)
     }
 
     /// Takes an [`Agreement`].
@@ -77,11 +78,13 @@ impl Round<Agreeing> {
             commitments,
             total,
             statements,
+            inputs,
         } = state;
         let state = Unmasking {
             commitments,
             total,
             statements,
+            inputs,
             openings: BTreeMap::new(),
         };
         Ok(Round {

@@ -9,6 +9,7 @@ use super::{
     SiteFault, Sum, SumError, Unmasking,
 };
 use crate::api::Stage;
+use crate::chunk::Chunking;
 use crate::door::{Inbox, Messages, Survivors};
 use crate::id::{Header, SiteId};
 use crate::message::Signed;
@@ -98,6 +99,71 @@ impl AnyRound {
             Self::Masking(round) => round.accept(&signed),
             Self::Agreeing(round) => round.accept(signed),
             Self::Unmasking(round) => round.accept(&signed),
+        }
+    }
+
+    /// Checks a sealed chunk of a site's masked vector; one that is [`Accepted::New`] is to be stored. Once the site's
+    /// vector is in the sum, its chunks are [`Accepted::Again`], also after the stage.
+    ///
+    /// # Errors
+    ///
+    /// A chunk before stage mask, one after it of a site that dropped out, and what [`Round::<Masking>::check_chunk`]
+    /// refuses.
+    pub fn check_chunk(
+        &self,
+        site: SiteId,
+        number: u32,
+        sealed: &[u8],
+    ) -> Result<Accepted, SiteFault> {
+        match self {
+            Self::Masking(round) => round.check_chunk(site, number, sealed),
+            _ => self.not_at_mask(site),
+        }
+    }
+
+    /// Adds the masked vector of a site, of which all chunks are there: see [`Round::<Masking>::complete`].
+    ///
+    /// # Errors
+    ///
+    /// As [`AnyRound::check_chunk`], and what [`Round::<Masking>::complete`] refuses. The round is as before.
+    pub fn complete<E: From<SiteFault>>(
+        &mut self,
+        site: SiteId,
+        chunks: impl IntoIterator<Item = Result<Vec<u8>, E>>,
+    ) -> Result<Accepted, E> {
+        match self {
+            Self::Masking(round) => round.complete(site, chunks),
+            _ => Ok(self.not_at_mask(site)?),
+        }
+    }
+
+    /// Whether the masked vector that a site announced is in the sum.
+    ///
+    /// # Errors
+    ///
+    /// Stage mask not yet begun, or over without the site's vector; a site that has announced nothing.
+    pub fn is_complete(&self, site: SiteId) -> Result<bool, SiteFault> {
+        match self {
+            Self::Masking(round) => round.is_complete(site),
+            _ => self.not_at_mask(site).map(|_| true),
+        }
+    }
+
+    /// How vectors of this round are cut into chunks.
+    #[must_use]
+    pub fn chunking(&self) -> Chunking {
+        each!(self, round => round.chunking())
+    }
+
+    /// What there is to say of a chunk at another stage than stage mask.
+    fn not_at_mask(&self, site: SiteId) -> Result<Accepted, SiteFault> {
+        let (now, stage) = (self.stage(), Stage::Mask);
+        if each!(self, round => round.receipt(stage, site)).is_some() {
+            Ok(Accepted::Again)
+        } else if now < stage {
+            Err(SiteFault::Early { site, stage, now })
+        } else {
+            Err(SiteFault::Late { site, stage, now })
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can go wrong in a round, told apart by who is at fault.
 
 use crate::api::Stage;
+use crate::chunk::ChunkError;
 use crate::hpke::CannotOpen;
 use crate::id::SiteId;
 use crate::message::MessageError;
@@ -73,6 +74,37 @@ pub enum SiteFault {
         /// Bytes that encrypted shares have.
         want: usize,
     },
+    /// It announced another number of chunks than the round's vectors have.
+    #[error("site {site} announced {got} chunks; this round's vectors have {want}")]
+    Chunks {
+        /// The site.
+        site: SiteId,
+        /// Chunks announced.
+        got: usize,
+        /// Chunks of the round's vectors.
+        want: usize,
+    },
+    /// It sent a chunk of a masked vector that it did not announce.
+    #[error("site {0} has not sent its masked input: send that before its chunks")]
+    NotAnnounced(SiteId),
+    /// A chunk is not one that it announced.
+    #[error("site {site}: {error}")]
+    Chunk {
+        /// The site.
+        site: SiteId,
+        /// What is wrong.
+        error: ChunkError,
+    },
+    /// Its masked vector is not whole.
+    #[error("{got} of the {want} chunks of site {site} are there: send the others")]
+    Incomplete {
+        /// The site.
+        site: SiteId,
+        /// Chunks that are there.
+        got: usize,
+        /// Chunks of the round's vectors.
+        want: usize,
+    },
     /// Its masked vector is not sealed to this aggregator for this round.
     #[error("site {site}: {error}")]
     Seal {
@@ -89,6 +121,9 @@ pub enum SiteFault {
         /// What is wrong.
         error: PackError,
     },
+    /// It masked its vector with other sites than those that shared their secrets.
+    #[error("site {0} masked its vector with other sites than those that shared their secrets")]
+    OtherSharers(SiteId),
     /// It signed another list of survivors than the one it was told.
     #[error("site {0} signed a list of survivors that is not this round's")]
     OtherSurvivors(SiteId),

@@ -1,4 +1,4 @@
-//! Stage mask: masked vectors are opened and added as they come.
+//! Stage mask: sites announce masked vectors and send them in chunks; each is added once it is whole.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,12 @@ use minicbor::{Decode, Encode};
 
 use super::{Accepted, Agreeing, At, Round, SiteFault, TooFewSites};
 use crate::api::Stage;
+use crate::chunk::ENTRIES;
+use crate::codec;
 use crate::door::{Inbox, Messages, Sealed};
-use crate::hpke;
-use crate::id::SiteId;
-use crate::message::{Commitments, MaskedInput, Signed};
+use crate::hpke::Recipient;
+use crate::id::{Digest, SiteId};
+use crate::message::{Commitments, MaskedInput, Signed, sites_digest};
 use crate::pack::{Packed, Total};
 use crate::site::{SEAL_INFO, sealed_to_aggregator};
 
@@ -23,6 +25,9 @@ pub struct Masking {
     /// The sum of the masked vectors so far.
     #[n(2)]
     pub(super) total: Total,
+    /// What each site announced, whether its vector is in the sum or not.
+    #[n(3)]
+    pub(super) announced: BTreeMap<SiteId, Signed>,
 }
 
 impl At for Masking {
@@ -51,36 +56,143 @@ impl Round<Masking> {
         }
     }
 
-    /// Takes a [`MaskedInput`] and adds its vector to the sum of masked vectors.
+    /// Takes a [`MaskedInput`]. Its chunks are awaited from now on; until [`Round::complete`] has added them, the site
+    /// is still missing.
     ///
     /// # Errors
     ///
     /// A message that is none of this round and stage, a second one of the site, of a site that did not share its
-    /// secrets, that cannot be opened, or that is no vector of this round. Nothing is added then.
+    /// secrets, that announces more or fewer chunks than the round's vectors have, that masked with other sites than
+    /// those that shared their secrets, or whose seal has a weak key.
     pub fn accept(&mut self, signed: &Signed) -> Result<Accepted, SiteFault> {
-        if self.accepted_before(Stage::Mask, signed)? {
+        let site = signed.site;
+        let known = self.state.announced.get(&site);
+        let known = known.map(|signed| Digest::of(&signed.body));
+        if self.is_the_same(known, Stage::Mask, signed)? {
             return Ok(Accepted::Again);
         }
-        let MaskedInput {
-            encapsulated,
-            ciphertext,
-        } = self.body(signed)?;
-        let site = signed.site;
-        let sealed = hpke::Sealed {
-            encapsulated,
-            ciphertext: ciphertext.into(),
-        };
-        let associated = sealed_to_aggregator(self.header(), site);
-        let text = hpke::open(&self.aggregator.secret, SEAL_INFO, &associated, sealed)
-            .map_err(|error| SiteFault::Seal { site, error })?;
-        let layout = self.study().layout(self.header().purpose);
-        let packed = Packed::parse(&text, layout.length(), layout.modulus_bits)
-            .map_err(|error| SiteFault::Vector { site, error })?;
-        packed.add_to(&mut self.state.total.0);
-        Ok(self.receive(signed))
+        let input: MaskedInput = self.body(signed)?;
+        let (got, want) = (input.chunks.len(), self.chunking().count());
+        if got != want {
+            return Err(SiteFault::Chunks { site, got, want });
+        }
+        let sharers: Vec<SiteId> = self.awaited().into_iter().collect();
+        if input.sharers != sites_digest(&sharers) {
+            return Err(SiteFault::OtherSharers(site));
+        }
+        self.recipient(site, &input)?;
+        self.state.announced.insert(site, signed.clone());
+        Ok(Accepted::New)
     }
 
-    /// Ends the stage: the sites whose vectors are in the sum are the survivors.
+    /// The sites that have announced a vector, whether it is in the sum or not, in ascending order.
+    pub fn announced(&self) -> impl Iterator<Item = SiteId> {
+        self.state.announced.keys().copied()
+    }
+
+    /// Whether the vector that a site announced is in the sum.
+    ///
+    /// # Errors
+    ///
+    /// A site that has announced nothing.
+    pub fn is_complete(&self, site: SiteId) -> Result<bool, SiteFault> {
+        self.announcement(site)?;
+        Ok(self.receipt(Stage::Mask, site).is_some())
+    }
+
+    /// Checks a sealed chunk of a site's vector against what the site announced. The caller stores one that is new.
+    ///
+    /// # Errors
+    ///
+    /// A chunk of a site that has announced nothing, a number that no chunk has, another length or digest.
+    pub fn check_chunk(
+        &self,
+        site: SiteId,
+        number: u32,
+        sealed: &[u8],
+    ) -> Result<Accepted, SiteFault> {
+        let input = self.input(site)?;
+        self.chunking()
+            .check(&input.chunks, number, sealed)
+            .map_err(|error| SiteFault::Chunk { site, error })?;
+        Ok(if self.is_complete(site)? {
+            Accepted::Again
+        } else {
+            Accepted::New
+        })
+    }
+
+    /// Opens the chunks of a site's vector, all of them in order, and adds the vector to the sum: from now on the site
+    /// is a survivor.
+    ///
+    /// # Errors
+    ///
+    /// What `chunks` gives as an error; a site that has announced nothing, chunks that are missing, are too many or are
+    /// not those announced, that cannot be opened, or that have padding other than zeros. Nothing is added then.
+    pub fn complete<E: From<SiteFault>>(
+        &mut self,
+        site: SiteId,
+        chunks: impl IntoIterator<Item = Result<Vec<u8>, E>>,
+    ) -> Result<Accepted, E> {
+        if self.receipt(Stage::Mask, site).is_some() {
+            return Ok(Accepted::Again);
+        }
+        let body = Digest::of(&self.announcement(site)?.body);
+        let (vector, modulus_bits) = (self.vector(site, chunks)?, self.chunking().bits());
+        // Added last and at once: a chunk that fails leaves nothing in the sum.
+        self.state.total.add(&vector, modulus_bits);
+        Ok(self.note(site, body))
+    }
+
+    /// The entries of a site's masked vector.
+    fn vector<E: From<SiteFault>>(
+        &self,
+        site: SiteId,
+        chunks: impl IntoIterator<Item = Result<Vec<u8>, E>>,
+    ) -> Result<Vec<u32>, E> {
+        let chunking = self.chunking();
+        let recipient = self.recipient(site, &self.input(site)?)?;
+        let associated = sealed_to_aggregator(self.header(), site);
+        let mut entries = Vec::with_capacity(chunking.length());
+        let mut got = 0;
+        for (number, sealed) in (0..).zip(chunks) {
+            let sealed = sealed?;
+            self.check_chunk(site, number, &sealed)?;
+            let text = recipient
+                .open(number, &associated, sealed)
+                .map_err(|error| SiteFault::Seal { site, error })?;
+            let length = chunking.length().min(entries.len() + ENTRIES) - entries.len();
+            let packed = Packed::parse(&text, length, chunking.bits())
+                .map_err(|error| SiteFault::Vector { site, error })?;
+            entries.extend(packed.entries());
+            got += 1;
+        }
+        let want = chunking.count();
+        if got == want {
+            Ok(entries)
+        } else {
+            Err(SiteFault::Incomplete { site, got, want }.into())
+        }
+    }
+
+    /// What a site announced.
+    fn input(&self, site: SiteId) -> Result<MaskedInput, SiteFault> {
+        let signed = self.announcement(site)?;
+        codec::decode(&signed.body).map_err(|_| SiteFault::NotAnnounced(site))
+    }
+
+    fn announcement(&self, site: SiteId) -> Result<&Signed, SiteFault> {
+        let signed = self.state.announced.get(&site);
+        signed.ok_or(SiteFault::NotAnnounced(site))
+    }
+
+    fn recipient(&self, site: SiteId, input: &MaskedInput) -> Result<Recipient, SiteFault> {
+        Recipient::new(&self.aggregator.secret, &input.encapsulated, SEAL_INFO)
+            .map_err(|error| SiteFault::Seal { site, error })
+    }
+
+    /// Ends the stage: the sites whose vectors are in the sum are the survivors. A site whose chunks are not all there
+    /// has dropped out, and what there is of them is of no use.
     ///
     /// # Errors
     ///
@@ -96,10 +208,14 @@ impl Round<Masking> {
             commitments,
             inboxes: _,
             total,
+            announced: mut inputs,
         } = state;
+        let survivors = notes.reported(Stage::Mask);
+        inputs.retain(|site, _| survivors.contains(site));
         let state = Agreeing {
             commitments,
             total,
+            inputs,
             statements: BTreeMap::new(),
         };
         Ok(Round {

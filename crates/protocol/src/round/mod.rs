@@ -3,13 +3,13 @@
 //! ```text
 //! Round<Advertising> ─close─▶ Round<Sharing> ─close─▶ Round<Masking> ─close─▶ Round<Agreeing> ─close─▶ Round<Unmasking>
 //!        ▲ accept                  ▲ accept               ▲ accept               ▲ accept               │ ▲ accept
-//!        └ Signed                  └ Signed               └ Signed, added        └ Signed         Sum ◀─┘ └ Signed
+//!        └ Signed                  └ Signed               └ Signed, chunks       └ Signed         Sum ◀─┘ └ Signed
 //! ```
 //!
 //! Each stage takes messages in any order, the same one any number of times, and closes once at least the study's
 //! threshold of sites has reported. A stage that cannot close is an abandoned round: nothing of it can be opened.
-//! Masked vectors are added as they come: memory is one accumulator and the message in hand, whatever the number
-//! of sites. Every state can be stored and restored exactly ([`AnyRound::to_bytes`]).
+//! A masked vector is added when all of its chunks are there, which the caller stores until then: memory is one
+//! accumulator and the vector in hand, whatever the number of sites. Every state can be stored and restored exactly ([`AnyRound::to_bytes`]).
 //!
 //! The types stop what the aggregator must not do by mistake; that it *cannot* do it, the sites see to.
 //!
@@ -46,8 +46,9 @@ use std::sync::{Arc, OnceLock};
 use minicbor::{Decode, Encode};
 
 use crate::api::Stage;
+use crate::chunk::Chunking;
 use crate::codec;
-use crate::door::Messages;
+use crate::door::{Messages, Survivors};
 use crate::holders::Holders;
 use crate::id::{Digest, Header, Purpose, SiteId};
 use crate::message::{MessageError, Signed};
@@ -178,7 +179,14 @@ impl<S> Round<S> {
         &self.notes.header
     }
 
-    /// The digest of the body that was accepted from a site at a stage, if one was.
+    /// How vectors of this round are cut into chunks.
+    #[must_use]
+    pub fn chunking(&self) -> Chunking {
+        Chunking::of(&self.study().layout(self.header().purpose))
+    }
+
+    /// The digest of the body that was accepted from a site at a stage, if one was; at stage mask, once all chunks that
+    /// it announces were added.
     #[must_use]
     pub fn receipt(&self, stage: Stage, site: SiteId) -> Option<Digest> {
         self.notes.receipts.get(&(stage, site)).copied()
@@ -206,8 +214,18 @@ impl<S> Round<S> {
 
     /// Whether this very message of `stage` was accepted before.
     fn accepted_before(&self, stage: Stage, signed: &Signed) -> Result<bool, SiteFault> {
+        self.is_the_same(self.receipt(stage, signed.site), stage, signed)
+    }
+
+    /// Whether the message has the body that is known of its site at `stage`, if one is.
+    fn is_the_same(
+        &self,
+        known: Option<Digest>,
+        stage: Stage,
+        signed: &Signed,
+    ) -> Result<bool, SiteFault> {
         let site = signed.site;
-        match self.receipt(stage, site) {
+        match known {
             None => Ok(false),
             Some(body) if body == Digest::of(&signed.body) => Ok(true),
             Some(_) => {
@@ -304,9 +322,12 @@ impl<S: At> Round<S> {
 
     /// Notes that the message counts.
     fn receive(&mut self, signed: &Signed) -> Accepted {
-        self.notes
-            .receipts
-            .insert((S::STAGE, signed.site), Digest::of(&signed.body));
+        self.note(signed.site, Digest::of(&signed.body))
+    }
+
+    /// Notes that the site's message of this stage, with this body, counts.
+    fn note(&mut self, site: SiteId, body: Digest) -> Accepted {
+        self.notes.receipts.insert((S::STAGE, site), body);
         Accepted::New
     }
 }
@@ -314,6 +335,14 @@ impl<S: At> Round<S> {
 impl From<MessageError> for SiteFault {
     fn from(error: MessageError) -> Self {
         Self::Message(error)
+    }
+}
+
+/// The sites in the sum, with what they signed.
+fn survivors(inputs: &BTreeMap<SiteId, Signed>) -> Survivors {
+    Survivors {
+        sites: inputs.keys().copied().collect(),
+        inputs: messages(inputs.values()).messages,
     }
 }
 

@@ -78,6 +78,7 @@ impl Round<Sharing> {
         let state = Masking {
             commitments,
             inboxes,
+            announced: BTreeMap::new(),
             total: Total::zero(length),
         };
         Ok(Round {

@@ -27,6 +27,9 @@ pub struct Unmasking {
     pub(super) total: Total,
     #[n(2)]
     pub(super) statements: BTreeMap<SiteId, Signed>,
+    /// The announcement of each survivor.
+    #[n(4)]
+    pub(super) inputs: BTreeMap<SiteId, Signed>,
     /// What each site opened.
     #[n(3)]
     pub(super) openings: BTreeMap<SiteId, Opening>,
@@ -66,9 +69,7 @@ impl Round<Unmasking> {
     /// The sites whose vectors are in the sum.
     #[must_use]
     pub fn survivors(&self) -> Survivors {
-        Survivors {
-            sites: self.notes.reported(Stage::Mask).into_iter().collect(),
-        }
+        super::survivors(&self.state.inputs)
     }
 
     /// The signed statements of the sites that agreed, for each of them.

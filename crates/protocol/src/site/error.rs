@@ -116,6 +116,9 @@ pub enum AggregatorFault {
     /// It left a site in the sum too few of whose holders are in it.
     #[error("site {0} is to be in a sum without enough of the sites that hold its shares")]
     Lonely(SiteId),
+    /// It named a survivor without what that site signed at stage mask.
+    #[error("site {0} is named as a survivor without the masked input that it announced")]
+    NoInput(SiteId),
     /// It sent this site shares that are said to be this site's own.
     #[error("the inbox holds shares of this site itself")]
     OwnShares,
@@ -142,6 +145,9 @@ pub enum PeerFault {
         "the shares of site {0} cannot be opened: they were altered, or that site was shown other adverts"
     )]
     Unreadable(SiteId),
+    /// It masked its vector with other sites: it was told of others.
+    #[error("site {0} was told of other sites that shared their secrets than this one")]
+    OtherSharers(SiteId),
     /// It signed another list of survivors: it was told another one.
     #[error("site {0} signed another list of survivors")]
     OtherSurvivors(SiteId),

@@ -1,6 +1,7 @@
 //! Stage mask: the vector under the site's own mask and one mask with each neighbour.
 
-use minicbor::bytes::ByteVec;
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use super::{
@@ -9,16 +10,18 @@ use super::{
 };
 use crate::agreement::Secret;
 use crate::api::Stage;
+use crate::chunk::{ChunkError, Chunking};
 use crate::door::{Inbox, Sealed};
 use crate::holders::Holders;
-use crate::id::SiteId;
+use crate::hpke::Sender;
+use crate::id::{Digest, InputsDigest, SiteId};
 use crate::mask::{self, MaskSign};
-use crate::message::{Advert, Bundle, MaskedInput};
+use crate::message::{Advert, Bundle, MaskedInput, sites_digest};
 use crate::pack::{low_bits, pack};
 use crate::roll::{Binding, KeyFault, Roll, pair_sign};
 use crate::seed::Seed;
 use crate::study::Layout;
-use crate::{cipher, codec, hpke};
+use crate::{cipher, codec};
 
 /// A site that has shared its secrets.
 #[derive(Debug)]
@@ -38,59 +41,92 @@ pub struct Masking {
 }
 
 impl Masking {
-    /// Opens the shares of the other sites, then masks and seals `vector`; gives the encoded [`MaskedInput`] and the
-    /// next stage.
+    /// Opens the shares of the other sites, then masks `vector`; gives the encoded [`MaskedInput`] to sign, what makes
+    /// the sealed chunks that it announces, and the next stage.
     ///
     /// `vector` has the entries of the layout of the round's purpose, in steps of each section's grid, with the
-    /// site's noise, each within its section's bound.
+    /// site's noise, each within its section's bound. `inputs` are the patients that it was computed from.
     ///
     /// # Errors
     ///
     /// A vector of another length or with an entry beyond its bound: nothing wraps. Fewer sites that shared their secrets
     /// than the threshold, or one that did not advertise. Shares of this site itself, of a site that has none for it or
     /// did not share, of a site twice, that are missing, or that cannot be opened.
-    pub fn mask(mut self, inbox: &Inbox, vector: &[i64]) -> Result<(Vec<u8>, Agreeing), SiteError> {
+    pub fn mask(
+        mut self,
+        inbox: &Inbox,
+        vector: &[i64],
+        inputs: &InputsDigest,
+    ) -> Result<(Vec<u8>, Upload, Agreeing), SiteError> {
         let layout = self.party.study.layout(self.party.header.purpose);
-        let bits = layout.modulus_bits;
         let mut entries = Zeroizing::new(residues(&layout, vector)?);
         self.receive(inbox)?;
+        self.apply_masks(&inbox.sharers, layout.modulus_bits, &mut entries)?;
 
+        let upload = self.seal(Chunking::of(&layout), entries)?;
+        let input = self.announce(&upload, &inbox.sharers, inputs);
+        let Self {
+            party,
+            held,
+            holders,
+            ..
+        } = self;
+        let agreeing = Agreeing {
+            party,
+            held,
+            holders,
+            sharers: inbox.sharers.clone(),
+        };
+        Ok((codec::encode(&input), upload, agreeing))
+    }
+
+    /// Puts the site's own mask and one with each neighbour that shared its secrets on.
+    fn apply_masks(
+        &self,
+        sharers: &[SiteId],
+        bits: u32,
+        entries: &mut [u32],
+    ) -> Result<(), SiteError> {
         let site = self.party.site;
         let own = self.binding.self_mask(site, self.self_mask.bytes());
-        mask::apply(&own, MaskSign::Add, bits, &mut entries);
-        for other in inbox.sharers.iter().copied() {
-            if !self.holders.neighbours(site, other) {
-                continue;
-            }
+        mask::apply(&own, MaskSign::Add, bits, entries);
+        let neighbours = sharers.iter().copied();
+        for other in neighbours.filter(|other| self.holders.neighbours(site, *other)) {
             let key = advert(&self.roll, other)?.mask_key;
             let pair = self.binding.pair_mask(&self.mask, &key, site, other);
             let pair = pair.map_err(|_| KeyFault::Weak(other))?;
-            mask::apply(&pair, pair_sign(site, other), bits, &mut entries);
+            mask::apply(&pair, pair_sign(site, other), bits, entries);
         }
+        Ok(())
+    }
 
-        let text = pack(&entries, bits);
-        drop(entries);
-        let sealed = hpke::seal(
-            &self.party.study.manifest().aggregation.key,
-            SEAL_INFO,
-            &sealed_to_aggregator(&self.party.header, site),
-            text,
-            &self.binding.seed(&self.seed, "seal to aggregator"),
-        )
-        .map_err(|_| AggregatorFault::WeakKey)?;
-        let input = MaskedInput {
-            encapsulated: sealed.encapsulated,
-            ciphertext: ByteVec::from(sealed.ciphertext),
-        };
-        Ok((
-            codec::encode(&input),
-            Agreeing {
-                party: self.party,
-                held: self.held,
-                holders: self.holders,
-                sharers: inbox.sharers.clone(),
-            },
-        ))
+    fn seal(
+        &self,
+        chunking: Chunking,
+        entries: Zeroizing<Vec<u32>>,
+    ) -> Result<Upload, AggregatorFault> {
+        let key = &self.party.study.manifest().aggregation.key;
+        let seed = self.binding.seed(&self.seed, "seal to aggregator");
+        let sender = Sender::new(key, SEAL_INFO, &seed);
+        Ok(Upload {
+            chunking,
+            entries,
+            sender: sender.map_err(|_| AggregatorFault::WeakKey)?,
+            associated: sealed_to_aggregator(&self.party.header, self.party.site),
+        })
+    }
+
+    fn announce(&self, upload: &Upload, sharers: &[SiteId], inputs: &InputsDigest) -> MaskedInput {
+        let Party { header, site, .. } = &self.party;
+        let commitment = self
+            .binding
+            .inputs_commitment(&self.seed, *site, inputs, &header.state);
+        MaskedInput {
+            encapsulated: upload.sender.encapsulated(),
+            sharers: sites_digest(sharers),
+            commitment,
+            chunks: upload.chunks().map(|chunk| Digest::of(&chunk)).collect(),
+        }
     }
 
     /// Checks who shared its secrets, and opens what they sent this site.
@@ -149,6 +185,44 @@ impl Masking {
         let text = cipher::open(&key, cipher::ONLY_NONCE, &route, sealed.bytes.to_vec());
         let bundle = text.and_then(|text| codec::decode(&Zeroizing::new(text)).ok());
         bundle.ok_or(SiteError::Peer(unreadable))
+    }
+}
+
+/// The masked vector of a site, from which each sealed chunk is made when it is asked for.
+///
+/// Memory is the masked entries, and the one chunk that was asked for. The same chunk is the same bytes each time.
+pub struct Upload {
+    chunking: Chunking,
+    entries: Zeroizing<Vec<u32>>,
+    sender: Sender,
+    associated: Vec<u8>,
+}
+
+impl Upload {
+    /// The sealed chunk with this number, as the [`MaskedInput`] announces it.
+    ///
+    /// # Errors
+    ///
+    /// A number that the vector does not have.
+    pub fn chunk(&self, number: u32) -> Result<Vec<u8>, ChunkError> {
+        let entries = self.chunking.entries(number)?;
+        let text = pack(&self.entries[entries], self.chunking.bits());
+        Ok(self.sender.seal(number, &self.associated, text))
+    }
+
+    /// All sealed chunks in order, each made when it is its turn.
+    pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.chunking
+            .numbers()
+            .map_while(|number| self.chunk(number).ok())
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("chunking", &self.chunking)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //! Advertising::begin ─▶ Sharing ─share─▶ Masking ─mask─▶ Agreeing ─agree─▶ Unmasking ─open─▶ (nothing)
 //!        │ Advert          │ Shares         │ MaskedInput    │ Agreement      │ Opening
+//!                                            │ Upload: chunk 0, 1, …
 //! ```
 //!
 //! Each step takes the stage before it by value and gives the body that the host signs and sends. **A step that
@@ -43,7 +44,7 @@ mod unmasking;
 pub use advertising::Advertising;
 pub use agreeing::Agreeing;
 pub use error::{AggregatorFault, Misuse, PeerFault, SiteError};
-pub use masking::Masking;
+pub use masking::{Masking, Upload};
 pub use sharing::Sharing;
 pub use unmasking::Unmasking;
 
