@@ -336,7 +336,7 @@ fn forged(kit: &TestStudy, texts: &[Vec<u8>], by: SiteId, round: Digest) -> (Sig
     let chunks: Vec<Vec<u8>> = (0..).zip(texts).map(seal).collect();
     let input = MaskedInput {
         encapsulated: sender.encapsulated(),
-        sharers: Digest([0; 32]),
+        sharers: sites_digest(&kit.study.sites().collect::<Vec<_>>()),
         commitment: Digest([0; 32]),
         chunks: chunks.iter().map(|chunk| Digest::of(chunk)).collect(),
     };
