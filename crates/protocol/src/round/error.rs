@@ -56,8 +56,10 @@ pub enum SiteFault {
     /// Its shares are not one for each other site that advertised, in ascending order.
     #[error("site {0} sent shares that are not one for each other site, in ascending order")]
     Recipients(SiteId),
-    /// It is not bound to one pair of shares for each site that advertised.
-    #[error("site {0} did not commit to one pair of shares for each site that advertised")]
+    /// It is not bound to one share of each of its secrets for each site that advertised.
+    #[error(
+        "site {0} did not commit to a share of each of its secrets for each site that advertised"
+    )]
     Commitments(SiteId),
     /// A share for another site is not of the one length that shares have.
     #[error("site {site} sent {got} bytes of shares to site {to}; shares have {want}")]
@@ -90,8 +92,9 @@ pub enum SiteFault {
     /// It signed another list of survivors than the one it was told.
     #[error("site {0} signed a list of survivors that is not this round's")]
     OtherSurvivors(SiteId),
-    /// It opened something else than one share a site: seeds of survivors, keys of those that dropped out.
-    #[error("site {0} opened shares that are not one for each site, of what the sum needs")]
+    /// It opened something else than the sum needs: of survivors the seed and one key of their noise, of those that
+    /// dropped out the mask key.
+    #[error("site {0} opened other shares than the sum needs of each site")]
     Openings(SiteId),
 }
 

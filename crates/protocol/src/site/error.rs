@@ -128,6 +128,9 @@ pub enum PeerFault {
         "the shares of site {0} cannot be opened: they were altered, or that site was shown other adverts"
     )]
     Unreadable(SiteId),
+    /// Its shares are not one of each key of a part of its noise.
+    #[error("site {0} did not share one key for each part of its noise")]
+    Noise(SiteId),
     /// It signed another list of survivors: it was told another one.
     #[error("site {0} signed another list of survivors")]
     OtherSurvivors(SiteId),

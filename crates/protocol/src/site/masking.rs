@@ -13,6 +13,7 @@ use crate::door::{Inbox, Sealed};
 use crate::id::SiteId;
 use crate::mask::{self, MaskSign};
 use crate::message::{Advert, Bundle, MaskedInput};
+use crate::noise::Chain;
 use crate::pack::{low_bits, pack};
 use crate::roll::{Binding, KeyFault, Roll, pair_sign};
 use crate::seed::Seed;
@@ -30,17 +31,20 @@ pub struct Masking {
     pub(super) mask: Secret,
     /// `b`.
     pub(super) self_mask: Seed,
+    /// The parts of this site's noise.
+    pub(super) noise: Chain,
     pub(super) roll: Roll,
     pub(super) binding: Binding,
     pub(super) held: Held,
 }
 
 impl Masking {
-    /// Opens the shares of the other sites, then masks and seals `vector`; gives the encoded [`MaskedInput`] and the
+    /// Opens the shares of the other sites, then adds the parts of this site's noise to `vector`, masks and seals it;
+    /// gives the encoded [`MaskedInput`] and the
     /// next stage.
     ///
     /// `vector` has the entries of the layout of the round's purpose, in steps of each section's grid, with the
-    /// site's noise, each within its section's bound.
+    /// site's noise but for its parts, each within its section's bound.
     ///
     /// # Errors
     ///
@@ -50,7 +54,8 @@ impl Masking {
         let layout = self.party.study.layout(self.party.header.purpose);
         let bits = layout.modulus_bits;
         let mut entries = Zeroizing::new(residues(&layout, vector)?);
-        self.receive(inbox)?;
+        self.receive(inbox, layout.parts())?;
+        self.noise.apply(MaskSign::Add, &layout, &mut entries);
 
         let site = self.party.site;
         let own = self.binding.self_mask(site, self.self_mask.bytes());
@@ -86,13 +91,16 @@ impl Masking {
     }
 
     /// Opens what the others sent.
-    fn receive(&mut self, inbox: &Inbox) -> Result<(), SiteError> {
+    fn receive(&mut self, inbox: &Inbox, parts: usize) -> Result<(), SiteError> {
         let stage = Stage::Mask;
         for sealed in &inbox.shares {
             if sealed.site == self.party.site {
                 return Err(AggregatorFault::OwnShares.into());
             }
             let bundle = self.open(sealed)?;
+            if bundle.noise.len() != parts {
+                return Err(PeerFault::Noise(sealed.site).into());
+            }
             if self.held.insert(sealed.site, bundle).is_some() {
                 return Err(AggregatorFault::Twice {
                     stage,

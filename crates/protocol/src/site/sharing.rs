@@ -1,4 +1,4 @@
-//! Stage share: the site's two secrets, split among all sites that advertised.
+//! Stage share: the site's secrets, split among all sites that advertised.
 
 use minicbor::bytes::ByteVec;
 
@@ -9,6 +9,7 @@ use crate::codec;
 use crate::door::Sealed;
 use crate::id::SiteId;
 use crate::message::{Advert, Bundle, Commitments, Shares, Signed};
+use crate::noise::Chain;
 use crate::roll::{Binding, KeyFault, Roll};
 use crate::seed::Seed;
 use crate::{cipher, shamir};
@@ -43,7 +44,7 @@ impl Sharing {
         let holders: Vec<SiteId> = roll.sites().collect();
         let own = self.party.site;
         let threshold = self.party.study.threshold(self.party.header.purpose);
-        let split = |secret: &[u8; 32], label| {
+        let split = |secret: &[u8; 32], label: &str| {
             let mut rng = binding.seed(&self.seed, label).rng();
             shamir::split(secret, threshold, &holders, &mut rng).expect(
                 "the roll has at least the threshold of distinct sites, and a roster at most 255",
@@ -51,11 +52,21 @@ impl Sharing {
         };
         let seeds = split(self_mask.bytes(), "shares of self mask");
         let keys = split(self.mask.bytes(), "shares of mask key");
+        let layout = self.party.study.layout(self.party.header.purpose);
+        let noise = Chain::new(binding.seed(&self.seed, "noise"), layout.parts());
+        let noise_keys = noise.keys();
+        let mut noise_shares: Vec<_> = (1..)
+            .zip(&noise_keys)
+            .map(|(part, key): (u8, _)| {
+                split(key.bytes(), &format!("shares of noise {part}")).into_iter()
+            })
+            .collect();
 
         let (mut shares, mut sealed) = (Vec::new(), Vec::new());
         let mut kept = None;
         for (holder, (seed, key)) in holders.into_iter().zip(seeds.into_iter().zip(keys)) {
-            let bundle = Bundle { seed, key };
+            let noise = noise_shares.iter_mut().filter_map(Iterator::next).collect();
+            let bundle = Bundle { seed, key, noise };
             shares.push(binding.share_digests(own, holder, &bundle));
             if holder == own {
                 kept = Some((own, bundle));
@@ -69,6 +80,10 @@ impl Sharing {
         let commitments = Commitments {
             seed: binding.commitment(own, self_mask.bytes()),
             shares,
+            noise: (1..)
+                .zip(&noise_keys)
+                .map(|(part, key)| binding.noise_commitment(own, part, key.bytes()))
+                .collect(),
         };
         let held = kept.into_iter().collect();
         let Self {
@@ -84,6 +99,7 @@ impl Sharing {
             cipher,
             mask,
             self_mask,
+            noise,
             roll,
             binding,
             held,
