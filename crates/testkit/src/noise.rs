@@ -7,8 +7,10 @@ use protocol::id::{Purpose, SiteId};
 use crate::round::{Dropouts, Storage, run};
 use crate::{Draft, TestStudy};
 
-/// Draws a round of training in which all sites add noise alone and the last ones drop out until `survivors` are left;
-/// gives the standard deviation of the update's sum over that of the noise that the study promises.
+/// The standard deviation of an update's sum over that of the noise that the study promises.
+///
+/// It is measured in a round of training in which all sites add noise alone, and the last ones drop out until `survivors`
+/// are left.
 ///
 /// # Panics
 ///

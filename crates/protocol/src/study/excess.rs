@@ -3,7 +3,7 @@
 //! Each site's noise is sized for the worst round that a study opens: `t` survivors, of which `c = t − h` leave their own
 //! noise out and `h` do not. With `s` survivors at least `s − c` are honest, and a site needs no more than
 //! `v(s) = σ² / (s − c)`, where it has added `v(t) = σ² / h`. So it adds its noise in parts, of which the sum keeps what
-//! `v(s)` asks (after XNoise: Jiang, Wang and Chen 2024, *Dordis*, [arXiv 2209.12528]):
+//! `v(s)` asks (after `XNoise`: Jiang, Wang and Chen 2024, *Dordis*, [arXiv 2209.12528]):
 //!
 //! ```text
 //! v(t) = base + part 1 + part 2 + … + part m        survivors: t ≤ s₁ < s₂ < … < s_m = n
