@@ -13,6 +13,9 @@
 //! Parts are added modulo 2^b, as masks are, and are not clipped. Reducing a sum is a function of it, so no privacy is
 //! lost, and adding and taking off cancel exactly whatever was drawn.
 
+use std::num::NonZeroUsize;
+use std::thread;
+
 use privacy::DiscreteGaussian;
 use rand_core::CryptoRng;
 
@@ -73,6 +76,32 @@ impl Chain {
             }
         }
     }
+}
+
+/// Takes the parts of several sites' noise off `total`, modulo 2 to the power of the layout's bits; on as many threads as
+/// there are processors, since drawing noise is the longest that a round's end takes.
+pub(crate) fn take_off(chains: &[Chain], layout: &Layout, total: &mut [u32]) {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let (length, mask) = (total.len(), low_bits(layout.modulus_bits));
+    let of_sites = |chains: &[Chain]| {
+        let mut noise = vec![0; length];
+        for chain in chains {
+            chain.apply(MaskSign::Subtract, layout, &mut noise);
+        }
+        noise
+    };
+    thread::scope(|scope| {
+        let portions = chains.chunks(chains.len().div_ceil(processors).max(1));
+        let workers: Vec<_> = portions
+            .map(|portion| scope.spawn(move || of_sites(portion)))
+            .collect();
+        for worker in workers {
+            let noise = worker.join().expect("drawing noise does not panic");
+            for (entry, noise) in total.iter_mut().zip(noise) {
+                *entry = entry.wrapping_add(noise) & mask;
+            }
+        }
+    });
 }
 
 #[expect(
@@ -167,6 +196,22 @@ mod tests {
         let third = applied(&two, MaskSign::Subtract, &noised);
         assert_eq!(third[..50], rest[..50]);
         assert_ne!(third[50..], rest[50..]);
+    }
+
+    #[test]
+    fn noise_of_several_sites_comes_off_at_once() {
+        let start: Vec<u32> = (0..53).collect();
+        for sites in 0..6_u8 {
+            let chains: Vec<Chain> = (0..sites)
+                .map(|site| Chain::new(Seed::new([site; 32]), 3))
+                .collect();
+            let mut total = start.clone();
+            for chain in &chains {
+                chain.apply(MaskSign::Add, &layout(), &mut total);
+            }
+            take_off(&chains, &layout(), &mut total);
+            assert_eq!(total, start);
+        }
     }
 
     #[test]

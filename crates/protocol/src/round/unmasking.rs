@@ -13,7 +13,7 @@ use crate::door::{Messages, Survivors};
 use crate::id::{Digest, SiteId};
 use crate::mask::{self, MaskSign};
 use crate::message::{Advert, Commitments, OpenedShare, Opening, Signed};
-use crate::noise::Chain;
+use crate::noise::{self, Chain};
 use crate::pack::Total;
 use crate::roll::{Binding, Secrets, pair_sign};
 use crate::seed::Seed;
@@ -142,11 +142,15 @@ impl Round<Unmasking> {
             }
         }
         if let Some(part) = self.last_part(survivors.len()) {
-            for site in &survivors {
+            let chain = |site: &SiteId| {
                 let key = self.recover_noise(&mut recovery, &binding, *site, part)?;
-                let noise = Chain::new(Seed::new(*key), part.into());
-                noise.apply(MaskSign::Subtract, &layout, &mut total);
-            }
+                Ok(Chain::new(Seed::new(*key), part.into()))
+            };
+            let chains: Vec<Chain> = survivors
+                .iter()
+                .map(chain)
+                .collect::<Result<_, SumError>>()?;
+            noise::take_off(&chains, &layout, &mut total);
         }
         let values = Total(total).centred(bits);
         check(&layout, &values, survivors.len())?;

@@ -33,8 +33,11 @@ pub struct Part {
     pub variance: u128,
 }
 
-/// The most parts: each is drawn by the site, and again by the aggregator for each survivor.
-const MOST_PARTS: u16 = 8;
+/// The most parts: each is drawn by the site, and again by the aggregator for each survivor, 0.1 to 0.2 µs an entry.
+///
+/// With four, what stays of the excess where sites drop out is small: of 24 sites with a threshold of 16, 3 % of the
+/// standard deviation at the most, where all of it is 22 %. Where nobody drops out none stays, whatever their number.
+const MOST_PARTS: u16 = 4;
 
 /// Cuts the noise of the sections of a round with this purpose into parts, where the study wants so.
 pub(super) fn cut(manifest: &Manifest, purpose: Purpose, sections: &mut [Section]) {
@@ -172,9 +175,9 @@ mod tests {
     fn a_part_goes_with_each_survivor_above_the_threshold_while_they_are_few() {
         assert_eq!(levels(3, 3), []);
         assert_eq!(levels(5, 3), [4, 5]);
-        assert_eq!(levels(16, 9), [10, 11, 12, 13, 14, 15, 16]);
-        assert_eq!(levels(20, 11), [13, 14, 15, 16, 17, 18, 19, 20]);
-        assert_eq!(levels(255, 128).len(), 8);
-        assert_eq!(levels(255, 128).last(), Some(&255));
+        assert_eq!(levels(10, 6), [7, 8, 9, 10]);
+        assert_eq!(levels(20, 11), [14, 16, 18, 20]);
+        assert_eq!(levels(24, 16), [18, 20, 22, 24]);
+        assert_eq!(levels(255, 128), [160, 192, 224, 255]);
     }
 }
