@@ -7,7 +7,7 @@ use protocol::seed::Seed;
 use protocol::study::{Layout, Section};
 
 /// The vector of a round: each section's values over its grid, rounded stochastically, with this site's share of the
-/// noise, set to the section's bound where they lie beyond.
+/// noise that stays in every sum, set to the section's bound where they lie beyond.
 ///
 /// `values` holds one list of real sums a section. Rounding and noise draw from streams of their own, so that one does
 /// not shift the other.
@@ -100,6 +100,7 @@ mod tests {
             grid: 0.5,
             sensitivity: 1.0,
             variance,
+            parts: Vec::new(),
             bound: 1_000,
             mu: None,
         };

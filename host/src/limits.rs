@@ -3,10 +3,10 @@
 //! | stage | may leave |
 //! | --- | --- |
 //! | advertise | two public keys: 69 bytes |
-//! | share | a commitment, and one ciphertext of 85 bytes for each other site that holds its shares |
+//! | share | commitments, and for each other site that holds its shares one ciphertext: two shares, and one for each part of the noise |
 //! | mask | one ciphertext, as long as the packed vector of the study's layout and its tag |
 //! | agree | the digest of the list of survivors that the module was given, nothing else |
-//! | unmask | for each site whose shares it holds one share of 32 bytes: of survivors a seed, of others a key |
+//! | unmask | for each site whose shares it holds one share of 32 bytes: of survivors a seed, of others a key; and one of a key of each survivor's noise, where noise goes off the sum |
 //!
 //! All lengths come from the study and from what was asked before, so that a module has no room to hide anything in.
 
@@ -17,7 +17,9 @@ use protocol::codec::{self, DecodeError};
 use protocol::door::Request;
 use protocol::holders::Holders;
 use protocol::id::{Header, SiteId};
-use protocol::message::{Advert, Agreement, MaskedInput, Opening, Shares, largest_body};
+use protocol::message::{
+    Advert, Agreement, MaskedInput, Opening, Shares, largest_body, sealed_shares_length,
+};
 use protocol::pack::packed_length;
 use protocol::study::Study;
 
@@ -97,6 +99,8 @@ impl Egress {
     fn shares(&self, body: &[u8]) -> Result<(), EgressError> {
         let stage = Stage::Share;
         let shares: Shares = form(stage, body)?;
+        let layout = self.study.layout(self.header.purpose);
+        let wanted_length = sealed_shares_length(&layout);
         let recipients: Vec<SiteId> = shares.sealed.iter().map(|sealed| sealed.site).collect();
         let wanted: Vec<SiteId> = self
             .holders
@@ -110,7 +114,7 @@ impl Egress {
                 stage,
                 "an encrypted share",
                 sealed.bytes.len(),
-                SEALED_SHARES,
+                wanted_length,
             )?;
         }
         Ok(())
@@ -134,7 +138,15 @@ impl Egress {
             .iter()
             .partition(|site| self.survivors.contains(site));
         exactly(stage, "the sites whose seed is opened", &seeds, &survived)?;
-        exactly(stage, "the sites whose key is opened", &keys, &dropped)
+        exactly(stage, "the sites whose key is opened", &keys, &dropped)?;
+        let layout = self.study.layout(self.header.purpose);
+        let noised: &[SiteId] = if layout.parts_off(self.survivors.len()) > 0 {
+            &survived
+        } else {
+            &[]
+        };
+        let opened: Vec<SiteId> = opening.noise.iter().map(|share| share.site).collect();
+        exactly(stage, "the sites whose noise is opened", &opened, noised)
     }
 }
 
@@ -250,8 +262,6 @@ fn exactly(
 
 /// Bytes of the tag of ChaCha20-Poly1305 (RFC 8439).
 const TAG: usize = 16;
-/// Bytes of two encrypted shares: an array of two byte strings of 32 bytes, and a tag.
-const SEALED_SHARES: usize = 1 + 2 * 34 + TAG;
 
 #[cfg(test)]
 mod tests {
@@ -338,13 +348,13 @@ mod tests {
         egress.check(&exchanges[0].0, &exchanges[0].1).unwrap();
 
         let mut shares: Shares = codec::decode(&exchanges[1].1).unwrap();
-        shares.sealed[2].bytes = ByteVec::from(vec![0; SEALED_SHARES - 1]);
+        shares.sealed[2].bytes = ByteVec::from(vec![0; 85]);
         let error = egress
             .clone()
             .check(&exchanges[1].0, &codec::encode(&shares))
             .unwrap_err();
         assert!(
-            matches!(error, EgressError::Length { got, want, .. } if (got, want) == (84, 85)),
+            matches!(error, EgressError::Length { got, want, .. } if (got, want) == (85, 86)),
             "{error}"
         );
         let mut shares: Shares = codec::decode(&exchanges[1].1).unwrap();

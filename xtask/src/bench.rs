@@ -37,10 +37,12 @@ enum Topic {
     Training,
     /// A round of secure aggregation
     Secagg,
+    /// The noise of a sum over that which its study promises
+    Noise,
 }
 
 impl Topic {
-    const ALL: [Self; 2] = [Self::Training, Self::Secagg];
+    const ALL: [Self; 3] = [Self::Training, Self::Secagg, Self::Noise];
 }
 
 /// Runs the benchmarks and prints their figures.
@@ -55,17 +57,22 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
             Topic::Training => {
                 training::run(&Peers::find(arguments.peers.as_deref()), &mut figures)?
             }
-            Topic::Secagg => {
-                for (name, values) in measure("protocol", "secagg", None)? {
-                    show(&line(&name, &values));
-                    figures.record(&name, values);
-                }
-            }
+            Topic::Secagg => record("secagg", &mut figures)?,
+            Topic::Noise => record("noise", &mut figures)?,
         }
     }
     if let Some(path) = &arguments.json {
         figures.write(path)?;
         say(&format!("figures  {}", path.display()));
+    }
+    Ok(())
+}
+
+/// Shows and records the figures of a benchmark of the protocol.
+fn record(benchmark: &str, figures: &mut Figures) -> Result<()> {
+    for (name, values) in measure("protocol", benchmark, None)? {
+        show(&line(&name, &values));
+        figures.record(&name, values);
     }
     Ok(())
 }

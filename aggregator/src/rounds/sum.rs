@@ -81,7 +81,7 @@ impl RealSum {
     pub fn noise(&self, name: SectionName) -> f64 {
         let section = self.sections.iter().find(|section| section.name == name);
         let Some((variance, section)) =
-            section.and_then(|section| Some((section.variance?, section)))
+            section.and_then(|section| Some((section.site_variance(self.survivors)?, section)))
         else {
             return 0.0;
         };

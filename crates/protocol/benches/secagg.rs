@@ -12,24 +12,36 @@ use testkit::Draft;
 use testkit::round::{Next, Play};
 
 fn main() {
-    for (sites, dropped, parameters) in [
-        (5, 0, 20_000),
-        (5, 0, 200_000),
-        (5, 0, 1_000_000),
-        (10, 0, 1_000_000),
-        (10, 2, 1_000_000),
-        (20, 2, 200_000),
+    for (sites, dropped, parameters, epsilon) in [
+        (5, 0, 20_000, f64::INFINITY),
+        (5, 0, 200_000, f64::INFINITY),
+        (5, 0, 200_000, 1.0),
+        (5, 0, 1_000_000, f64::INFINITY),
+        (10, 0, 200_000, 1.0),
+        (10, 0, 1_000_000, f64::INFINITY),
+        (10, 2, 1_000_000, f64::INFINITY),
+        (20, 2, 200_000, f64::INFINITY),
+        (20, 0, 200_000, 1.0),
     ] {
-        let round = play(sites, dropped, parameters);
+        let round = play(sites, dropped, parameters, epsilon);
         println!(
             "{}",
             serde_json::json!({
-                "name": format!("secure aggregation, n = {sites}, {dropped} dropped, d = {parameters}"),
+                "name": format!("secure aggregation, n = {sites}, {dropped} dropped, d = {parameters}{}", of_noise(epsilon)),
                 "site seconds": round.site.as_secs_f64(),
                 "aggregator seconds": round.aggregator.as_secs_f64(),
                 "bytes up per site": round.bytes,
             })
         );
+    }
+}
+
+/// What a name says of the noise that a sum sheds.
+fn of_noise(epsilon: f64) -> String {
+    if epsilon.is_infinite() {
+        String::new()
+    } else {
+        format!(", ε = {epsilon}")
     }
 }
 
@@ -62,12 +74,13 @@ fn upload(play: &mut Play<'_>, site: SiteId, spent: &mut Spent) {
     spent.aggregator += start.elapsed();
 }
 
-/// The last `dropped` sites vanish before their masked inputs.
-fn play(sites: u16, dropped: u16, parameters: u32) -> Spent {
+/// The last `dropped` sites vanish before their masked inputs; none with noise, which would stay in the sum.
+fn play(sites: u16, dropped: u16, parameters: u32, epsilon: f64) -> Spent {
     let kit = Draft {
         sites,
         threshold: sites / 2 + 1,
         parameters,
+        epsilon,
         ..Draft::default()
     }
     .make();

@@ -25,6 +25,7 @@ pub mod id;
 pub mod identity;
 pub mod mask;
 pub mod message;
+mod noise;
 pub mod pack;
 mod roll;
 pub mod round;

@@ -19,7 +19,7 @@ use crate::codec::{self, DecodeError};
 use crate::door::Sealed;
 use crate::id::{AgreementKey, Digest, Header, SiteId};
 use crate::shamir::Share;
-use crate::study::Study;
+use crate::study::{Layout, Study};
 
 /// A site's message of one stage.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -106,7 +106,7 @@ pub struct Advert {
     pub mask_key: AgreementKey,
 }
 
-/// Of stage share: shares of the site's two secrets for every other holder of them (round 1).
+/// Of stage share: shares of the site's secrets for every other holder of them (round 1).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Shares {
     /// What the site is bound to from now on.
@@ -127,10 +127,13 @@ pub struct Commitments {
     /// To the shares of each holder, the sender included, in ascending order.
     #[n(1)]
     pub shares: Vec<ShareDigests>,
+    /// To the keys of the parts of its noise, in the parts' order; as many as the round's layout has parts.
+    #[n(2)]
+    pub noise: Vec<Digest>,
 }
 
 /// Commits to what one site holds of another's secrets, so that a wrong share is seen when it is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ShareDigests {
     /// Of the share of the self-mask seed.
     #[n(0)]
@@ -138,6 +141,9 @@ pub struct ShareDigests {
     /// Of the share of the secret mask key.
     #[n(1)]
     pub key: Digest,
+    /// Of the shares of the keys of the parts of its noise, in the parts' order.
+    #[n(2)]
+    pub noise: Vec<Digest>,
 }
 
 /// Of stage mask: what the masked vector is that the site sends in chunks ([`crate::chunk`]), sealed to the
@@ -186,7 +192,8 @@ pub fn sites_digest(sites: &[SiteId]) -> Digest {
     Digest::of(&codec::encode(&sites.to_vec()))
 }
 
-/// Of stage unmask: for each site whose shares the sender holds exactly one share (round 4).
+/// Of stage unmask: for each site whose shares the sender holds a share of one of its two mask secrets (round 4), and of
+/// one key of a survivor's noise.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Opening {
     /// Of the self-mask seed of each survivor, in ascending order.
@@ -195,6 +202,10 @@ pub struct Opening {
     /// Of the secret mask key of each site that dropped out, in ascending order.
     #[n(1)]
     pub keys: Vec<OpenedShare>,
+    /// Of the key of the last part of each survivor's noise that goes off the sum, in ascending order of the survivors;
+    /// none where no part goes.
+    #[n(2)]
+    pub noise: Vec<OpenedShare>,
 }
 
 /// A share of one of a site's secrets.
@@ -217,11 +228,22 @@ pub(crate) struct Bundle {
     /// Of the sender's secret mask key.
     #[n(1)]
     pub(crate) key: Share,
+    /// Of the keys of the parts of the sender's noise, in the parts' order.
+    #[n(2)]
+    pub(crate) noise: Vec<Share>,
 }
 
-impl Bundle {
-    /// Bytes of an encoded and encrypted bundle: an array of two byte strings of 32 bytes, and a tag.
-    pub(crate) const SEALED_LENGTH: usize = 1 + 2 * BYTES32_LENGTH + TAG_LENGTH;
+/// Bytes of what a site encrypts to another in a round with this layout: two shares, one of each key of a part of its
+/// noise, and a tag.
+#[must_use]
+pub fn sealed_shares_length(layout: &Layout) -> usize {
+    1 + 2 * BYTES32_LENGTH + noise_length(layout) + TAG_LENGTH
+}
+
+/// Bytes of an array with 32 bytes for each part of a site's noise.
+fn noise_length(layout: &Layout) -> usize {
+    // Parts are fewer than 24, so the array's head is one byte.
+    1 + layout.parts() * BYTES32_LENGTH
 }
 
 /// The most bytes that a body of `stage` can have in a round with this header: what a host lets out and an
@@ -235,17 +257,20 @@ pub fn largest_body(study: &Study, header: &Header, stage: Stage) -> usize {
         Stage::Share => {
             let graph = study.graph(header.purpose);
             let holders = graph.map_or(sites, |graph| usize::from(graph.neighbours) + 1);
-            let digests = holders * (1 + 2 * BYTES32_LENGTH);
-            let sealed = 1 + SITE_LENGTH + 2 + Bundle::SEALED_LENGTH;
+            let digests = holders * (1 + 2 * BYTES32_LENGTH + noise_length(&layout));
+            let sealed = 1 + SITE_LENGTH + HEAD_LENGTH + sealed_shares_length(&layout);
             let sealed = holders.saturating_sub(1) * sealed;
-            2 + BYTES32_LENGTH + 2 * HEAD_LENGTH + digests + sealed
+            2 + BYTES32_LENGTH + 2 * HEAD_LENGTH + digests + noise_length(&layout) + sealed
         }
         Stage::Mask => {
             let chunks = Chunking::of(&layout).count();
             1 + 3 * BYTES32_LENGTH + HEAD_LENGTH + chunks * BYTES32_LENGTH
         }
         Stage::Agree => 1 + BYTES32_LENGTH,
-        Stage::Unmask => 1 + 2 * HEAD_LENGTH + sites * (1 + SITE_LENGTH + BYTES32_LENGTH),
+        Stage::Unmask => {
+            let shares = if layout.parts() > 0 { 2 } else { 1 };
+            1 + 3 * HEAD_LENGTH + sites * shares * (1 + SITE_LENGTH + BYTES32_LENGTH)
+        }
     }
 }
 

@@ -136,6 +136,10 @@ impl Binding {
         ShareDigests {
             seed: self.share_digest(Secrets::Seed, dealer, holder, &bundle.seed),
             key: self.share_digest(Secrets::Key, dealer, holder, &bundle.key),
+            noise: (1..)
+                .zip(&bundle.noise)
+                .map(|(part, share)| self.share_digest(Secrets::Noise(part), dealer, holder, share))
+                .collect(),
         }
     }
 
@@ -147,11 +151,13 @@ impl Binding {
         holder: SiteId,
         share: &Share,
     ) -> Digest {
-        let salt = match of {
-            Secrets::Seed => SEED_SHARE_SALT,
-            Secrets::Key => KEY_SHARE_SALT,
+        let (salt, part) = match of {
+            Secrets::Seed => (SEED_SHARE_SALT, None),
+            Secrets::Key => (KEY_SHARE_SALT, None),
+            Secrets::Noise(part) => (NOISE_SHARE_SALT, Some(part)),
         };
-        Digest(expand(salt, &share.0, &[&self.route(dealer, holder)]))
+        let route = self.route(dealer, holder);
+        Digest(expand(salt, &share.0, &[&route, part.as_slice()]))
     }
 
     /// What a site publishes of its self-mask seed before it is opened.
@@ -170,15 +176,23 @@ impl Binding {
         let bound = [&self.route(site, site), inputs.0.0.as_slice(), &state.0];
         Digest(expand(INPUTS_SALT, session.bytes(), &bound))
     }
+
+    /// What a site publishes of the key of a part of its noise before it is opened.
+    pub(crate) fn noise_commitment(&self, site: SiteId, part: u8, key: &[u8; 32]) -> Digest {
+        let route = self.route(site, site);
+        Digest(expand(NOISE_COMMITMENT_SALT, key, &[&route, &[part]]))
+    }
 }
 
-/// Which of a site's two secrets.
+/// Which of a site's secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrets {
     /// The seed of its self mask: opened where it survived.
     Seed,
     /// Its secret mask key: opened where it dropped out.
     Key,
+    /// The key of this part of its noise, from 1: opened where it survived and this is the last part to go.
+    Noise(u8),
 }
 
 /// How `site` applies the mask it has with `other`: the two signs are opposite, so the masks cancel in the sum
@@ -197,5 +211,7 @@ const PAIR_SALT: &str = "wardround/1 pair mask";
 const SELF_SALT: &str = "wardround/1 self mask";
 const SEED_SHARE_SALT: &str = "wardround/1 share of self mask commitment";
 const KEY_SHARE_SALT: &str = "wardround/1 share of mask key commitment";
+const NOISE_SHARE_SALT: &str = "wardround/1 share of noise commitment";
+const NOISE_COMMITMENT_SALT: &str = "wardround/1 noise commitment";
 const COMMITMENT_SALT: &str = "wardround/1 self mask commitment";
 const INPUTS_SALT: &str = "wardround/1 inputs commitment";

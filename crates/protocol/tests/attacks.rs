@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use protocol::KeyFault;
@@ -10,7 +10,9 @@ use protocol::api::Stage;
 use protocol::codec::{decode, encode};
 use protocol::door::{Inbox, Survivors};
 use protocol::id::{AgreementKey, Digest, Header, Purpose, SiteId};
-use protocol::message::{Advert, Agreement, MaskedInput, MessageError, Opening, Shares, Signed};
+use protocol::message::{
+    Advert, Agreement, MaskedInput, MessageError, OpenedShare, Opening, Shares, Signed,
+};
 use protocol::round::{AnyRound, SiteFault, SumError, Suspect};
 use protocol::site::{AggregatorFault, Misuse, PeerFault, SiteError};
 use testkit::round::{Abandoned, Dropouts, Next, Play, Storage};
@@ -26,6 +28,23 @@ const SITES: [SiteId; 5] = [ALICE, BOB, CAROL, DAVE, ERIN];
 /// Five sites, of which three must agree.
 fn kit() -> TestStudy {
     testkit::study(5, 3)
+}
+
+/// The same with noise, of which a part goes off the sum with each survivor above three.
+fn noised_kit() -> TestStudy {
+    noised(5, 3).make()
+}
+
+fn noised(sites: u16, threshold: u16) -> Draft {
+    Draft {
+        sites,
+        threshold,
+        honest_survivors: threshold,
+        epsilon: 1.0,
+        fraction_bits: 16,
+        patients_per_site: 100,
+        ..Draft::default()
+    }
 }
 
 fn header(kit: &TestStudy) -> Header {
@@ -53,6 +72,13 @@ fn forged<T: minicbor::Encode<()>>(
     body: &T,
 ) -> Signed {
     kit.sign(&header(kit), stage, site, encode(body))
+}
+
+/// Flips a bit of a share.
+fn flip(opened: &mut OpenedShare) {
+    let mut bytes = encode(&opened.share);
+    *bytes.last_mut().unwrap() ^= 1;
+    opened.share = decode(&bytes).unwrap();
 }
 
 fn bad_signature(site: SiteId, stage: Stage) -> SiteError {
@@ -208,7 +234,7 @@ mod masking {
 
     #[test]
     fn altered_shares_cannot_be_opened() {
-        for bit in [0, 77, 85 * 8 - 1] {
+        for bit in [0, 77, 86 * 8 - 1] {
             let error = refusal(|inbox| inbox.shares[0].bytes[bit / 8] ^= 1 << (bit % 8));
             assert_eq!(error, PeerFault::Unreadable(BOB).into());
         }
@@ -591,7 +617,7 @@ mod unmasking {
         /// The aggregator tells each site one of two lists, collects what they sign, and asks each site to open
         /// with whatever statements it likes; each it can ask once.
         #[test]
-        fn no_secrets_of_one_site_can_both_be_put_together(
+        fn no_secrets_of_one_site_can_both_be_put_together_nor_noise_be_had_of_another_list(
             sites in 3..=7_u16,
             above in 0..3_u16,
             one in prop::collection::btree_set(0..7_u16, 3..7),
@@ -600,7 +626,8 @@ mod unmasking {
             shown in prop::collection::vec(prop::option::of(0..128_u8), 7),
         ) {
             let threshold = (sites / 2 + 1 + above).min(sites);
-            let kit = testkit::study(sites, threshold);
+            let kit = noised(sites, threshold).make();
+            let layout = kit.study.layout(Purpose::Train);
             let mut play = at(&kit, Stage::Agree);
             let all = play.round.survivors().unwrap();
             let list = |list: &BTreeSet<u16>| {
@@ -621,6 +648,9 @@ mod unmasking {
             }
             let threshold = usize::from(threshold);
             let mut given = vec![(0, 0); usize::from(sites)];
+            // Openings by the number of survivors they are for, and shares by dealer and last part that they open.
+            let mut openings = BTreeMap::new();
+            let mut noise = BTreeMap::new();
             for site in agreed {
                 let place = usize::from(site.0);
                 let is_shown = |signer: usize| match shown[place] {
@@ -637,6 +667,12 @@ mod unmasking {
                     prop_assert!(once.insert(opened.site));
                     given[usize::from(opened.site.0)].0 += 1;
                 }
+                let survivors = opening.seeds.len();
+                *openings.entry(survivors).or_insert(0) += 1;
+                for opened in &opening.noise {
+                    let part = layout.parts_off(survivors);
+                    *noise.entry((opened.site, part)).or_insert(0) += 1;
+                }
                 for opened in &opening.keys {
                     prop_assert!(once.insert(opened.site));
                     given[usize::from(opened.site.0)].1 += 1;
@@ -644,6 +680,15 @@ mod unmasking {
             }
             for (seeds, keys) in given {
                 prop_assert!(seeds < threshold || keys < threshold, "{seeds} seeds and {keys} keys");
+            }
+            let sums = openings.into_iter().filter(|(_, openings)| *openings >= threshold);
+            for (survivors, _) in sums {
+                for ((site, part), shares) in &noise {
+                    prop_assert!(
+                        *shares < threshold || *part <= layout.parts_off(survivors),
+                        "part {part} of the noise of {site} goes off a sum of {survivors}"
+                    );
+                }
             }
         }
     }
@@ -891,10 +936,33 @@ mod aggregator {
             SiteFault::ShareLength {
                 site: BOB,
                 to: DAVE,
-                got: 86,
-                want: 85
+                got: 87,
+                want: 86
             }
         );
+    }
+
+    #[test]
+    fn keys_of_noise_are_committed_to_one_for_each_part() {
+        let kit = noised_kit();
+        let mut play = at(&kit, Stage::Share);
+        let honest: Shares = decode(&play.message(BOB).unwrap().body).unwrap();
+        assert_eq!(honest.commitments.noise.len(), 2);
+        let changes: [fn(&mut Shares); 3] = [
+            |shares| shares.commitments.noise.truncate(1),
+            |shares| shares.commitments.shares[3].noise.truncate(1),
+            |shares| {
+                let digests = &mut shares.commitments.shares[0].noise;
+                digests.push(digests[0]);
+            },
+        ];
+        for change in changes {
+            let mut shares = honest.clone();
+            change(&mut shares);
+            let signed = forged(&kit, Stage::Share, BOB, &shares);
+            let fault = play.round.accept(Stage::Share, signed).unwrap_err();
+            assert_eq!(fault, SiteFault::Commitments(BOB));
+        }
     }
 
     #[test]
@@ -932,13 +1000,61 @@ mod aggregator {
     }
 }
 
+mod noise {
+    use super::*;
+
+    /// What the aggregator says to Alice's changed opening where the last `dropped` sites sent no vector.
+    fn accept(dropped: usize, change: impl FnOnce(&mut Opening)) -> Result<(), SiteFault> {
+        let kit = noised_kit();
+        let mut play = at(&kit, Stage::Mask);
+        let leaving = SITES[SITES.len() - dropped..].iter();
+        let leaving = leaving.map(|site| (*site, Stage::Mask)).collect();
+        play.stage(&leaving, Storage::Memory).unwrap();
+        play.next_stage();
+        play.honest_until(Stage::Unmask);
+        let mut opening: Opening = decode(&play.message(ALICE).unwrap().body).unwrap();
+        change(&mut opening);
+        let signed = forged(&kit, Stage::Unmask, ALICE, &opening);
+        play.round.accept(Stage::Unmask, signed).map(|_| ())
+    }
+
+    #[test]
+    fn one_key_of_each_survivors_noise_is_opened_and_none_at_the_threshold() {
+        for (dropped, keys) in [(0, 5), (1, 4), (2, 0)] {
+            let opened = |opening: &mut Opening| assert_eq!(opening.noise.len(), keys);
+            accept(dropped, opened).unwrap();
+        }
+        let fault = Err(SiteFault::Openings(ALICE));
+        let less = |opening: &mut Opening| drop(opening.noise.pop());
+        assert_eq!(accept(0, less), fault);
+        let none = |opening: &mut Opening| opening.noise.clear();
+        assert_eq!(accept(1, none), fault);
+        let of_the_dropped = |opening: &mut Opening| opening.noise.push(opening.keys[0].clone());
+        assert_eq!(accept(1, of_the_dropped), fault);
+        let more = |opening: &mut Opening| opening.noise.clone_from(&opening.seeds);
+        assert_eq!(accept(2, more), fault);
+    }
+}
+
 mod sum {
     use super::*;
 
-    /// A round in which Erin drops out with her masks in the others' vectors, and each site named flips a bit of
-    /// the shares it opens.
-    fn sum(kit: &TestStudy, liars: &[SiteId]) -> Result<protocol::round::Sum, Abandoned> {
-        let mut play = at(kit, Stage::Mask);
+    /// A round in which Erin drops out with her masks in the others' vectors, and each site named lies when it opens
+    /// its shares.
+    fn sum(
+        kit: &TestStudy,
+        liars: &[SiteId],
+        lie: impl Fn(&mut Opening),
+    ) -> Result<protocol::round::Sum, Abandoned> {
+        sum_from(kit, at(kit, Stage::Mask), liars, lie)
+    }
+
+    fn sum_from(
+        kit: &TestStudy,
+        mut play: Play<'_>,
+        liars: &[SiteId],
+        lie: impl Fn(&mut Opening),
+    ) -> Result<protocol::round::Sum, Abandoned> {
         play.stage(&Dropouts::from([(SiteId(4), Stage::Mask)]), Storage::Memory)
             .unwrap();
         play.next_stage();
@@ -946,8 +1062,9 @@ mod sum {
         for site in play.round.missing() {
             let mut signed = play.message(site).unwrap();
             if liars.contains(&site) {
-                // The last byte is of the last share: of Erin's key.
-                *signed.body.last_mut().unwrap() ^= 1;
+                let mut opening: Opening = decode(&signed.body).unwrap();
+                lie(&mut opening);
+                signed.body = encode(&opening).into();
                 signed = kit.sign(&header(kit), Stage::Unmask, site, signed.body.to_vec());
             }
             play.round.accept(Stage::Unmask, signed).unwrap();
@@ -961,11 +1078,12 @@ mod sum {
     #[test]
     fn a_wrong_share_is_named_and_the_sum_is_exact_without_it() {
         let kit = kit();
-        let honest = sum(&kit, &[]).unwrap();
+        let key_of_erin = |opening: &mut Opening| flip(&mut opening.keys[0]);
+        let honest = sum(&kit, &[], key_of_erin).unwrap();
         assert_eq!(honest.values, vec![12; 7]);
         assert_eq!(honest.suspects, []);
         for liar in [ALICE, BOB, CAROL, DAVE] {
-            let sum = sum(&kit, &[liar]).unwrap();
+            let sum = sum(&kit, &[liar], key_of_erin).unwrap();
             assert_eq!(sum.values, honest.values);
             assert_eq!(
                 sum.suspects,
@@ -980,15 +1098,60 @@ mod sum {
     #[test]
     fn a_secret_that_no_shares_give_ends_the_round() {
         let kit = kit();
-        let error = sum(&kit, &[ALICE, DAVE]).unwrap_err();
-        let wrong = vec![ALICE, DAVE];
-        let lost = SumError::WrongShares {
-            site: ERIN,
-            wrong,
+        let key_of_erin = |opening: &mut Opening| flip(&mut opening.keys[0]);
+        let error = sum(&kit, &[ALICE, DAVE], key_of_erin).unwrap_err();
+        let lost = |site| SumError::WrongShares {
+            site,
+            wrong: vec![ALICE, DAVE],
             opened: 4,
             threshold: 3,
         };
-        assert_eq!(error, Abandoned::Sum(lost));
+        assert_eq!(error, Abandoned::Sum(lost(ERIN)));
+
+        let noise_of_bob = |opening: &mut Opening| flip(&mut opening.noise[1]);
+        let error = sum(&noised_kit(), &[ALICE, DAVE], noise_of_bob).unwrap_err();
+        assert_eq!(error, Abandoned::Sum(lost(BOB)));
+    }
+
+    #[test]
+    fn a_wrong_share_of_noise_is_named_and_the_sum_is_the_same_without_it() {
+        let kit = noised_kit();
+        let noise_of_bob = |opening: &mut Opening| flip(&mut opening.noise[1]);
+        let honest = sum(&kit, &[], noise_of_bob).unwrap();
+        assert_eq!(honest.suspects, []);
+        for liar in [ALICE, BOB, CAROL, DAVE] {
+            let sum = sum(&kit, &[liar], noise_of_bob).unwrap();
+            assert_eq!(sum.values, honest.values);
+            let suspect = Suspect {
+                holder: liar,
+                dealer: BOB,
+            };
+            assert_eq!(sum.suspects, [suspect]);
+        }
+        let both = |opening: &mut Opening| {
+            flip(&mut opening.seeds[1]);
+            noise_of_bob(opening);
+        };
+        assert_eq!(sum(&kit, &[CAROL], both).unwrap().suspects.len(), 1);
+    }
+
+    /// Bob is bound to another key of his noise than the one he shared.
+    #[test]
+    fn a_site_that_shared_another_key_of_its_noise_is_named() {
+        let kit = noised_kit();
+        let mut play = at(&kit, Stage::Share);
+        for site in SITES {
+            let mut signed = play.message(site).unwrap();
+            if site == BOB {
+                let mut shares: Shares = decode(&signed.body).unwrap();
+                shares.commitments.noise[0].0[0] ^= 1;
+                signed = forged(&kit, Stage::Share, BOB, &shares);
+            }
+            play.round.accept(Stage::Share, signed).unwrap();
+        }
+        play.next_stage();
+        let error = sum_from(&kit, play, &[], |_| ()).unwrap_err();
+        assert_eq!(error, Abandoned::Sum(SumError::WrongSecret(BOB)));
     }
 }
 

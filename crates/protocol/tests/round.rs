@@ -189,8 +189,21 @@ fn the_same_inputs_give_the_same_messages_and_another_round_gives_others() {
 
 #[test]
 fn bodies_are_no_larger_than_announced() {
-    for (sites, threshold) in [(3, 2), (40, 21)] {
-        let kit = testkit::study(sites, threshold);
+    for (sites, threshold, epsilon) in [
+        (3, 2, f64::INFINITY),
+        (40, 21, f64::INFINITY),
+        (3, 2, 1.0),
+        (40, 21, 1.0),
+    ] {
+        let kit = Draft {
+            sites,
+            threshold,
+            epsilon,
+            fraction_bits: 16,
+            patients_per_site: 100,
+            ..Draft::default()
+        }
+        .make();
         let header = kit.header(0, Purpose::Train);
         let vector = vec![0; kit.study.layout(Purpose::Train).length()];
         let mut most = BTreeMap::new();

@@ -565,7 +565,7 @@ fn noise_of_a_sites_own_steps_is_enough_without_other_sites() {
         let study = Study::parse(toml.as_bytes()).unwrap();
         study.layout(Purpose::Train)
     };
-    let pooled = of(&draft.toml()).sections[0].variance.unwrap() as f64;
+    let pooled = of(&draft.toml()).sections[0].added_variance().unwrap() as f64;
     let layout = of(&draft.toml().replace(gradient, averaging));
     assert!(
         layout

@@ -4,7 +4,8 @@
 //! Draft ──make──▶ TestStudy { toml, study, identities, aggregator's secret }
 //!                     │
 //!                     ├─▶ FakeSite: a site that lives in memory, stage by stage
-//!                     └─▶ round::run: a whole round, with sites that drop out
+//!                     ├─▶ round::run: a whole round, with sites that drop out
+//!                     └─▶ noise::excess: by how much a sum's noise is above what is promised
 //! ```
 //!
 //! Everything is made from fixed seeds: a test that fails once fails again.
@@ -12,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod fake_site;
+pub mod noise;
 pub mod round;
 mod study;
 

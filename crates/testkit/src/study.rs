@@ -45,6 +45,8 @@ pub struct Draft {
     pub clip_norm: f64,
     /// Sites that are promised to survive honestly.
     pub honest_survivors: u16,
+    /// `removed` or `kept`.
+    pub excess_noise: &'static str,
     /// `reference` or `shared`.
     pub normalisation: &'static str,
     /// Told apart from other studies by this.
@@ -64,6 +66,7 @@ impl Default for Draft {
             epsilon: f64::INFINITY,
             clip_norm: 1.0,
             honest_survivors: 2,
+            excess_noise: "removed",
             normalisation: "reference",
             title: "a study of tests",
         }
@@ -91,6 +94,7 @@ impl Draft {
             patients_per_site,
             fraction_bits,
             honest_survivors,
+            excess_noise,
             normalisation,
             ..
         } = self;
@@ -145,6 +149,7 @@ epsilon = {epsilon}
 delta = 1e-6
 clip-norm = {clip_norm}
 honest-survivors = {honest_survivors}
+excess-noise = "{excess_noise}"
 moments-share = {moments_share}
 metrics-share = 0.1
 weight-share = 0.1

@@ -214,10 +214,16 @@ fn part(section: &Section) -> String {
         sensitivity,
         ..
     } = section;
-    let noise = section.variance.map_or_else(
-        || "no noise".to_owned(),
-        |variance| format!("noise of each site with sd {:.4}", root(variance) * grid),
-    );
+    let sd = |variance| root(variance) * grid;
+    let noise = match (section.added_variance(), section.variance) {
+        (Some(added), Some(least)) if least < added => format!(
+            "noise of each site with sd {:.4}, of which {:.4} stays where all survive",
+            sd(added),
+            sd(least)
+        ),
+        (Some(added), _) => format!("noise of each site with sd {:.4}", sd(added)),
+        (None, _) => "no noise".to_owned(),
+    };
     format!(
         "{}: {length} numbers; a patient changes them by at most {sensitivity:.4}; {noise}",
         name.name()

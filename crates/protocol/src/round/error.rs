@@ -59,8 +59,10 @@ pub enum SiteFault {
         "site {0} sent shares that are not one for each other site that is to hold them, in ascending order"
     )]
     Recipients(SiteId),
-    /// It is not bound to one pair of shares for each holder.
-    #[error("site {0} did not commit to one pair of shares for each site that is to hold them")]
+    /// It is not bound to one share of each of its secrets for each holder.
+    #[error(
+        "site {0} did not commit to a share of each of its secrets for each site that is to hold them"
+    )]
     Commitments(SiteId),
     /// A share for another site is not of the one length that shares have.
     #[error("site {site} sent {got} bytes of shares to site {to}; shares have {want}")]
@@ -127,8 +129,9 @@ pub enum SiteFault {
     /// It signed another list of survivors than the one it was told.
     #[error("site {0} signed a list of survivors that is not this round's")]
     OtherSurvivors(SiteId),
-    /// It opened something else than one share a site: seeds of survivors, keys of those that dropped out.
-    #[error("site {0} opened shares that are not one for each site, of what the sum needs")]
+    /// It opened something else than the sum needs: of survivors the seed and one key of their noise, of those that
+    /// dropped out the mask key.
+    #[error("site {0} opened other shares than the sum needs of each site")]
     Openings(SiteId),
 }
 

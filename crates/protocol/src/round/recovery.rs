@@ -74,6 +74,7 @@ impl Recovery {
 
     pub(super) fn into_suspects(mut self) -> Vec<Suspect> {
         self.suspects.sort_unstable();
+        self.suspects.dedup();
         self.suspects
     }
 }

@@ -8,7 +8,7 @@ use super::{Accepted, At, Masking, Round, SiteFault, TooFewSites};
 use crate::api::Stage;
 use crate::door::{Messages, Sealed};
 use crate::id::SiteId;
-use crate::message::{Bundle, Commitments, Shares, Signed};
+use crate::message::{Commitments, Shares, Signed, sealed_shares_length};
 use crate::pack::Total;
 
 /// The state of a round in which sites share their secrets.
@@ -94,10 +94,20 @@ impl Round<Sharing> {
         if !recipients.eq(holders.iter().copied().filter(|site| *site != from)) {
             return Err(SiteFault::Recipients(from));
         }
-        if shares.commitments.shares.len() != holders.len() {
+        let layout = self.study().layout(self.header().purpose);
+        let parts = layout.parts();
+        let Commitments {
+            shares: digests,
+            noise,
+            ..
+        } = &shares.commitments;
+        let fits = digests.len() == holders.len()
+            && noise.len() == parts
+            && digests.iter().all(|digests| digests.noise.len() == parts);
+        if !fits {
             return Err(SiteFault::Commitments(from));
         }
-        let want = Bundle::SEALED_LENGTH;
+        let want = sealed_shares_length(&layout);
         match shares
             .sealed
             .iter()

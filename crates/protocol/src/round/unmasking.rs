@@ -1,4 +1,4 @@
-//! Stage unmask: shares open the sum's masks, and nothing else.
+//! Stage unmask: shares open the sum's masks and the noise that it does not need, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,13 @@ use super::{Accepted, At, Round, SiteFault, SumError};
 use crate::agreement::Secret;
 use crate::api::Stage;
 use crate::door::{Messages, Survivors};
-use crate::id::SiteId;
+use crate::id::{Digest, SiteId};
 use crate::mask::{self, MaskSign};
 use crate::message::{Advert, Commitments, OpenedShare, Opening, Signed};
+use crate::noise::{self, Chain};
 use crate::pack::Total;
 use crate::roll::{Binding, Secrets, pair_sign};
+use crate::seed::Seed;
 use crate::shamir::Place;
 use crate::study::Layout;
 
@@ -91,8 +93,11 @@ impl Round<Unmasking> {
         let opening: Opening = self.body(signed)?;
         let survivors = self.notes.reported(Stage::Mask);
         let held = |site: &SiteId| self.holders().holds(signed.site, *site);
-        let fits = sites(&opening.seeds).eq(survivors.iter().copied().filter(held))
-            && sites(&opening.keys).eq(self.dropped(&survivors).filter(held));
+        let survived = || survivors.iter().copied().filter(held);
+        let is_noise_opened = self.last_part(survivors.len()).is_some();
+        let fits = sites(&opening.seeds).eq(survived())
+            && sites(&opening.keys).eq(self.dropped(&survivors).filter(held))
+            && sites(&opening.noise).eq(survived().filter(|_| is_noise_opened));
         if !fits {
             return Err(SiteFault::Openings(signed.site));
         }
@@ -100,7 +105,7 @@ impl Round<Unmasking> {
         Ok(self.receive(signed))
     }
 
-    /// Takes the masks off the sum.
+    /// Takes the masks off the sum, and the noise that it does not need with so many survivors.
     ///
     /// Every share, and every secret, is checked against what its site advertised or committed to. Wrong shares are
     /// left out, and named in [`Sum::suspects`].
@@ -142,6 +147,17 @@ impl Round<Unmasking> {
                 );
             }
         }
+        if let Some(part) = self.last_part(survivors.len()) {
+            let chain = |site: &SiteId| {
+                let key = self.recover_noise(&mut recovery, &binding, *site, part)?;
+                Ok(Chain::new(Seed::new(*key), part.into()))
+            };
+            let chains: Vec<Chain> = survivors
+                .iter()
+                .map(chain)
+                .collect::<Result<_, SumError>>()?;
+            noise::take_off(&chains, &layout, &mut total);
+        }
         let values = Total(total).centred(bits);
         check(&layout, &values, survivors.len())?;
         let survivors = survivors.into_iter().collect();
@@ -163,6 +179,13 @@ impl Round<Unmasking> {
             .filter(move |site| !survivors.contains(site))
     }
 
+    /// The last part of each survivor's noise that goes off the sum, from 1; `None` where all of them stay.
+    fn last_part(&self, survivors: usize) -> Option<u8> {
+        let layout = self.study().layout(self.header().purpose);
+        let parts = u8::try_from(layout.parts_off(survivors)).ok();
+        parts.filter(|parts| *parts > 0)
+    }
+
     fn advert(&self, site: SiteId) -> Result<&Advert, SumError> {
         self.notes.roll.get(site).ok_or(SumError::Damaged)
     }
@@ -176,6 +199,20 @@ impl Round<Unmasking> {
         let want = self.commitments(site)?.seed;
         let opened = self.opened(binding, Secrets::Seed, site)?;
         recovery.recover(site, &opened, |seed| binding.commitment(site, seed) == want)
+    }
+
+    fn recover_noise(
+        &self,
+        recovery: &mut Recovery,
+        binding: &Binding,
+        site: SiteId,
+        part: u8,
+    ) -> Result<Zeroizing<[u8; 32]>, SumError> {
+        let want = committed(&self.commitments(site)?.noise, part)?;
+        let opened = self.opened(binding, Secrets::Noise(part), site)?;
+        recovery.recover(site, &opened, |key| {
+            binding.noise_commitment(site, part, key) == want
+        })
     }
 
     fn recover_key(
@@ -208,6 +245,7 @@ impl Round<Unmasking> {
             let (shares, want) = match of {
                 Secrets::Seed => (&opening.seeds, digests.seed),
                 Secrets::Key => (&opening.keys, digests.key),
+                Secrets::Noise(part) => (&opening.noise, committed(&digests.noise, part)?),
             };
             let share = shares.iter().find(|opened| opened.site == dealer);
             let share = &share.ok_or(SumError::Damaged)?.share;
@@ -240,7 +278,7 @@ fn check(layout: &Layout, values: &[i64], survivors: usize) -> Result<(), SumErr
             .split_at_checked(section.length)
             .ok_or(SumError::Damaged)?;
         rest = after;
-        let most = u128::from(section.bound) * survivors as u128;
+        let most = u128::from(section.reach()) * survivors as u128;
         if let Some(entry) = entries
             .iter()
             .position(|value| u128::from(value.unsigned_abs()) > most)
@@ -253,6 +291,14 @@ fn check(layout: &Layout, values: &[i64], survivors: usize) -> Result<(), SumErr
         }
     }
     Ok(())
+}
+
+/// What was committed to of a part of a site's noise, from 1.
+fn committed(digests: &[Digest], part: u8) -> Result<Digest, SumError> {
+    let digest = usize::from(part)
+        .checked_sub(1)
+        .and_then(|at| digests.get(at));
+    digest.copied().ok_or(SumError::Damaged)
 }
 
 fn sites(opened: &[OpenedShare]) -> impl Iterator<Item = SiteId> {

@@ -148,6 +148,9 @@ pub enum PeerFault {
     /// It masked its vector with other sites: it was told of others.
     #[error("site {0} was told of other sites that shared their secrets than this one")]
     OtherSharers(SiteId),
+    /// Its shares are not one of each key of a part of its noise.
+    #[error("site {0} did not share one key for each part of its noise")]
+    Noise(SiteId),
     /// It signed another list of survivors: it was told another one.
     #[error("site {0} signed another list of survivors")]
     OtherSurvivors(SiteId),

@@ -17,6 +17,7 @@ use crate::hpke::Sender;
 use crate::id::{Digest, InputsDigest, SiteId};
 use crate::mask::{self, MaskSign};
 use crate::message::{Advert, Bundle, MaskedInput, sites_digest};
+use crate::noise::Chain;
 use crate::pack::{low_bits, pack};
 use crate::roll::{Binding, KeyFault, Roll, pair_sign};
 use crate::seed::Seed;
@@ -34,6 +35,8 @@ pub struct Masking {
     pub(super) mask: Secret,
     /// `b`.
     pub(super) self_mask: Seed,
+    /// The parts of this site's noise.
+    pub(super) noise: Chain,
     pub(super) roll: Roll,
     pub(super) holders: Holders,
     pub(super) binding: Binding,
@@ -41,11 +44,12 @@ pub struct Masking {
 }
 
 impl Masking {
-    /// Opens the shares of the other sites, then masks `vector`; gives the encoded [`MaskedInput`] to sign, what makes
-    /// the sealed chunks that it announces, and the next stage.
+    /// Opens the shares of the other sites, then adds the parts of this site's noise to `vector` and masks it; gives the
+    /// encoded [`MaskedInput`] to sign, what makes the sealed chunks that it announces, and the next stage.
     ///
     /// `vector` has the entries of the layout of the round's purpose, in steps of each section's grid, with the
-    /// site's noise, each within its section's bound. `inputs` are the patients that it was computed from.
+    /// site's noise but for its parts, each within its section's bound. `inputs` are the patients that it was computed
+    /// from.
     ///
     /// # Errors
     ///
@@ -60,7 +64,8 @@ impl Masking {
     ) -> Result<(Vec<u8>, Upload, Agreeing), SiteError> {
         let layout = self.party.study.layout(self.party.header.purpose);
         let mut entries = Zeroizing::new(residues(&layout, vector)?);
-        self.receive(inbox)?;
+        self.receive(inbox, layout.parts())?;
+        self.noise.apply(MaskSign::Add, &layout, &mut entries);
         self.apply_masks(&inbox.sharers, layout.modulus_bits, &mut entries)?;
 
         let upload = self.seal(Chunking::of(&layout), entries)?;
@@ -130,7 +135,7 @@ impl Masking {
     }
 
     /// Checks who shared its secrets, and opens what they sent this site.
-    fn receive(&mut self, inbox: &Inbox) -> Result<(), SiteError> {
+    fn receive(&mut self, inbox: &Inbox, parts: usize) -> Result<(), SiteError> {
         let (stage, own) = (Stage::Mask, self.party.site);
         let sharers = &inbox.sharers;
         if !sharers.is_sorted_by(|one, next| one < next) || !sharers.contains(&own) {
@@ -140,7 +145,7 @@ impl Masking {
             advert(&self.roll, *site)?;
         }
         self.party.enough(stage, sharers.len())?;
-        self.receive_shares(inbox)?;
+        self.receive_shares(inbox, parts)?;
         let missing = sharers
             .iter()
             .find(|site| self.holders.holds(own, **site) && !self.held.contains_key(site));
@@ -150,7 +155,7 @@ impl Masking {
         }
     }
 
-    fn receive_shares(&mut self, inbox: &Inbox) -> Result<(), SiteError> {
+    fn receive_shares(&mut self, inbox: &Inbox, parts: usize) -> Result<(), SiteError> {
         let stage = Stage::Mask;
         for sealed in &inbox.shares {
             if sealed.site == self.party.site {
@@ -164,6 +169,9 @@ impl Masking {
                 return Err(AggregatorFault::NotHolder(sealed.site).into());
             }
             let bundle = self.open(sealed)?;
+            if bundle.noise.len() != parts {
+                return Err(PeerFault::Noise(sealed.site).into());
+            }
             if self.held.insert(sealed.site, bundle).is_some() {
                 return Err(AggregatorFault::Twice {
                     stage,

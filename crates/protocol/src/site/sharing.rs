@@ -1,4 +1,4 @@
-//! Stage share: the site's two secrets, split among its holders.
+//! Stage share: the site's secrets, split among its holders.
 
 use minicbor::bytes::ByteVec;
 
@@ -10,6 +10,7 @@ use crate::door::Sealed;
 use crate::holders::Holders;
 use crate::id::SiteId;
 use crate::message::{Advert, Bundle, Commitments, Shares, Signed};
+use crate::noise::Chain;
 use crate::roll::{Binding, KeyFault, Roll};
 use crate::seed::Seed;
 use crate::{cipher, shamir};
@@ -45,18 +46,28 @@ impl Sharing {
         let own = self.party.site;
         let own_holders = holders.of(own).to_vec();
         enough(Stage::Share, own_holders.len(), holders.threshold())?;
-        let split = |secret: &[u8; 32], label| {
+        let split = |secret: &[u8; 32], label: &str| {
             let mut rng = binding.seed(&self.seed, label).rng();
             shamir::split(secret, holders.threshold(), own_holders.len(), &mut rng)
                 .expect("there are at least the threshold of holders, and at most 255")
         };
         let seeds = split(self_mask.bytes(), "shares of self mask");
         let keys = split(self.mask.bytes(), "shares of mask key");
+        let layout = self.party.study.layout(self.party.header.purpose);
+        let noise = Chain::new(binding.seed(&self.seed, "noise"), layout.parts());
+        let noise_keys = noise.keys();
+        let mut noise_shares: Vec<_> = (1..)
+            .zip(&noise_keys)
+            .map(|(part, key): (u8, _)| {
+                split(key.bytes(), &format!("shares of noise {part}")).into_iter()
+            })
+            .collect();
 
         let (mut shares, mut sealed) = (Vec::new(), Vec::new());
         let mut kept = None;
         for (holder, (seed, key)) in own_holders.into_iter().zip(seeds.into_iter().zip(keys)) {
-            let bundle = Bundle { seed, key };
+            let noise = noise_shares.iter_mut().filter_map(Iterator::next).collect();
+            let bundle = Bundle { seed, key, noise };
             shares.push(binding.share_digests(own, holder, &bundle));
             if holder == own {
                 kept = Some((own, bundle));
@@ -70,6 +81,10 @@ impl Sharing {
         let commitments = Commitments {
             seed: binding.commitment(own, self_mask.bytes()),
             shares,
+            noise: (1..)
+                .zip(&noise_keys)
+                .map(|(part, key)| binding.noise_commitment(own, part, key.bytes()))
+                .collect(),
         };
         let held = kept.into_iter().collect();
         let Self {
@@ -85,6 +100,7 @@ impl Sharing {
             cipher,
             mask,
             self_mask,
+            noise,
             roll,
             holders,
             binding,

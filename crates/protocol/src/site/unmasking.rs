@@ -1,4 +1,4 @@
-//! Stage unmask: one share a site, of what the sum needs and of nothing else.
+//! Stage unmask: for each site the shares that the sum needs, and no other.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,8 @@ pub struct Unmasking {
 impl Unmasking {
     /// Checks that enough survivors signed exactly the list that this site signed; gives the encoded [`Opening`]:
     /// for each survivor the share of its self-mask seed, for each site that dropped out the share of its secret
-    /// mask key, never both. The site's part is then over.
+    /// mask key, never both; and for each survivor the share of one key of its noise, by which the parts go that the sum
+    /// does not need with so many survivors, and no other. The site's part is then over.
     ///
     /// # Errors
     ///
@@ -31,7 +32,10 @@ impl Unmasking {
         let mut opening = Opening {
             seeds: Vec::new(),
             keys: Vec::new(),
+            noise: Vec::new(),
         };
+        let layout = self.party.study.layout(self.party.header.purpose);
+        let last_part = layout.parts_off(self.survivors.len());
         for (site, bundle) in &self.held {
             let site = *site;
             if self.survivors.contains(&site) {
@@ -39,6 +43,10 @@ impl Unmasking {
                     site,
                     share: bundle.seed.clone(),
                 });
+                let key = last_part.checked_sub(1).and_then(|at| bundle.noise.get(at));
+                opening
+                    .noise
+                    .extend(key.cloned().map(|share| OpenedShare { site, share }));
             } else {
                 opening.keys.push(OpenedShare {
                     site,

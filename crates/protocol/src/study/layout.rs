@@ -6,7 +6,9 @@ use privacy::allocation::{self, Share};
 use privacy::{Loss, Mu, NoiseMultiplier, Rate, discreteness, rounding};
 
 use super::accounting::{NOISE_MULTIPLIER, promise};
-use super::{Algorithm, Averaging, Batch, Clustering, Manifest, StudyError, Weighting};
+use super::{
+    Algorithm, Averaging, Batch, Clustering, Manifest, Part, StudyError, Weighting, excess,
+};
 use crate::id::Purpose;
 
 /// Bins of a score histogram, of equal width over probabilities from 0 to 1.
@@ -49,9 +51,14 @@ pub struct Section {
     pub grid: f64,
     /// The most, in L2 norm of real values, by which one patient can change the section, rounding included.
     pub sensitivity: f64,
-    /// Variance, in steps², of the discrete Gaussian noise that each site adds; `None` where ε is infinite.
+    /// Variance, in steps², of the discrete Gaussian noise that each site adds and that stays in every sum; `None` where
+    /// ε is infinite.
     pub variance: Option<u128>,
-    /// The most that one site's entry can be, in steps either way, noise included: entries beyond are set to it.
+    /// Further noise of each site, which goes off the sum again where enough sites survive, in ascending order of how
+    /// many; the same numbers in all sections of a layout that have noise.
+    pub parts: Vec<Part>,
+    /// The most that one site's entry can be, in steps either way, noise included but for its parts: entries beyond are
+    /// set to it.
     pub bound: u64,
     /// What its release costs, were all patients in it; `None` where ε is infinite.
     pub mu: Option<Mu>,
@@ -99,6 +106,20 @@ impl SectionName {
 }
 
 impl Layout {
+    /// Parts of a site's noise: as many keys of them are shared.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.parts_off(usize::MAX)
+    }
+
+    /// Parts of a site's noise that go off a sum of `survivors` sites, the first of them.
+    #[must_use]
+    pub fn parts_off(&self, survivors: usize) -> usize {
+        let goes = |part: &&Part| usize::from(part.survivors) <= survivors;
+        let of_section = |section: &Section| section.parts.iter().filter(goes).count();
+        self.sections.iter().map(of_section).max().unwrap_or(0)
+    }
+
     /// Entries of all sections.
     #[must_use]
     pub fn length(&self) -> usize {
@@ -109,8 +130,11 @@ impl Layout {
     pub(super) fn excess_epsilon(&self, rounds: u32, honest_survivors: u16) -> f64 {
         let of_section = |section: &Section| {
             let coordinates = (section.length as u64).saturating_mul(u64::from(rounds));
-            section.variance.map_or(0.0, |variance| {
-                let of_sum = variance.saturating_mul(u128::from(honest_survivors));
+            section.added_variance().map_or(0.0, |variance| {
+                // A sum keeps the least whole number that is enough for its survivors, which can be less by what the
+                // threshold's was rounded up.
+                let rounding = u128::from(!section.parts.is_empty());
+                let of_sum = (variance - rounding).saturating_mul(u128::from(honest_survivors));
                 discreteness::excess_epsilon(coordinates, of_sum)
             })
         };
@@ -134,7 +158,7 @@ impl Layout {
         }
         let budget = Budget::of(manifest)?;
         let mut local = None;
-        let sections = match (purpose, &manifest.training.algorithm) {
+        let mut sections = match (purpose, &manifest.training.algorithm) {
             (Purpose::Moments, _) => vec![moments(manifest, budget)?],
             (Purpose::Train, Algorithm::Gradient { .. }) => gradient(manifest, budget)?,
             (Purpose::Train, Algorithm::Averaging(averaging)) => {
@@ -145,6 +169,7 @@ impl Layout {
             (Purpose::Seed, _) => cells(manifest, Clustering::most_candidates, budget)?,
             (Purpose::Cluster, _) => cells(manifest, |clustering| clustering.clusters, budget)?,
         };
+        excess::cut(manifest, purpose, &mut sections);
         let mut modulus_bits = 1;
         for section in &sections {
             modulus_bits = modulus_bits.max(section.modulus_bits(manifest.roster.len())?);
@@ -253,7 +278,7 @@ impl Local {
 impl Section {
     /// Bits that hold the sum of `sites` entries, either way of 0.
     fn modulus_bits(&self, sites: usize) -> Result<u32, StudyError> {
-        let most = u128::from(self.bound) * u128::try_from(sites).unwrap_or(u128::MAX);
+        let most = u128::from(self.reach()) * u128::try_from(sites).unwrap_or(u128::MAX);
         // 2·most + 1 values: from -most to most.
         let bits = u128::BITS - (2 * most).leading_zeros();
         if bits <= 32 {
@@ -379,6 +404,7 @@ impl Plain {
             grid: self.grid,
             sensitivity: self.sensitivity,
             variance: None,
+            parts: Vec::new(),
             bound: self.bound(),
             mu,
         }
@@ -628,7 +654,7 @@ fn steps(value: f64) -> u64 {
 }
 
 /// Noise beyond this many steps has a probability below 2^-100: 12 standard deviations (CKS20, proposition 25).
-fn tail(variance: u128) -> u64 {
+pub(super) fn tail(variance: u128) -> u64 {
     u64::try_from(variance.isqrt() + 1)
         .unwrap_or(u64::MAX / 64)
         .min(u64::MAX / 64)

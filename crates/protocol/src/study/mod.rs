@@ -11,6 +11,7 @@
 mod accounting;
 mod clustering;
 mod cohort;
+mod excess;
 mod graph;
 mod layout;
 mod model;
@@ -21,11 +22,12 @@ mod training;
 
 pub use clustering::Clustering;
 pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
+pub use excess::Part;
 pub use graph::{COMPLETE, Crowd, Graph};
 pub use layout::{HISTOGRAM_BINS, Layout, Local, Section, SectionName};
 pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
 pub use moments::moments_from_sum;
-pub use privacy::{AdaptiveClip, Aggregation, Member, Privacy};
+pub use privacy::{AdaptiveClip, Aggregation, ExcessNoise, Member, Privacy};
 pub use refusal::StudyError;
 pub use training::{
     Algorithm, Averaging, Batch, ControlVariates, Optimizer, Participants, Personalisation,

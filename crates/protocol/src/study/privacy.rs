@@ -52,6 +52,9 @@ pub struct Privacy {
     pub adaptive_clip: Option<AdaptiveClip>,
     /// Sites that are promised to survive each round honestly: each site adds the noise that makes these enough.
     pub honest_survivors: u16,
+    /// What happens to the noise that a sum does not need, since more sites survived than the threshold.
+    #[serde(default, skip_serializing_if = "ExcessNoise::is_default")]
+    pub excess_noise: ExcessNoise,
     /// Share of the budget for a first round of moments; 0 where normalisation is by reference.
     #[serde(default)]
     pub moments_share: f64,
@@ -59,6 +62,25 @@ pub struct Privacy {
     pub metrics_share: f64,
     /// Share of each training step's budget for the number of patients.
     pub weight_share: f64,
+}
+
+/// What happens to noise that the promise does not need.
+///
+/// Where nothing is noised, or each site's steps carry all of the noise, there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExcessNoise {
+    /// It is taken off the sum.
+    #[default]
+    Removed,
+    /// It stays.
+    Kept,
+}
+
+impl ExcessNoise {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A clip norm that follows a quantile of the gradients' norms (Andrew et al. 2021, [algorithm 1]).
