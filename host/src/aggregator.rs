@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::api::{Enrol, RoundView, Stage};
+use protocol::api::{Enrol, MissingChunks, RoundView, Stage};
 use protocol::codec::{self, DecodeError};
 use protocol::door::{Inbox, Messages, Survivors};
 use protocol::id::{Digest, SiteId};
@@ -163,14 +163,45 @@ impl Aggregator {
     ) -> Result<Delivery, AggregatorError> {
         match self.post(&format!("rounds/{round}/{stage}"), message) {
             Ok(()) => Ok(Delivery::Accepted),
-            Err(AggregatorError::Refused { problem, .. }) if problem.is_too_late() => {
-                Ok(Delivery::TooLate(problem.to_string()))
-            }
             Err(AggregatorError::Refused { problem, .. }) if problem.is_conflict() => {
                 Err(AggregatorError::Conflict { stage })
             }
-            Err(other) => Err(other),
+            Err(other) => other.too_late().map(Delivery::TooLate),
         }
+    }
+
+    /// The chunks of this site's masked vector that the aggregator lacks.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn missing_chunks(
+        &self,
+        round: u32,
+        site: SiteId,
+    ) -> Result<MissingChunks, AggregatorError> {
+        self.decoded(&format!("rounds/{round}/chunks/{site}"))
+    }
+
+    /// Sends a sealed chunk of this site's masked vector; the same one may be sent again.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn send_chunk(
+        &self,
+        round: u32,
+        site: SiteId,
+        number: u32,
+        sealed: &[u8],
+    ) -> Result<(), AggregatorError> {
+        let url = self.url(&format!("rounds/{round}/chunks/{site}/{number}"));
+        self.persist(|| {
+            let request = self.agent.put(&url);
+            let request = request.content_type("application/octet-stream");
+            accepted(&url, request.send(sealed).map_err(unreachable(&url))?)
+        })
+        .map(drop)
     }
 
     /// Asks to be put into the roster.
@@ -293,6 +324,18 @@ pub enum AggregatorError {
 }
 
 impl AggregatorError {
+    /// The reason, where the round has moved on without what was sent.
+    ///
+    /// # Errors
+    ///
+    /// Any other error, as it is.
+    pub fn too_late(self) -> Result<String, Self> {
+        match self {
+            Self::Refused { problem, .. } if problem.is_too_late() => Ok(problem.to_string()),
+            other => Err(other),
+        }
+    }
+
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn may_pass(&self) -> bool {

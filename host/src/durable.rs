@@ -105,6 +105,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     sync_parent(path)
 }
 
+/// Removes a folder and all that is in it; one that is not there is no error.
+///
+/// # Errors
+///
+/// A folder that cannot be removed.
+pub fn remove_folder(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::at("removing", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Opens a private file for reading and appending, and makes it where it is not there.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 //! ```text
 //! rounds/00007/journal    record, record, …      record = length (4, LE) ‖ SHA-256 of entry (first 8) ‖ entry (CBOR)
 //! rounds/00007/state      the state that the round starts from
+//! rounds/00007/chunks/    the masked vector on its way: see [`crate::chunks`]
 //! rounds/00007/memory     what the site keeps of it for its next round, where the study keeps anything
 //! ```
 //!
@@ -139,6 +140,11 @@ impl Journal {
             opened,
             exchanges,
         }))
+    }
+
+    /// What there is to say where a message in it is none.
+    pub(crate) fn corrupt(&self) -> JournalError {
+        JournalError::Corrupt(self.path.clone())
     }
 
     /// How the round was started.

@@ -14,6 +14,7 @@
 //! The host links no training code, and the module never sees the site's key, the network or a file.
 
 pub mod aggregator;
+pub mod chunks;
 pub mod compiled;
 pub mod compose;
 pub mod config;

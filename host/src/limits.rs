@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | advertise | two public keys: 69 bytes |
 //! | share | commitments, and for each other site that holds its shares one ciphertext: two shares, and one for each part of the noise |
-//! | mask | one ciphertext, as long as the packed vector of the study's layout and its tag |
+//! | mask | a key, two digests, and one digest for each chunk of the study's layout |
+//! | | then the chunks: as long as the packed entries and a tag, with the digests that were announced |
 //! | agree | the digest of the list of survivors that the module was given, nothing else |
 //! | unmask | for each site whose shares it holds one share of 32 bytes: of survivors a seed, of others a key; and one of a key of each survivor's noise, where noise goes off the sum |
 //!
@@ -13,14 +14,14 @@
 use std::collections::BTreeSet;
 
 use protocol::api::Stage;
+use protocol::chunk::{ChunkError, Chunking};
 use protocol::codec::{self, DecodeError};
 use protocol::door::Request;
 use protocol::holders::Holders;
-use protocol::id::{Header, SiteId};
+use protocol::id::{Digest, Header, SiteId};
 use protocol::message::{
     Advert, Agreement, MaskedInput, Opening, Shares, largest_body, sealed_shares_length,
 };
-use protocol::pack::packed_length;
 use protocol::study::Study;
 
 /// What a round's instance may send next.
@@ -34,6 +35,8 @@ pub struct Egress {
     /// Sites whose shares this one holds, itself included.
     shared: BTreeSet<SiteId>,
     survivors: BTreeSet<SiteId>,
+    /// Digests of the chunks that the masked input announces.
+    chunks: Vec<Digest>,
 }
 
 impl Egress {
@@ -47,6 +50,7 @@ impl Egress {
             holders: Vec::new(),
             shared: BTreeSet::new(),
             survivors: BTreeSet::new(),
+            chunks: Vec::new(),
         }
     }
 
@@ -120,12 +124,30 @@ impl Egress {
         Ok(())
     }
 
-    fn masked(&self, body: &[u8]) -> Result<(), EgressError> {
+    fn masked(&mut self, body: &[u8]) -> Result<(), EgressError> {
         let stage = Stage::Mask;
         let input: MaskedInput = form(stage, body)?;
-        let layout = self.study.layout(self.header.purpose);
-        let wanted = packed_length(layout.length(), layout.modulus_bits) + TAG;
-        length(stage, "the sealed vector", input.ciphertext.len(), wanted)
+        let (got, want) = (input.chunks.len(), self.chunking().count());
+        if got != want {
+            return Err(EgressError::Chunks { got, want });
+        }
+        self.chunks = input.chunks;
+        Ok(())
+    }
+
+    /// Checks a sealed chunk that the module gave after its masked input.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are not exactly the chunk that was announced: the instance must be dropped, and nothing sent.
+    pub fn check_chunk(&self, number: u32, sealed: &[u8]) -> Result<(), EgressError> {
+        Ok(self.chunking().check(&self.chunks, number, sealed)?)
+    }
+
+    /// How the round's vectors are cut.
+    #[must_use]
+    pub fn chunking(&self) -> Chunking {
+        Chunking::of(&self.study.layout(self.header.purpose))
     }
 
     fn opening(&self, body: &[u8]) -> Result<(), EgressError> {
@@ -150,7 +172,8 @@ impl Egress {
     }
 }
 
-/// The stage whose message a request asks for; `None` for requests whose answer stays at the site.
+/// The stage whose message a request asks for; `None` for requests whose answer stays at the site, and for chunks, which
+/// [`Egress::check_chunk`] looks at.
 #[must_use]
 pub fn stage_of(request: &Request) -> Option<Stage> {
     match request {
@@ -168,6 +191,7 @@ pub fn stage_of(request: &Request) -> Option<Stage> {
         | Request::Predict(_)
         | Request::Export(_)
         | Request::Import(_)
+        | Request::Chunk(_)
         | Request::Remember => None,
     }
 }
@@ -215,6 +239,21 @@ pub enum EgressError {
         /// The bytes that it must have.
         want: usize,
     },
+    /// The masked input announces another number of chunks than the round's vectors have.
+    #[error(
+        "the module wanted to announce {got} chunks of a vector, and it has {want}: nothing was sent"
+    )]
+    Chunks {
+        /// Chunks announced.
+        got: usize,
+        /// Chunks of the round's vectors.
+        want: usize,
+    },
+    /// A chunk is not the one that was announced.
+    #[error(
+        "the module wanted to send a chunk that is none of its masked input ({0}): nothing was sent"
+    )]
+    Chunk(#[from] ChunkError),
     /// The body names other sites than it must.
     #[error(
         "{what} in the module's message of stage {stage} are not those of the round: nothing was sent"
@@ -260,9 +299,6 @@ fn exactly(
     }
 }
 
-/// Bytes of the tag of ChaCha20-Poly1305 (RFC 8439).
-const TAG: usize = 16;
-
 #[cfg(test)]
 mod tests {
     use minicbor::bytes::ByteVec;
@@ -299,6 +335,9 @@ mod tests {
                     exchanges.push((request.clone(), signed.body.to_vec()));
                 }
                 play.round.accept(stage, signed).unwrap();
+                if stage == Stage::Mask {
+                    play.upload(site).unwrap();
+                }
             }
             if stage != Stage::Unmask {
                 play.next_stage();
@@ -376,22 +415,40 @@ mod tests {
         egress.check(&exchanges[1].0, &exchanges[1].1).unwrap();
 
         let mut input: MaskedInput = codec::decode(&exchanges[2].1).unwrap();
-        let shorter = input.ciphertext[1..].to_vec();
-        input.ciphertext = shorter.into();
+        input.chunks.clear();
         let error = egress
             .clone()
             .check(&exchanges[2].0, &codec::encode(&input))
             .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                EgressError::Length {
-                    stage: Stage::Mask,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert_eq!(error, EgressError::Chunks { got: 0, want: 1 });
+    }
+
+    #[test]
+    fn chunks_may_leave_once_they_are_announced_and_as_they_were() {
+        let kit = testkit::study(5, 3);
+        let vector = vec![1; kit.study.layout(Purpose::Train).length()];
+        let mut play = Play::new(&kit, &kit.header(3, Purpose::Train), &vec![vector; 5]);
+        play.honest_until(Stage::Mask);
+        let body = play.message(SITE).unwrap().body;
+        let chunk = play.sites[0].chunks().next().unwrap();
+        let mut egress = egress(&kit);
+        let not_announced = EgressError::Chunk(ChunkError::Digest { number: 0 });
+        assert_eq!(egress.check_chunk(0, &chunk), Err(not_announced.clone()));
+        let inbox = play.round.inbox(SITE).unwrap();
+        egress.check(&Request::Mask(inbox), &body).unwrap();
+        assert_eq!(egress.check_chunk(0, &chunk), Ok(()));
+        let mut other = chunk.clone();
+        other[0] ^= 1;
+        assert_eq!(egress.check_chunk(0, &other), Err(not_announced));
+        for (number, bytes) in [(0, &chunk[1..]), (1, &chunk), (0, &[])] {
+            assert!(matches!(
+                egress.check_chunk(number, bytes),
+                Err(EgressError::Chunk(_))
+            ));
+        }
+        // Not by the door for messages.
+        let error = egress.check(&Request::Chunk(0), &chunk).unwrap_err();
+        assert_eq!(error, EgressError::NothingMayLeave);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The auditor's view: a recorded round, run again through the module, message by message.
 //!
 //! The same module, patients, state, seed and requests give the same bodies, bit for bit. So what left the building is
-//! what the approved module computes, or this says where it differs.
+//! what the approved module computes, or this says where it differs. The body of a masked input holds the digests of its
+//! chunks, so that they are compared with it.
 
 use protocol::api::Stage;
 use protocol::codec::{self, DecodeError};
 use protocol::door::Progress;
 use protocol::id::Digest;
-use protocol::message::Signed;
+use protocol::message::{MaskedInput, Signed};
 
 use crate::journal::Journal;
 use crate::patients::Cohort;
@@ -26,6 +27,8 @@ pub struct Comparison {
     pub sent: Digest,
     /// The digest of the body that the module computes.
     pub computed: Digest,
+    /// What the site committed to, in a masked input: the patients and the state that it trained on.
+    pub commitment: Option<Digest>,
 }
 
 impl Comparison {
@@ -68,9 +71,18 @@ pub fn replay(
             bytes: sent.body.len(),
             sent: Digest::of(&sent.body),
             computed: Digest::of(&body),
+            commitment: commitment(sending.stage, &sent)?,
         });
     }
     Ok(comparisons)
+}
+
+fn commitment(stage: Stage, sent: &Signed) -> Result<Option<Digest>, DecodeError> {
+    if stage != Stage::Mask {
+        return Ok(None);
+    }
+    let input: MaskedInput = codec::decode(&sent.body)?;
+    Ok(Some(input.commitment))
 }
 
 /// Why a round cannot be run again.

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! Round ──message(stage)──▶ ask ─▶ egress check ─▶ sign ─▶ journal, fsync ─▶ bytes to send
+//!                             └ at stage mask: each chunk ─▶ egress check ─▶ its own file, fsync
 //! ```
+//!
+//! When the masked input is in the journal, so are all chunks that it announces on the disk.
 //!
 //! A round that is continued after a crash makes its answers again from the journal's seed and requests, and refuses
 //! to go on where one differs from what was sent.
@@ -15,9 +18,11 @@ use protocol::codec;
 use protocol::door::{Open, Progress, Request};
 use protocol::id::{Digest, Header, SiteId};
 use protocol::identity::Identity;
-use protocol::message::Signed;
+use protocol::message::{MaskedInput, Signed};
 use protocol::study::Study;
 
+use crate::chunks::Chunks;
+use crate::durable::FileError;
 use crate::entropy::{self, NoEntropy};
 use crate::journal::{self, Exchange, Journal, JournalError, Opened, Sending};
 use crate::limits::{Egress, EgressError};
@@ -227,6 +232,33 @@ impl Round {
         Ok(())
     }
 
+    /// A sealed chunk of the masked vector that was announced: from the disk, or where it is not there any more, from
+    /// the module, which trains again for it.
+    ///
+    /// # Errors
+    ///
+    /// A round whose masked input was not made, a number that its vector has not; as [`Round::message`].
+    pub fn chunk(
+        &mut self,
+        site: &Site,
+        number: u32,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<u8>, RoundError> {
+        let missing = RoundError::NoChunk(number);
+        let message = self.made(Stage::Mask).ok_or(missing)?;
+        let announced = announced(message).ok_or_else(|| self.journal.corrupt())?;
+        let place = usize::try_from(number).ok();
+        let digest = place.and_then(|place| announced.chunks.get(place));
+        let digest = digest.ok_or(RoundError::NoChunk(number))?;
+        let chunks = Chunks::of_round(&site.folder(self.header().number));
+        if let Some(sealed) = chunks.kept(number, digest).map_err(RoundError::from_disk)? {
+            return Ok(sealed);
+        }
+        self.catch_up(site, progress)?;
+        let running = self.running.as_mut().ok_or(SandboxError::Gone)?;
+        running.chunk(number)
+    }
+
     /// Asks the module for a message, checks and signs it, and writes it down; gives the bytes to send.
     ///
     /// # Errors
@@ -244,12 +276,20 @@ impl Round {
         let mut running = self.running.take().ok_or(SandboxError::Gone)?;
         let body = running.session.body(&request)?;
         let stage = running.egress.check(&request, &body)?;
+        if stage == Stage::Mask {
+            let chunks = Chunks::of_round(&site.folder(self.header().number));
+            for number in running.egress.chunking().numbers() {
+                chunks
+                    .keep(number, &running.chunk(number)?)
+                    .map_err(RoundError::from_disk)?;
+            }
+        }
         if stage == Stage::Unmask {
             // From here on the round counts for this site; before its message leaves, so that a crash loses neither.
             let memory = running.session.memory()?;
             if !memory.is_empty() {
                 journal::remember(&site.folder(self.header().number), &memory)
-                    .map_err(JournalError::from)?;
+                    .map_err(RoundError::from_disk)?;
             }
         }
         let sending = signed(site, self.header(), stage, body);
@@ -264,6 +304,15 @@ impl Round {
         Ok(last
             .map(|sending| sending.message.as_slice())
             .unwrap_or_default())
+    }
+}
+
+impl Running {
+    /// A sealed chunk that may leave.
+    fn chunk(&mut self, number: u32) -> Result<Vec<u8>, RoundError> {
+        let sealed = self.session.chunk(number)?;
+        self.egress.check_chunk(number, &sealed)?;
+        Ok(sealed)
     }
 }
 
@@ -291,11 +340,23 @@ pub enum RoundError {
     /// The journal is of another module or site.
     #[error("round {0} was started by another module, or as another site: it is left alone")]
     OtherModule(u32),
+    /// The aggregator asked for a chunk that was not announced.
+    #[error(
+        "this site has announced no chunk {0} in this round: the aggregator asks for what is not there"
+    )]
+    NoChunk(u32),
     /// The patients have changed since the round was started.
     #[error(
         "the patients have changed since round {0} was started: the round is left alone, the next one uses the new ones"
     )]
     OtherPatients(u32),
+}
+
+impl RoundError {
+    /// What a file beside the journal did wrong, for `map_err`.
+    pub(crate) fn from_disk(error: FileError) -> Self {
+        Self::Journal(error.into())
+    }
 }
 
 /// What opens the round's instance.
@@ -316,6 +377,12 @@ pub(crate) fn open(
         memory: opened.memory.clone(),
         weights: weights.map(|weights| weights.to_vec().into()),
     }
+}
+
+/// The masked input in a signed message; `None` where there is none.
+fn announced(message: &[u8]) -> Option<MaskedInput> {
+    let signed: Signed = codec::decode(message).ok()?;
+    codec::decode(&signed.body).ok()
 }
 
 fn signed(site: &Site, header: &Header, stage: Stage, body: Vec<u8>) -> Sending {

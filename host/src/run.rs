@@ -15,6 +15,7 @@ use protocol::id::{Digest, Header, Purpose};
 use protocol::study::{Normalisation, Study};
 
 use crate::aggregator::{Aggregator, AggregatorError, Delivery};
+use crate::chunks::Chunks;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::stage_of;
 use crate::reporter::Reporter;
@@ -90,7 +91,10 @@ impl<'a> Run<'a> {
             }
             seen = version;
             match status {
-                Status::Finished { state } => return Ok((state, self.aggregator.state(state)?)),
+                Status::Finished { state } => {
+                    self.forget_chunks()?;
+                    return Ok((state, self.aggregator.state(state)?));
+                }
                 Status::Open {
                     header,
                     stage,
@@ -157,6 +161,7 @@ impl<'a> Run<'a> {
             self.part = Part::Out(header.number);
             return Ok(());
         }
+        self.forget_chunks()?;
         let state = self.aggregator.state(header.state)?;
         check(&self.site.study, header, &state)?;
         self.ledger.check(&self.site.study, header)?;
@@ -168,6 +173,13 @@ impl<'a> Run<'a> {
             delivered: None,
         };
         Ok(())
+    }
+
+    /// Removes the chunks of the last round, which is over: a crash may have left some.
+    fn forget_chunks(&self) -> Result<(), RunError> {
+        let Some(last) = self.last else { return Ok(()) };
+        let chunks = Chunks::of_round(&self.site.folder(last));
+        Ok(chunks.forget().map_err(RoundError::from_disk)?)
     }
 
     /// Sends this site's message of a stage, unless the aggregator holds it.
@@ -197,9 +209,19 @@ impl<'a> Run<'a> {
                 .charge(&self.site.study, round.header(), (self.clock)())?;
         }
         let message = round.made(stage).ok_or(RunError::OtherHeader(number))?;
-        match self.aggregator.send(number, stage, message)? {
+        let mut bytes = message.len();
+        let mut delivery = self.aggregator.send(number, stage, message)?;
+        if stage == Stage::Mask && delivery == Delivery::Accepted {
+            let upload = Upload {
+                aggregator: self.aggregator,
+                site: self.site,
+                reporter: self.reporter,
+            };
+            delivery = upload.chunks(round, &mut bytes)?;
+        }
+        match delivery {
             Delivery::Accepted => {
-                self.reporter.sent(round.header(), stage, message.len());
+                self.reporter.sent(round.header(), stage, bytes);
                 *delivered = Some(stage);
             }
             Delivery::TooLate(reason) => {
@@ -245,6 +267,42 @@ impl<'a> Run<'a> {
         ));
         self.last = self.last.max(Some(number));
         self.part = Part::Out(number);
+        Ok(())
+    }
+}
+
+/// Brings the aggregator the chunks of a masked vector that it lacks, one at a time.
+#[derive(Clone, Copy)]
+struct Upload<'a> {
+    aggregator: &'a Aggregator,
+    site: &'a Site,
+    reporter: &'a Reporter,
+}
+
+impl Upload<'_> {
+    /// Sends until none is missing, and adds what was sent to `bytes`; then the chunks are no longer kept.
+    fn chunks(self, round: &mut Round, bytes: &mut usize) -> Result<Delivery, RunError> {
+        let folder = self.site.folder(round.header().number);
+        let delivery = match self.missing(round, bytes) {
+            Ok(()) => Delivery::Accepted,
+            Err(RunError::Aggregator(error)) => Delivery::TooLate(error.too_late()?),
+            Err(error) => return Err(error),
+        };
+        Chunks::of_round(&folder)
+            .forget()
+            .map_err(RoundError::from_disk)?;
+        Ok(delivery)
+    }
+
+    fn missing(self, round: &mut Round, bytes: &mut usize) -> Result<(), RunError> {
+        let (number, site) = (round.header().number, self.site);
+        let mut progress = |progress| self.reporter.work(progress);
+        for chunk in self.aggregator.missing_chunks(number, site.id)?.chunks {
+            let sealed = round.chunk(site, chunk, &mut progress)?;
+            self.aggregator
+                .send_chunk(number, site.id, chunk, &sealed)?;
+            *bytes += sealed.len();
+        }
         Ok(())
     }
 }

@@ -266,7 +266,7 @@ impl Rounds {
                 commit.stage(&ByteVec::from(round.to_bytes()))?;
                 commit.finish()?;
                 tracing::info!(round.id = ending.header.number, stage = %round.stage(), "stage begins");
-                position.open = Some(Open::at(round, now, self.times));
+                position.open = Some(Open::at(*round, now, self.times));
                 self.publish(position);
                 Ok(())
             }

@@ -89,5 +89,7 @@ pub(crate) enum SessionError {
     #[error(transparent)]
     Vector(#[from] VectorError),
     #[error(transparent)]
+    Chunk(#[from] protocol::chunk::ChunkError),
+    #[error(transparent)]
     Site(#[from] protocol::site::SiteError),
 }

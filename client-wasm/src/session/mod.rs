@@ -83,6 +83,7 @@ impl Module {
             Request::Advertise => self.stage(Round::advertise),
             Request::Share(request) => self.stage(|round| round.share(&request)),
             Request::Mask(request) => self.stage(|round| round.mask(&request)),
+            Request::Chunk(number) => self.chunk(number).map(Response::Chunk),
             Request::Agree(request) => self.stage(|round| round.agree(&request)),
             Request::Unmask(request) => self.stage(|round| round.unmask(&request)),
             Request::Remember => self.remember().map(Response::Memory),
@@ -110,6 +111,13 @@ impl Module {
     fn remember(&self) -> Result<ByteVec, SessionError> {
         match &self.session {
             Session::Round(round) => round.memory().map(ByteVec::from),
+            Session::None | Session::Baseline(_) => Err(SessionError::NoSession),
+        }
+    }
+
+    fn chunk(&self, number: u32) -> Result<ByteVec, SessionError> {
+        match &self.session {
+            Session::Round(round) => round.chunk(number).map(ByteVec::from),
             Session::None | Session::Baseline(_) => Err(SessionError::NoSession),
         }
     }

@@ -3,10 +3,10 @@
 use cohort::Patients;
 use protocol::codec;
 use protocol::door::{Inbox, Messages, Open, Progress, State, Survivors};
-use protocol::id::{Digest, Header, SiteId};
+use protocol::id::{Digest, Header, InputsDigest, SiteId};
 use protocol::message::Signed;
 use protocol::seed::Seed;
-use protocol::site;
+use protocol::site::{self, Upload};
 use protocol::study::{Layout, Study};
 
 use super::error::SessionError;
@@ -16,6 +16,8 @@ use crate::{entropy, vector};
 /// A round at this site.
 pub(crate) struct Round {
     study: Study,
+    /// The patients that the round's vector is computed from.
+    inputs: InputsDigest,
     /// What the site keeps for its next round, once its work is done.
     memory: Vec<u8>,
     stage: Stage,
@@ -26,7 +28,8 @@ enum Stage {
     Working(Box<Working>),
     Sharing(site::Sharing, Vec<i64>),
     Masking(site::Masking, Vec<i64>),
-    Agreeing(site::Agreeing),
+    /// The masked vector is kept until the stage is over: its chunks are asked for one by one, some perhaps again.
+    Agreeing(site::Agreeing, Upload),
     Unmasking(site::Unmasking),
     Over,
 }
@@ -62,6 +65,7 @@ impl Round {
         }
         let state: State = codec::decode(&state)?;
         let patients = Patients::decode(&cohort, &study.manifest().cohort)?;
+        let inputs = InputsDigest::of([cohort.as_slice()]);
         let seed = Seed::new(seed);
         entropy::start(&seed);
         let layout = study.layout(header.purpose);
@@ -84,6 +88,7 @@ impl Round {
         };
         Ok(Self {
             study,
+            inputs,
             memory: Vec::new(),
             stage: Stage::Working(Box::new(working)),
         })
@@ -126,6 +131,7 @@ impl Round {
     pub(crate) fn advertise(self) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            inputs,
             stage: Stage::Working(working),
             ..
         } = self
@@ -150,6 +156,7 @@ impl Round {
             message,
             Self {
                 study,
+                inputs,
                 memory,
                 stage: Stage::Sharing(stage, vector),
             },
@@ -160,6 +167,7 @@ impl Round {
     pub(crate) fn share(self, request: &Messages) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            inputs,
             memory,
             stage: Stage::Sharing(stage, vector),
         } = self
@@ -171,39 +179,51 @@ impl Round {
             message,
             Self {
                 study,
+                inputs,
                 memory,
                 stage: Stage::Masking(stage, vector),
             },
         ))
     }
 
-    /// Gives the masked, sealed vector.
+    /// Masks and seals the vector; gives its announcement, and from then on its chunks.
     pub(crate) fn mask(self, request: &Inbox) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            inputs,
             memory,
             stage: Stage::Masking(stage, vector),
         } = self
         else {
             return Err(SessionError::OutOfOrder("mask"));
         };
-        let (message, stage) = stage.mask(request, &vector)?;
+        let (message, upload, stage) = stage.mask(request, &vector, &inputs)?;
         Ok((
             message,
             Self {
                 study,
+                inputs,
                 memory,
-                stage: Stage::Agreeing(stage),
+                stage: Stage::Agreeing(stage, upload),
             },
         ))
+    }
+
+    /// A sealed chunk of the masked vector.
+    pub(crate) fn chunk(&self, number: u32) -> Result<Vec<u8>, SessionError> {
+        let Stage::Agreeing(_, upload) = &self.stage else {
+            return Err(SessionError::OutOfOrder("chunk"));
+        };
+        Ok(upload.chunk(number)?)
     }
 
     /// Gives the statement that the survivors are these.
     pub(crate) fn agree(self, request: &Survivors) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            inputs,
             memory,
-            stage: Stage::Agreeing(stage),
+            stage: Stage::Agreeing(stage, _),
         } = self
         else {
             return Err(SessionError::OutOfOrder("agree"));
@@ -213,6 +233,7 @@ impl Round {
             message,
             Self {
                 study,
+                inputs,
                 memory,
                 stage: Stage::Unmasking(stage),
             },
@@ -223,6 +244,7 @@ impl Round {
     pub(crate) fn unmask(self, request: &Messages) -> Result<(Vec<u8>, Self), SessionError> {
         let Self {
             study,
+            inputs,
             memory,
             stage: Stage::Unmasking(stage),
         } = self
@@ -234,6 +256,7 @@ impl Round {
             message,
             Self {
                 study,
+                inputs,
                 memory,
                 stage: Stage::Over,
             },

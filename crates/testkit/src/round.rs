@@ -180,7 +180,10 @@ impl<'a> Play<'a> {
     pub fn close(self) -> Result<Next<'a>, Abandoned> {
         let Self { kit, sites, round } = self;
         match round.close() {
-            Ok(Closed::Stage(round)) => Ok(Next::Stage(Box::new(Self { kit, sites, round }))),
+            Ok(Closed::Stage(round)) => {
+                let round = *round;
+                Ok(Next::Stage(Box::new(Self { kit, sites, round })))
+            }
             Ok(Closed::Sum(sum)) => Ok(Next::Sum(sum)),
             Err(SumError::TooFewSites(few)) => Err(Abandoned::TooFewSites(few)),
             Err(error) => Err(Abandoned::Sum(error)),
@@ -209,7 +212,7 @@ impl<'a> Play<'a> {
         let bytes = self.round.to_bytes();
         let round = AnyRound::from_bytes(self.kit.aggregator(), &bytes);
         match round.expect("what was stored can be restored").close() {
-            Ok(Closed::Stage(next)) => self.round = next,
+            Ok(Closed::Stage(next)) => self.round = *next,
             other => panic!("the stage does not end in another: {other:?}"),
         }
     }

@@ -17,7 +17,7 @@ use protocol::door::{
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
-use protocol::round::{AnyRound, Closed, Round};
+use protocol::round::{AnyRound, Closed, Round, SiteFault};
 use protocol::study::Study;
 use synthetic::{Hospital, Settings, synthesise};
 use testkit::TestStudy;
@@ -187,9 +187,12 @@ impl Federation {
                 };
                 let signed = self.kit.sign(header, stage, *site, body.into());
                 round.accept(stage, signed).expect("honest sites");
+                if stage == Stage::Mask {
+                    self.upload(&mut round, *site);
+                }
             }
             match round.close() {
-                Ok(Closed::Stage(next)) => round = next,
+                Ok(Closed::Stage(next)) => round = *next,
                 Ok(Closed::Sum(sum)) => {
                     self.remember(&present);
                     let survivors = sum.survivors.len();
@@ -200,6 +203,19 @@ impl Federation {
                 Err(error) => panic!("{stage}: {error}"),
             }
         }
+    }
+
+    /// Brings the chunks of a site's masked vector from its module to the round.
+    fn upload(&mut self, round: &mut AnyRound, id: SiteId) {
+        let numbers = round.chunking().numbers();
+        let site = &mut self.sites[usize::from(id.0)];
+        let chunks = numbers.map(|number| match site.ask(&Request::Chunk(number)) {
+            Response::Chunk(sealed) => Ok(sealed.into()),
+            other => panic!("no chunk {number}: {other:?}"),
+        });
+        round
+            .complete::<SiteFault>(id, chunks)
+            .expect("honest sites");
     }
 
     fn remember(&mut self, present: &[SiteId]) {

@@ -72,6 +72,12 @@ impl Replay {
                 comparison.bytes,
                 comparison.sent
             )?;
+            if let Some(commitment) = comparison.commitment {
+                writeln!(
+                    out,
+                    "           commitment to patients, state and seed: {commitment}"
+                )?;
+            }
         }
         if comparisons.iter().all(replay::Comparison::is_identical) {
             writeln!(

@@ -3,6 +3,7 @@
 //! The module here is a tape: it gives to each kind of request what a site computed beforehand, so a restart gets the
 //! same answers, as it does from the real module.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,14 +20,14 @@ use host::retry::Patience;
 use host::round::{RoundError, Site};
 use host::run::{Run, RunError};
 use host::sandbox::{Allowance, Sandbox};
-use protocol::api::{RoundView, Stage, Status};
+use protocol::api::{MissingChunks, RoundView, Stage, Status};
 use protocol::codec;
 use protocol::door::{Progress, Report, Response, State};
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::message::Signed;
-use protocol::round::AnyRound;
+use protocol::round::{Accepted, AnyRound, SiteFault};
 use tempfile::TempDir;
-use testkit::round::Play;
+use testkit::round::{Dropouts, Play, Storage};
 use testkit::{Draft, TestStudy};
 
 const SITE: SiteId = SiteId(0);
@@ -61,12 +62,17 @@ fn a_round_runs_to_its_end_and_can_be_replayed() {
         Stage::ALL
     );
     assert!(compared.iter().all(replay::Comparison::is_identical));
+    let commitments: Vec<bool> = compared
+        .iter()
+        .map(|one| one.commitment.is_some())
+        .collect();
+    assert_eq!(commitments, [false, false, true, false, false]);
 
     // Another module would have sent something else in one stage.
     let mut bodies = world.bodies.clone();
     let last = bodies[2].len() - 1;
     bodies[2][last] ^= 1;
-    let other = tape(&bodies);
+    let other = tape(&bodies, &world.chunks);
     let compared = replay::replay(
         &other,
         &site.text,
@@ -115,14 +121,72 @@ fn a_crash_at_any_message_is_survived_and_nothing_is_charged_twice() {
                 .iter()
                 .filter(|asked| asked.line.ends_with(&format!("/{stage}")))
                 .count();
-            // A message that had arrived need not be sent again: the stage had ended with it.
-            assert_eq!(
-                tries,
-                if matches!(cut, Cut::Before) { 2 } else { 1 },
-                "{stage} {cut:?}"
-            );
+            // A message that had arrived need not be sent again, where the stage had ended with it.
+            let ended = matches!(cut, Cut::After) && stage != Stage::Mask;
+            assert_eq!(tries, if ended { 1 } else { 2 }, "{stage} {cut:?}");
         }
     }
+}
+
+/// Vectors of two chunks and a short one.
+const LONG: u32 = 140_000;
+
+#[test]
+fn a_crash_at_any_chunk_is_survived_and_only_what_is_missing_is_sent_again() {
+    for number in 0..3 {
+        for cut in [Cut::Before, Cut::After] {
+            let world = World::with_parameters(LONG);
+            let line = format!("PUT /v1/rounds/0/chunks/0/{number}");
+            let server = world.serve_cut(Some((line, cut)));
+            world.run(&server).unwrap_err();
+            let kept = world.site.folder(0).join("chunks");
+            assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 3);
+            world.run(&server).unwrap();
+            assert_eq!(world.ledger().lines().len(), 1, "chunk {number} {cut:?}");
+            assert!(!kept.exists(), "chunks go once they are not needed");
+
+            let asked = server.asked();
+            let puts = asked.iter().filter(|asked| asked.line.starts_with("PUT"));
+            let puts: Vec<&Asked> = puts.collect();
+            assert_eq!(puts.len(), if matches!(cut, Cut::Before) { 4 } else { 3 });
+            for put in puts {
+                let number = put.line.rsplit('/').next().unwrap();
+                let number: usize = number.parse().unwrap();
+                assert_eq!(put.body, world.chunks[number]);
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_that_are_lost_or_damaged_on_the_disk_are_made_again() {
+    let world = World::with_parameters(LONG);
+    let line = "PUT /v1/rounds/0/chunks/0/0".to_owned();
+    let server = world.serve_cut(Some((line, Cut::Before)));
+    world.run(&server).unwrap_err();
+    let kept = world.site.folder(0).join("chunks");
+    std::fs::remove_file(kept.join("00000")).unwrap();
+    std::fs::write(kept.join("00001"), b"other bytes").unwrap();
+    world.run(&server).unwrap();
+    assert!(!kept.exists());
+}
+
+#[test]
+fn a_chunk_that_was_not_announced_is_never_sent() {
+    let mut world = World::with_parameters(LONG);
+    world.chunks[1][70] ^= 1;
+    world.site.sandbox = tape(&world.bodies, &world.chunks);
+    let server = world.serve(None);
+    let error = world.run(&server).unwrap_err();
+    assert!(
+        matches!(error, RunError::Round(RoundError::Egress(_))),
+        "{error}"
+    );
+    // Nor is the announcement, nor is anything charged.
+    let asked = server.asked();
+    let sent = |line: &str| asked.iter().any(|asked| asked.line.starts_with(line));
+    assert!(!sent("PUT") && !sent("POST /v1/rounds/0/mask"));
+    assert_eq!(world.ledger().lines().len(), 0);
 }
 
 #[test]
@@ -132,7 +196,7 @@ fn another_answer_after_a_restart_is_never_sent() {
     world.run(&server).unwrap_err();
     let mut bodies = world.bodies.clone();
     bodies[0][20] ^= 1;
-    world.site.sandbox = tape(&bodies);
+    world.site.sandbox = tape(&bodies, &world.chunks);
     let sent = server.asked().len();
     let error = world.run(&server);
     // The journal names the module, so the round is left alone; nothing is sent either way.
@@ -151,7 +215,7 @@ fn another_answer_after_a_restart_is_never_sent() {
 fn a_module_that_would_send_too_much_is_stopped() {
     let mut world = World::new();
     world.bodies[2].push(0);
-    world.site.sandbox = tape(&world.bodies);
+    world.site.sandbox = tape(&world.bodies, &world.chunks);
     let server = world.serve(None);
     let error = world.run(&server).unwrap_err();
     assert!(
@@ -241,23 +305,30 @@ struct World {
     state: Vec<u8>,
     /// What this site sends, stage by stage.
     bodies: Vec<Vec<u8>>,
+    /// The chunks of its masked vector.
+    chunks: Vec<Vec<u8>>,
     site: Site,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with_parameters(6)
+    }
+
+    fn with_parameters(parameters: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kit: &'static TestStudy = Box::leak(Box::new(
             Draft {
                 epsilon: 1.0,
                 sites: 3,
                 threshold: 2,
+                parameters,
                 ..Draft::default()
             }
             .make(),
         ));
         let state = codec::encode(&State {
-            offset: vec![0.0; 6],
+            offset: vec![0.0; usize::try_from(parameters).unwrap()],
             ..State::default()
         });
         let header = Header {
@@ -266,7 +337,7 @@ impl World {
             purpose: Purpose::Train,
             state: Digest::of(&state),
         };
-        let bodies = rehearsed(kit, &header);
+        let (bodies, chunks) = rehearsed(kit, &header);
         let cohort = Cohort {
             digest: Digest::of(b"cohort"),
             bytes: b"cohort".to_vec(),
@@ -276,7 +347,7 @@ impl World {
             study: kit.study.clone(),
             text: kit.toml.clone().into_bytes(),
             weights: None,
-            sandbox: tape(&bodies),
+            sandbox: tape(&bodies, &chunks),
             cohort,
             id: SITE,
             identity: identity(),
@@ -289,6 +360,7 @@ impl World {
             header,
             state,
             bodies,
+            chunks,
             site,
         }
     }
@@ -315,9 +387,18 @@ impl World {
         Run::new(&self.site, &aggregator, ledger, &Reporter::Silent, || 7)?.to_the_end()
     }
 
-    /// An aggregator that holds one round, and then is finished.
+    /// An aggregator that holds one round, and then is finished; the wire to it breaks at a stage's message.
     fn serve(&self, cut: Option<(Stage, Cut)>) -> Server {
-        let play = Arc::new(Mutex::new(Some(begun(self.kit, &self.header))));
+        self.serve_cut(cut.map(|(stage, cut)| (format!("POST /v1/rounds/0/{stage}"), cut)))
+    }
+
+    /// The same, where the wire breaks at the first request whose line is this.
+    fn serve_cut(&self, cut: Option<(String, Cut)>) -> Server {
+        let table = Table {
+            play: Some(begun(self.kit, &self.header)),
+            chunks: BTreeMap::new(),
+        };
+        let table = Arc::new(Mutex::new(table));
         let (header, state) = (self.header.clone(), self.state.clone());
         let mut cut = cut;
         let mut polls = 0;
@@ -331,15 +412,12 @@ impl World {
                 // A site that sits the round out would wait for the next one.
                 return Reply::problem(410, "study-stopped");
             }
-            let mut play = play.lock().unwrap();
-            let due = cut.filter(|(stage, _)| asked.line.ends_with(&format!("/{stage}")));
+            let due = cut.take_if(|(line, _)| *line == asked.line);
             if let Some((_, Cut::Before)) = due {
-                cut = None;
                 return Reply::HangUp;
             }
-            let reply = answer(&mut play, &header, &state, asked);
+            let reply = answer(&mut table.lock().unwrap(), &header, &state, asked);
             if due.is_some() {
-                cut = None;
                 return Reply::HangUp;
             }
             reply
@@ -347,7 +425,16 @@ impl World {
     }
 }
 
-fn answer(play: &mut Option<Play<'static>>, header: &Header, state: &[u8], asked: &Asked) -> Reply {
+/// What the aggregator has.
+struct Table {
+    /// None once the round is over.
+    play: Option<Play<'static>>,
+    /// The chunks of this site.
+    chunks: BTreeMap<u32, Vec<u8>>,
+}
+
+fn answer(table: &mut Table, header: &Header, state: &[u8], asked: &Asked) -> Reply {
+    let play = &mut table.play;
     let path: Vec<&str> = asked
         .line
         .split(['/', ' ', '?'])
@@ -369,6 +456,16 @@ fn answer(play: &mut Option<Play<'static>>, header: &Header, state: &[u8], asked
             static VERSION: AtomicU64 = AtomicU64::new(1);
             let version = VERSION.fetch_add(1, Ordering::SeqCst);
             Reply::cbor(codec::encode(&RoundView { version, status }))
+        }
+        ["GET", "v1", "rounds", "0", "chunks", "0"] => {
+            let numbers = play.as_ref().unwrap().round.chunking().numbers();
+            let missing = numbers.filter(|number| !table.chunks.contains_key(number));
+            Reply::cbor(codec::encode(&MissingChunks {
+                chunks: missing.collect(),
+            }))
+        }
+        ["PUT", "v1", "rounds", "0", "chunks", "0", number] => {
+            put(table, number.parse().unwrap(), &asked.body)
         }
         ["GET", "v1", "rounds", "0", part, ..] => {
             let round = &play.as_ref().expect("a round is open").round;
@@ -395,19 +492,40 @@ fn take(play: &mut Option<Play<'static>>, stage: Stage, body: &[u8]) -> Reply {
     if open.round.accept(stage, signed).is_err() {
         return Reply::problem(403, "bad-signature");
     }
-    if open.round.stage() != stage {
-        return accepted;
+    // A masked input is there when its chunks are.
+    if open.round.stage() == stage && stage != Stage::Mask {
+        end_stage(play);
     }
-    for other in open.round.missing() {
-        let message = open.message(other).unwrap();
-        open.round.accept(stage, message).unwrap();
+    accepted
+}
+
+/// Takes a chunk of this site; with the last one, lets the other sites send theirs and ends the stage.
+fn put(table: &mut Table, number: u32, sealed: &[u8]) -> Reply {
+    let open = table.play.as_mut().unwrap();
+    match open.round.check_chunk(SITE, number, sealed) {
+        Ok(Accepted::Again) => return Reply::Answer(204, "", Vec::new()),
+        Ok(Accepted::New) => {}
+        Err(_) => return Reply::problem(422, "different-chunk"),
     }
+    table.chunks.insert(number, sealed.to_vec());
+    if table.chunks.len() == open.round.chunking().count() {
+        let chunks = table.chunks.values().cloned().map(Ok);
+        open.round.complete::<SiteFault>(SITE, chunks).unwrap();
+        end_stage(&mut table.play);
+    }
+    Reply::Answer(204, "", Vec::new())
+}
+
+/// Lets the other sites send their messages, and ends the stage.
+fn end_stage(play: &mut Option<Play<'static>>) {
+    let open = play.as_mut().unwrap();
+    let stage = open.round.stage();
+    open.stage(&Dropouts::new(), Storage::Memory).unwrap();
     if stage == Stage::Unmask {
         *play = None
     } else {
         open.next_stage()
     }
-    accepted
 }
 
 fn begun(kit: &'static TestStudy, header: &Header) -> Play<'static> {
@@ -425,10 +543,10 @@ fn begun(kit: &'static TestStudy, header: &Header) -> Play<'static> {
     Play::new(kit, header, &vec![vector; 3])
 }
 
-/// What this site sends in the round.
-fn rehearsed(kit: &'static TestStudy, header: &Header) -> Vec<Vec<u8>> {
+/// What this site sends in the round: bodies, and chunks.
+fn rehearsed(kit: &'static TestStudy, header: &Header) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut play = begun(kit, header);
-    let mut bodies = Vec::new();
+    let (mut bodies, mut chunks) = (Vec::new(), Vec::new());
     for stage in Stage::ALL {
         for site in play.round.missing() {
             let message = play.message(site).unwrap();
@@ -436,6 +554,12 @@ fn rehearsed(kit: &'static TestStudy, header: &Header) -> Vec<Vec<u8>> {
                 bodies.push(message.body.to_vec());
             }
             play.round.accept(stage, message).unwrap();
+            if stage == Stage::Mask {
+                play.upload(site).unwrap();
+            }
+        }
+        if stage == Stage::Mask {
+            chunks = play.sites[0].chunks().collect();
         }
         if stage != Stage::Unmask {
             let bytes = play.round.to_bytes();
@@ -443,7 +567,7 @@ fn rehearsed(kit: &'static TestStudy, header: &Header) -> Vec<Vec<u8>> {
             play.next_stage();
         }
     }
-    bodies
+    (bodies, chunks)
 }
 
 /// The identity that testkit gives to site 0.
@@ -451,19 +575,24 @@ fn identity() -> protocol::identity::Identity {
     protocol::identity::Identity::from_seed(&Digest::of(b"identity of site 0").0)
 }
 
-/// A module that gives `bodies` to the requests of the five stages, and has no work to do.
-fn tape(bodies: &[Vec<u8>]) -> Sandbox {
+/// A module that gives `bodies` to the requests of the five stages and `chunks` by their numbers, and has no work to do.
+fn tape(bodies: &[Vec<u8>], chunks: &[Vec<u8>]) -> Sandbox {
     let done = codec::encode(&Response::Progress(Progress { done: 0, total: 0 }));
     let sends = bodies
         .iter()
         .map(|body| codec::encode(&Response::Send(body.clone().into())));
-    // Requests 2 and 3 are open and work, 4 to 8 the stages, 13 is remember.
+    // Requests 2 and 3 are open and work, 4 to 8 the stages, 13 is remember, 15 and on the chunks.
     let mut answers: Vec<Vec<u8>> = [done.clone(), done.clone()]
         .into_iter()
         .chain(sends)
         .collect();
-    answers.resize(11, done);
+    answers.resize(11, done.clone());
     answers.push(codec::encode(&Response::Memory(MEMORY.to_vec().into())));
+    answers.push(done);
+    let sealed = chunks
+        .iter()
+        .map(|chunk| codec::encode(&Response::Chunk(chunk.clone().into())));
+    answers.extend(sealed);
     let (mut table, mut data, mut at) = (Vec::new(), Vec::new(), 4_096_u32);
     for answer in &answers {
         let length = u32::try_from(answer.len()).unwrap();
@@ -483,6 +612,8 @@ fn tape(bodies: &[Vec<u8>]) -> Sandbox {
             (func (export "handle") (param $at i32) (param i32) (result i32 i32)
                 (local $entry i32)
                 (local.set $entry (i32.mul (i32.const 8) (i32.load8_u offset=1 (local.get $at))))
+                (if (i32.eq (local.get $entry) (i32.const 120)) (then (local.set $entry
+                    (i32.mul (i32.const 8) (i32.add (i32.const 15) (i32.load8_u offset=3 (local.get $at)))))))
                 (i32.load (local.get $entry))
                 (i32.load offset=4 (local.get $entry)))
             (func (export "panic_message") (result i32 i32) (i32.const 0) (i32.const 0)))"#,

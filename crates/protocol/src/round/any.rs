@@ -174,10 +174,10 @@ impl AnyRound {
     /// Fewer sites than the threshold, and what [`Round::<Unmasking>::close`] refuses. The round is then abandoned.
     pub fn close(self) -> Result<Closed, SumError> {
         Ok(match self {
-            Self::Advertising(round) => Closed::Stage(Self::Sharing(round.close()?)),
-            Self::Sharing(round) => Closed::Stage(Self::Masking(round.close()?)),
-            Self::Masking(round) => Closed::Stage(Self::Agreeing(round.close()?)),
-            Self::Agreeing(round) => Closed::Stage(Self::Unmasking(round.close()?)),
+            Self::Advertising(round) => Closed::Stage(Box::new(Self::Sharing(round.close()?))),
+            Self::Sharing(round) => Closed::Stage(Box::new(Self::Masking(round.close()?))),
+            Self::Masking(round) => Closed::Stage(Box::new(Self::Agreeing(round.close()?))),
+            Self::Agreeing(round) => Closed::Stage(Box::new(Self::Unmasking(round.close()?))),
             Self::Unmasking(round) => Closed::Sum(round.close()?),
         })
     }
@@ -291,7 +291,7 @@ impl AnyRound {
 #[derive(Debug)]
 pub enum Closed {
     /// The next stage.
-    Stage(AnyRound),
+    Stage(Box<AnyRound>),
     /// The sum: the round is over.
     Sum(Sum),
 }
