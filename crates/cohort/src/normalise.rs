@@ -111,17 +111,14 @@ impl Normaliser {
         let mut values = Vec::with_capacity(places.len() * slots);
         let mut missing = Vec::with_capacity(places.len() * slots);
         for &patient in places {
+            let there = patients.observed(patient).iter().copied().map(f32::from);
             let constants = self.means.iter().zip(&self.scales);
-            let row = patients
-                .values(patient)
-                .iter()
-                .zip(patients.observed(patient))
-                .zip(constants);
-            for ((value, observed), (mean, scale)) in row {
-                let there = f32::from(*observed);
-                values.push((value - mean) * scale * there);
-                missing.push(1.0 - there);
-            }
+            let row = patients.values(patient).iter().zip(there.clone());
+            values.extend(
+                row.zip(constants)
+                    .map(|((value, there), (mean, scale))| (value - mean) * scale * there),
+            );
+            missing.extend(there.map(|there| 1.0 - there));
         }
         Batch {
             patients: places.len(),

@@ -162,18 +162,16 @@ impl<'a> Stored<'a> {
             }
         });
         let mut observed: Vec<u8> = Vec::with_capacity(self.observed.len() * 8);
-        observed.extend(
-            self.observed
-                .iter()
-                .flat_map(|bits| (0..8).map(move |bit| bits >> bit & 1)),
-        );
+        for bits in self.observed {
+            observed.extend_from_slice(&unpack(*bits));
+        }
         if observed.drain(patients * slots..).any(|spare| spare != 0) {
             return Err(DecodeError::Damaged(patients.saturating_sub(1)));
         }
         let mut values = vec![0.0; observed.len()];
         let mut stored = self.values.as_chunks().0.iter();
-        for (place, value) in values.iter_mut().enumerate() {
-            if observed[place] != 0 {
+        for (place, (value, observed)) in values.iter_mut().zip(&observed).enumerate() {
+            if *observed != 0 {
                 *value = stored
                     .next()
                     .map_or(f32::NAN, |bytes| f32::from_le_bytes(*bytes));
@@ -274,6 +272,11 @@ fn pack(flags: &[u8]) -> u8 {
         .iter()
         .enumerate()
         .fold(0, |bits, (bit, flag)| bits | u8::from(*flag != 0) << bit)
+}
+
+/// The reverse of [`pack`].
+fn unpack(bits: u8) -> [u8; 8] {
+    std::array::from_fn(|bit| bits >> bit & 1)
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {

@@ -47,14 +47,18 @@ impl<'a> Batch<'a> {
 
     /// The first place that holds no usable value, or is neither missing nor not.
     fn unusable(&self) -> Option<usize> {
-        self.values
-            .iter()
-            .zip(self.missing)
-            .position(|(value, missing)| {
-                let known = missing.to_bits() == 0.0_f32.to_bits();
-                let gone = missing.to_bits() == 1.0_f32.to_bits();
-                !(gone || known && value.is_finite())
-            })
+        let usable = |(value, missing): (&f32, &f32)| {
+            let known = missing.to_bits() == 0.0_f32.to_bits();
+            let gone = missing.to_bits() == 1.0_f32.to_bits();
+            gone | (known & value.is_finite())
+        };
+        // A loop without an end in the middle has vectors; it is nearly always enough.
+        let each = || self.values.iter().zip(self.missing);
+        if each().map(usable).fold(true, |all, usable| all & usable) {
+            None
+        } else {
+            each().position(|place| !usable(place))
+        }
     }
 
     /// The patients in pieces of `patients`, the last one shorter.

@@ -1,6 +1,7 @@
 //! Per-patient gradients, their norms, and the sum of the clipped ones.
 
 use super::ModelError;
+use super::dot::dot;
 use super::selection::Selection;
 
 /// What [`super::Network::clipped_sum`] saw of each patient: patient data, which stays at the site.
@@ -77,67 +78,66 @@ impl Gradients {
         }
         self.values.truncate(patients.len() * self.weights);
     }
+}
 
-    /// Adds each patient's gradient of the trained weights times `min(1, clip / norm)` to `sum`, in the order of the
-    /// patients; the norms, over the trained weights, are added to `norms`.
-    ///
-    /// Claim: what a patient adds has an L2 norm of at most `clip`, rounding included.
-    pub(super) fn clip_into(
-        &self,
-        trained: &Selection,
-        clip: f64,
-        sum: &mut [f64],
-        norms: &mut Vec<f64>,
-    ) -> Result<(), ModelError> {
-        for gradient in self.values.chunks_exact(self.weights) {
+impl PatientGradients for Gradients {
+    fn norms(&self, trained: &Selection) -> Vec<f64> {
+        let norm = |gradient| {
             let gradient = trained.of(gradient);
-            let norm = norm(&gradient);
-            if !norm.is_finite() {
-                return Err(ModelError::Diverged {
-                    patient: norms.len(),
-                });
-            }
-            norms.push(norm);
-            let factor = if norm <= clip * (1.0 - SLACK) {
-                1.0
-            } else {
-                clip / norm * (1.0 - SLACK)
-            };
-            for (sum, value) in sum.iter_mut().zip(gradient.iter()) {
+            dot(&gradient, &gradient).sqrt()
+        };
+        self.values.chunks_exact(self.weights).map(norm).collect()
+    }
+
+    fn add_scaled(&self, trained: &Selection, factors: &[f64], sum: &mut [f64]) {
+        for (gradient, factor) in self.values.chunks_exact(self.weights).zip(factors) {
+            for (sum, value) in sum.iter_mut().zip(trained.of(gradient).iter()) {
                 *sum += factor * f64::from(*value);
             }
         }
-        Ok(())
     }
+}
 
-    /// Adds each patient's gradient of the trained weights to `sum`, in the order of the patients.
-    pub(super) fn add_into(&self, trained: &Selection, sum: &mut [f64]) {
-        for gradient in self.values.chunks_exact(self.weights) {
-            for (sum, value) in sum.iter_mut().zip(trained.of(gradient).iter()) {
-                *sum += f64::from(*value);
-            }
-        }
+/// The gradients of some patients, each of all of the patient's labels.
+pub(super) trait PatientGradients {
+    /// The L2 norm of each patient's gradient over the trained weights.
+    fn norms(&self, trained: &Selection) -> Vec<f64>;
+
+    /// Adds each patient's gradient of the trained weights times the patient's factor to `sum`, `[trained]`.
+    fn add_scaled(&self, trained: &Selection, factors: &[f64], sum: &mut [f64]);
+}
+
+/// Adds each patient's gradient of the trained weights times `min(1, clip / norm)` to `sum`; the norms, over the trained
+/// weights, are added to `norms`.
+///
+/// Claim: what a patient adds has an L2 norm of at most `clip`, rounding included.
+pub(super) fn clip_into(
+    gradients: &dyn PatientGradients,
+    trained: &Selection,
+    clip: f64,
+    sum: &mut [f64],
+    norms: &mut Vec<f64>,
+) -> Result<(), ModelError> {
+    let own = gradients.norms(trained);
+    if let Some(place) = own.iter().position(|norm| !norm.is_finite()) {
+        let patient = norms.len() + place;
+        return Err(ModelError::Diverged { patient });
     }
+    let factor = |norm: &f64| {
+        if *norm <= clip * (1.0 - SLACK) {
+            1.0
+        } else {
+            clip / norm * (1.0 - SLACK)
+        }
+    };
+    let factors: Vec<f64> = own.iter().map(factor).collect();
+    gradients.add_scaled(trained, &factors, sum);
+    norms.extend(own);
+    Ok(())
 }
 
 /// More than the rounding of a norm and of a product can be: 2⁻⁵³ for each of 2²⁴ weights.
 const SLACK: f64 = 1e-8;
-
-/// The L2 norm. Eight sums beside each other, so that the compiler can use vectors without another rounding.
-fn norm(gradient: &[f32]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (blocks, rest) = gradient.as_chunks::<8>();
-    for block in blocks {
-        for (sum, value) in sums.iter_mut().zip(block) {
-            *sum += f64::from(*value) * f64::from(*value);
-        }
-    }
-    let rest: f64 = rest
-        .iter()
-        .map(|value| f64::from(*value) * f64::from(*value))
-        .sum();
-    (sums.iter().sum::<f64>() + rest).sqrt()
-}
 
 #[cfg(test)]
 mod tests {
@@ -161,9 +161,7 @@ mod tests {
         gradients.put(1, &[0.0, 4.0, 0.8, 0.0]);
         let mut sum = vec![0.0; 3];
         let mut norms = Vec::new();
-        gradients
-            .clip_into(&all(3), clip, &mut sum, &mut norms)
-            .unwrap();
+        clip_into(&gradients, &all(3), clip, &mut sum, &mut norms).unwrap();
         (sum, norms)
     }
 
@@ -189,9 +187,7 @@ mod tests {
         gradients.add_up(&[1, 3]);
         let mut sum = vec![0.0; 2];
         let mut norms = Vec::new();
-        gradients
-            .clip_into(&all(2), 5.0, &mut sum, &mut norms)
-            .unwrap();
+        clip_into(&gradients, &all(2), 5.0, &mut sum, &mut norms).unwrap();
         // 1 + 3 - 5 and -2 + 6 + 7.
         assert_near(&norms, &[9.25_f64.sqrt(), 122_f64.sqrt()]);
         let factor = 5.0 / 122_f64.sqrt();
@@ -207,7 +203,7 @@ mod tests {
     fn a_norm_that_is_not_finite_is_refused() {
         let mut gradients = Gradients::new(2, 1);
         gradients.put(0, &[1.0, f32::NAN]);
-        let refused = gradients.clip_into(&all(1), 1.0, &mut [0.0], &mut Vec::new());
+        let refused = clip_into(&gradients, &all(1), 1.0, &mut [0.0], &mut Vec::new());
         assert_eq!(refused, Err(ModelError::Diverged { patient: 1 }));
     }
 }

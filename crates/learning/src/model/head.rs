@@ -7,6 +7,8 @@ use std::ops::Range;
 use protocol::study::Head as HeadKind;
 
 use super::ModelError;
+use super::dot::dot;
+use super::factors::Layer;
 use super::parameter::{Parameters, Start};
 
 /// The last layer.
@@ -129,32 +131,92 @@ impl Head {
         gradient: &mut [f32],
         features_gradient: &mut [f32],
     ) -> f64 {
+        let (weight, others) = (self.weight(), self.others());
+        let mut slopes = vec![0.0; self.outputs()];
+        let mut others_slopes = vec![0.0; others.len()];
+        let loss = self.slopes(weights, features, label, &mut slopes, &mut others_slopes);
+        let rows = weights[weight.clone()].chunks_exact(self.width);
+        let gradients = gradient[weight].chunks_exact_mut(self.width);
+        for ((row, gradient), slope) in rows.zip(gradients).zip(&slopes) {
+            scaled(features, *slope, gradient);
+            add_scaled(row, *slope, features_gradient);
+        }
+        for (gradient, slope) in gradient[others].iter_mut().zip(&others_slopes) {
+            *gradient = narrow(*slope);
+        }
+        loss
+    }
+
+    /// The gradients of labels in the head's weights, from `features`, `[labels, width]`; the losses are added to
+    /// `losses`.
+    pub(super) fn layer(
+        &self,
+        weights: &[f32],
+        features: Vec<f32>,
+        labels: &[usize],
+        losses: &mut Vec<f64>,
+    ) -> Layer {
+        let (outputs, others) = (self.outputs(), self.others());
+        let mut slopes = vec![0.0; labels.len() * outputs];
+        let mut others_slopes = vec![0.0; labels.len() * others.len()];
+        let rows = slopes
+            .chunks_exact_mut(outputs)
+            .zip(others_slopes.chunks_exact_mut(others.len()));
+        let labels = features.chunks_exact(self.width).zip(labels);
+        for ((features, label), (slopes, others)) in labels.zip(rows) {
+            losses.push(self.slopes(weights, features, *label, slopes, others));
+        }
+        Layer {
+            weight: self.weight(),
+            others,
+            inputs: features,
+            slopes,
+            others_slopes,
+        }
+    }
+
+    /// The slopes of labels' features, `[labels, width]`, from those of the head's outputs.
+    pub(super) fn features_slopes(&self, weights: &[f32], outputs: &[f64]) -> Vec<f64> {
+        let mut slopes = vec![0.0; outputs.len() / self.outputs() * self.width];
+        let labels = slopes.chunks_exact_mut(self.width);
+        for (slopes, outputs) in labels.zip(outputs.chunks_exact(self.outputs())) {
+            let rows = weights[self.weight()].chunks_exact(self.width);
+            for (row, output) in rows.zip(outputs) {
+                for (slope, weight) in slopes.iter_mut().zip(row) {
+                    *slope += output * f64::from(*weight);
+                }
+            }
+        }
+        slopes
+    }
+
+    /// The loss of one label. Its slopes in what features are multiplied to, and in the other weights, are written into
+    /// `outputs` and `others`.
+    fn slopes(
+        &self,
+        weights: &[f32],
+        features: &[f32],
+        label: usize,
+        outputs: &mut [f64],
+        others: &mut [f64],
+    ) -> f64 {
         let logits = self.logits(weights, features);
         match &self.kind {
-            Kind::Softmax { weight, bias } => {
+            Kind::Softmax { .. } => {
                 let total = log_sum_exp(&logits);
-                for (class, logit) in logits.iter().enumerate() {
+                let slopes = outputs.iter_mut().zip(others);
+                for (class, (logit, (output, bias))) in logits.iter().zip(slopes).enumerate() {
                     let target = if class == label { 1.0 } else { 0.0 };
-                    let change = (logit - total).exp() - target;
-                    let row =
-                        weight.start + class * self.width..weight.start + (class + 1) * self.width;
-                    scaled(features, change, &mut gradient[row.clone()]);
-                    add_scaled(&weights[row], change, features_gradient);
-                    gradient[bias.start + class] = narrow(change);
+                    *output = (logit - total).exp() - target;
+                    *bias = *output;
                 }
                 total - logits[label]
             }
-            Kind::Ordinal {
-                weight,
-                threshold,
-                steps,
-            } => {
+            Kind::Ordinal { steps, .. } => {
                 let interval = Interval::of(label, &logits);
                 let (upper, lower) = interval.gradient();
-                let score = -(upper + lower);
-                scaled(features, score, &mut gradient[weight.clone()]);
-                add_scaled(&weights[weight.clone()], score, features_gradient);
-                gradient[threshold.start] = narrow(upper + lower);
+                outputs[0] = -(upper + lower);
+                others[0] = upper + lower;
                 // Step j, from 0, moves the thresholds j + 1 and up; the class lies between label - 1 and label.
                 for (step, place) in steps.clone().enumerate() {
                     let mut moved = 0.0;
@@ -164,10 +226,35 @@ impl Head {
                     if step + 1 < label {
                         moved += lower;
                     }
-                    gradient[place] = narrow(moved * sigmoid(f64::from(weights[place])));
+                    others[1 + step] = moved * sigmoid(f64::from(weights[place]));
                 }
                 -interval.log_probability()
             }
+        }
+    }
+
+    /// What features are multiplied to: a score a class, or one.
+    fn outputs(&self) -> usize {
+        match &self.kind {
+            Kind::Softmax { .. } => self.classes,
+            Kind::Ordinal { .. } => 1,
+        }
+    }
+
+    /// The place of `[outputs, width]` weights.
+    fn weight(&self) -> Range<usize> {
+        match &self.kind {
+            Kind::Softmax { weight, .. } | Kind::Ordinal { weight, .. } => weight.clone(),
+        }
+    }
+
+    /// The place of the weights behind those.
+    fn others(&self) -> Range<usize> {
+        match &self.kind {
+            Kind::Softmax { bias, .. } => bias.clone(),
+            Kind::Ordinal {
+                threshold, steps, ..
+            } => threshold.start..steps.end,
         }
     }
 }
@@ -218,13 +305,6 @@ fn even_thresholds(classes: usize) -> (Start, Start) {
         Start::Constant(narrow(-last)),
         Start::Constant(narrow(distance.exp_m1().ln())),
     )
-}
-
-fn dot(left: &[f32], right: &[f32]) -> f64 {
-    left.iter()
-        .zip(right)
-        .map(|(left, right)| f64::from(*left) * f64::from(*right))
-        .sum()
 }
 
 fn scaled(values: &[f32], factor: f64, target: &mut [f32]) {

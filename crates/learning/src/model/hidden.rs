@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::ModelError;
-use super::clip::Gradients;
+use super::factors::Layer;
 use super::parameter::{Parameters, Start};
 
 /// A fully connected layer of `tanh` units.
@@ -20,14 +20,6 @@ pub(super) struct Hidden {
     weight: Range<usize>,
     /// `[units]`
     bias: Range<usize>,
-}
-
-/// What the backward pass needs.
-pub(super) struct Tape {
-    /// `[patients, width]`
-    inputs: Vec<f32>,
-    /// `[patients, units]`
-    outputs: Vec<f32>,
 }
 
 impl Hidden {
@@ -47,37 +39,29 @@ impl Hidden {
         })
     }
 
-    /// The units of patients, `[patients, units]`, from `inputs`, `[patients, width]`.
-    pub(super) fn forward(&self, weights: &[f32], inputs: Vec<f32>) -> (Vec<f32>, Tape) {
+    /// The units of labels, `[labels, units]`, from `inputs`, `[labels, width]`.
+    pub(super) fn forward(&self, weights: &[f32], inputs: &[f32]) -> Vec<f32> {
         let (rows, bias) = (&weights[self.weight.clone()], &weights[self.bias.clone()]);
         let mut outputs = Vec::with_capacity(inputs.len() / self.width * self.units);
-        for patient in inputs.chunks_exact(self.width) {
+        for label in inputs.chunks_exact(self.width) {
             let units = rows.chunks_exact(self.width).zip(bias);
-            outputs.extend(units.map(|(row, bias)| (dot(row, patient) + bias).tanh()));
+            outputs.extend(units.map(|(row, bias)| (dot(row, label) + bias).tanh()));
         }
-        let tape = Tape {
-            inputs,
-            outputs: outputs.clone(),
-        };
-        (outputs, tape)
+        outputs
     }
 
-    /// Gives every patient's gradient of the layer's weights from that of its units, `[patients, units]`.
-    pub(super) fn backward(&self, tape: &Tape, units: &[f32], gradients: &mut Gradients) {
-        let patients = tape
-            .inputs
-            .chunks_exact(self.width)
-            .zip(tape.outputs.chunks_exact(self.units))
-            .zip(units.chunks_exact(self.units));
-        for (((inputs, outputs), units), gradient) in patients.zip(gradients.patients_mut()) {
-            for (unit, (output, slope)) in outputs.iter().zip(units).enumerate() {
-                let slope = slope * (1.0 - output * output);
-                gradient[self.bias.start + unit] = slope;
-                let row = &mut gradient[self.weight.start + unit * self.width..][..self.width];
-                for (weight, input) in row.iter_mut().zip(inputs) {
-                    *weight = slope * input;
-                }
-            }
+    /// The gradients of labels in the layer's weights, from the slopes of its `units`; both are `[labels, units]`.
+    pub(super) fn backward(&self, inputs: Vec<f32>, units: &[f32], mut slopes: Vec<f64>) -> Layer {
+        for (slope, unit) in slopes.iter_mut().zip(units) {
+            let unit = f64::from(*unit);
+            *slope *= 1.0 - unit * unit;
+        }
+        Layer {
+            weight: self.weight.clone(),
+            others: self.bias.clone(),
+            inputs,
+            others_slopes: slopes.clone(),
+            slopes,
         }
     }
 }

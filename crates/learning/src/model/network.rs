@@ -4,9 +4,10 @@ use protocol::study::{Architecture, Cohort, Model};
 use protocol::weights::{Block, Weights};
 
 use super::batch::Batch;
-use super::clip::{GradientReport, Gradients};
+use super::clip::{self, GradientReport, Gradients, PatientGradients};
+use super::factors::{Factors, Layer};
 use super::head::Head;
-use super::hidden::{self, Hidden};
+use super::hidden::Hidden;
 use super::input::{Input, size};
 use super::parameter::{Parameter, Parameters};
 use super::selection::{self, Selection};
@@ -62,8 +63,8 @@ pub struct Network {
 /// What makes features of slots.
 #[derive(Clone, Debug)]
 enum Encoder {
-    Summary(Summarizer),
-    Mlp(Summarizer, Hidden),
+    /// A summary and, of a multilayer perceptron, a hidden layer.
+    Linear(Summarizer, Option<Hidden>),
     Transformer(Box<Transformer>),
 }
 
@@ -84,13 +85,13 @@ impl Network {
             Architecture::Linear { summary } => {
                 let summarizer = Summarizer::new(inputs, summary);
                 let width = summarizer.width();
-                (Encoder::Summary(summarizer), width)
+                (Encoder::Linear(summarizer, None), width)
             }
             Architecture::Mlp { summary, hidden } => {
                 let summarizer = Summarizer::new(inputs, summary);
                 let units = size(hidden);
                 let hidden = Hidden::new(&mut parameters, summarizer.width(), units)?;
-                (Encoder::Mlp(summarizer, hidden), units)
+                (Encoder::Linear(summarizer, Some(hidden)), units)
             }
             Architecture::Transformer {
                 width,
@@ -328,8 +329,8 @@ impl Network {
             return Err(ModelError::Clip);
         }
         let mut report = GradientReport::default();
-        report.losses = self.each_gradient(weights, batch, &labels, patients, |gradients| {
-            gradients.clip_into(&self.trained, clip, sum, &mut report.norms)
+        report.losses = self.each_gradient(weights, batch, &labels, patients, |gradients, _| {
+            clip::clip_into(gradients, &self.trained, clip, sum, &mut report.norms)
         })?;
         Ok(report)
     }
@@ -351,20 +352,22 @@ impl Network {
         self.check_weights(weights)?;
         let labels = self.check_labels(labels, patients)?;
         self.check_sum(sum)?;
-        self.each_gradient(weights, batch, &labels, &vec![1; patients], |gradients| {
-            gradients.add_into(&self.trained, sum);
+        let each_one = vec![1; patients];
+        self.each_gradient(weights, batch, &labels, &each_one, |gradients, patients| {
+            gradients.add_scaled(&self.trained, &vec![1.0; patients], sum);
             Ok(())
         })
     }
 
-    /// Gives `add` the gradients of the patients in their order, some at a time; returns the losses of the labels.
+    /// Gives `add` the gradients of the patients in their order, some at a time, and how many these are; returns the
+    /// losses of the labels.
     fn each_gradient(
         &self,
         weights: &[f32],
         batch: Batch<'_>,
         labels: &[usize],
         patients: &[usize],
-        mut add: impl FnMut(&Gradients) -> Result<(), ModelError>,
+        mut add: impl FnMut(&dyn PatientGradients, usize) -> Result<(), ModelError>,
     ) -> Result<Vec<f64>, ModelError> {
         let encoder = self.load(weights);
         let together = encoder.together();
@@ -373,22 +376,22 @@ impl Network {
         while !rest.is_empty() {
             let (patients, others) =
                 rest.split_at(whole_patients_within(together, rest.iter().copied()));
-            let end = row + patients.iter().sum::<usize>();
-            let mut gradients = Gradients::new(0, self.parameters());
-            while row < end {
-                let rows = row..end.min(row + together);
-                let chunk = batch.part(self.slots, rows.clone());
-                row = rows.end;
-                gradients.append(self.backward(
-                    weights,
-                    &encoder,
-                    chunk,
-                    &labels[rows],
-                    &mut losses,
-                ));
+            let rows = row..row + patients.iter().sum::<usize>();
+            row = rows.end;
+            let batch = batch.part(self.slots, rows.clone());
+            let labels = &labels[rows];
+            match &encoder {
+                Loaded::Linear(layers) => {
+                    let layers = self.factors(weights, *layers, batch, labels, &mut losses);
+                    add(&Factors { layers, patients }, patients.len())?;
+                }
+                Loaded::Transformer(transformer) => {
+                    let mut gradients =
+                        self.gradients(weights, transformer, batch, labels, &mut losses);
+                    gradients.add_up(patients);
+                    add(&gradients, patients.len())?;
+                }
             }
-            gradients.add_up(patients);
-            add(&gradients)?;
             rest = others;
         }
         match losses.iter().position(|loss| !loss.is_finite()) {
@@ -397,17 +400,60 @@ impl Network {
         }
     }
 
-    /// The gradients of the labels of one pass; their losses are added to `losses`.
+    /// The gradients of labels in the layers of a model without a Transformer; the losses are added to `losses`.
+    fn factors(
+        &self,
+        weights: &[f32],
+        (summarizer, hidden): (&Summarizer, Option<&Hidden>),
+        batch: Batch<'_>,
+        labels: &[usize],
+        losses: &mut Vec<f64>,
+    ) -> Vec<Layer> {
+        let inputs = summarizer.features(batch);
+        let Some(hidden) = hidden else {
+            return vec![self.head.layer(weights, inputs, labels, losses)];
+        };
+        let units = hidden.forward(weights, &inputs);
+        let head = self.head.layer(weights, units, labels, losses);
+        if !self.trained.begins_before(self.head_start) {
+            return vec![head];
+        }
+        let slopes = self.head.features_slopes(weights, &head.slopes);
+        let hidden = hidden.backward(inputs, &head.inputs, slopes);
+        vec![hidden, head]
+    }
+
+    /// The gradients of labels of a Transformer, as many at a time as it takes; the losses are added to `losses`.
+    fn gradients(
+        &self,
+        weights: &[f32],
+        transformer: &transformer::Loaded<'_>,
+        batch: Batch<'_>,
+        labels: &[usize],
+        losses: &mut Vec<f64>,
+    ) -> Gradients {
+        let together = transformer.together();
+        let mut gradients = Gradients::new(0, self.parameters());
+        for (batch, labels) in batch
+            .chunks(self.slots, together)
+            .zip(labels.chunks(together))
+        {
+            gradients.append(self.backward(weights, transformer, batch, labels, losses));
+        }
+        gradients
+    }
+
+    /// The gradients of the labels of one pass of a Transformer; their losses are added to `losses`.
     fn backward(
         &self,
         weights: &[f32],
-        encoder: &Loaded<'_>,
+        transformer: &transformer::Loaded<'_>,
         chunk: Batch<'_>,
         labels: &[usize],
         losses: &mut Vec<f64>,
     ) -> Gradients {
         let mut gradients = Gradients::new(labels.len(), self.parameters());
-        let Pass { features, tape } = encoder.forward(chunk);
+        let (features, pass) = transformer.forward(chunk);
         let mut features_gradient = vec![0.0; features.len()];
         let width = features.len() / labels.len();
         let rows = features
@@ -422,7 +468,7 @@ impl Network {
             losses.push(loss);
         }
         if self.trained.begins_before(self.head_start) {
-            tape.backward(features_gradient, &mut gradients);
+            pass.backward(features_gradient, &mut gradients);
         }
         gradients
     }
@@ -439,7 +485,7 @@ impl Network {
         let encoder = self.load(weights);
         let mut results = Vec::new();
         for chunk in batch.chunks(self.slots, together.min(encoder.together())) {
-            let features = encoder.forward(chunk).features;
+            let features = encoder.features(weights, chunk);
             let width = features.len() * self.slots / chunk.values.len();
             results.extend(features.chunks_exact(width).flat_map(&head).map(narrow));
         }
@@ -453,8 +499,7 @@ impl Network {
 
     fn load<'a>(&'a self, weights: &'a [f32]) -> Loaded<'a> {
         match &self.encoder {
-            Encoder::Summary(summarizer) => Loaded::Summary(summarizer),
-            Encoder::Mlp(summarizer, hidden) => Loaded::Mlp(summarizer, hidden, weights),
+            Encoder::Linear(summarizer, hidden) => Loaded::Linear((summarizer, hidden.as_ref())),
             Encoder::Transformer(transformer) => {
                 Loaded::Transformer(Box::new(transformer.load(weights, self.backend)))
             }
@@ -507,69 +552,29 @@ impl Network {
     }
 }
 
-/// An encoder with its weights.
+/// An encoder, a Transformer with its weights.
 enum Loaded<'a> {
-    Summary(&'a Summarizer),
-    /// With all weights of the model.
-    Mlp(&'a Summarizer, &'a Hidden, &'a [f32]),
+    Linear((&'a Summarizer, Option<&'a Hidden>)),
     Transformer(Box<transformer::Loaded<'a>>),
-}
-
-/// A forward pass over some patients.
-struct Pass<'a> {
-    /// `[patients, width]`.
-    features: Vec<f32>,
-    tape: Tape<'a>,
-}
-
-/// What gives the gradient of the encoder's weights.
-enum Tape<'a> {
-    /// A summary has no weights.
-    Nothing,
-    Hidden(&'a Hidden, hidden::Tape),
-    Transformer(Box<transformer::Pass<'a>>),
 }
 
 impl Loaded<'_> {
     /// The most patients that one pass takes: whole chunks are a multiple of it.
     fn together(&self) -> usize {
         match self {
-            Self::Summary(_) | Self::Mlp(..) => CHUNK,
+            Self::Linear(_) => CHUNK,
             Self::Transformer(transformer) => transformer.together(),
         }
     }
 
-    fn forward(&self, chunk: Batch<'_>) -> Pass<'_> {
+    /// `[patients, width]`, with all weights of the model.
+    fn features(&self, weights: &[f32], chunk: Batch<'_>) -> Vec<f32> {
         match self {
-            Self::Summary(summarizer) => Pass {
-                features: summarizer.features(chunk),
-                tape: Tape::Nothing,
-            },
-            Self::Mlp(summarizer, hidden, weights) => {
-                let (features, tape) = hidden.forward(weights, summarizer.features(chunk));
-                Pass {
-                    features,
-                    tape: Tape::Hidden(hidden, tape),
-                }
+            Self::Linear((summarizer, None)) => summarizer.features(chunk),
+            Self::Linear((summarizer, Some(hidden))) => {
+                hidden.forward(weights, &summarizer.features(chunk))
             }
-            Self::Transformer(transformer) => {
-                let (features, pass) = transformer.forward(chunk);
-                Pass {
-                    features,
-                    tape: Tape::Transformer(Box::new(pass)),
-                }
-            }
-        }
-    }
-}
-
-impl Tape<'_> {
-    /// Gives every patient's gradient of the encoder's weights, from that of its features.
-    fn backward(self, features_gradient: Vec<f32>, gradients: &mut Gradients) {
-        match self {
-            Self::Nothing => {}
-            Self::Hidden(hidden, tape) => hidden.backward(&tape, &features_gradient, gradients),
-            Self::Transformer(pass) => pass.backward(features_gradient, gradients),
+            Self::Transformer(transformer) => transformer.forward(chunk).0,
         }
     }
 }

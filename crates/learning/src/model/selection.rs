@@ -53,6 +53,18 @@ impl Selection {
         self.ranges.first().is_some_and(|range| range.start < place)
     }
 
+    /// The place among the trained weights of the one at `place` among all; `None` where it is not trained.
+    pub(super) fn place(&self, place: usize) -> Option<usize> {
+        let mut before = 0;
+        for range in &self.ranges {
+            if range.contains(&place) {
+                return Some(before + place - range.start);
+            }
+            before += range.len();
+        }
+        None
+    }
+
     /// The trained ones of all weights' values, in order.
     pub(super) fn of<'a>(&self, values: &'a [f32]) -> Cow<'a, [f32]> {
         match &self.ranges[..] {

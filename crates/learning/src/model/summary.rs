@@ -38,16 +38,22 @@ impl Summarizer {
 
     /// The features of patients, `[patients, width]`: for each modality in order all means, then all trends.
     pub(super) fn features(&self, batch: Batch<'_>) -> Vec<f32> {
-        let mut features = Vec::new();
+        let labels = batch.values.len() / self.slots;
+        let mut features = Vec::with_capacity(labels * self.width());
         for (values, missing) in batch.rows(self.slots) {
             for input in &self.inputs {
                 let range = input.offset..input.offset + input.bins * input.features;
+                if input.kind == Kind::Static {
+                    let slots = values[range.clone()].iter().zip(&missing[range]);
+                    features.extend(slots.map(|(value, missing)| known(*value, *missing)));
+                    continue;
+                }
                 let sums = sums(input, &values[range.clone()], &missing[range]);
                 features.extend(sums.iter().map(|sums| match self.summary {
                     Summary::Mean | Summary::MeanAndTrend => sums.mean(),
                     Summary::Last => sums.last,
                 }));
-                if self.summary == Summary::MeanAndTrend && input.kind != Kind::Static {
+                if self.summary == Summary::MeanAndTrend {
                     features.extend(sums.iter().map(Sums::trend));
                 }
             }
