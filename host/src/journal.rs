@@ -364,6 +364,7 @@ mod tests {
                 messages: vec![bytes.into()]
             })),
             prop::collection::vec(0_u16..9, 0..5).prop_map(|sites| Request::Agree(Survivors {
+                inputs: vec![vec![7; sites.len()].into()],
                 sites: sites.into_iter().map(SiteId).collect()
             })),
         ]

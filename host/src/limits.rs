@@ -504,7 +504,10 @@ mod tests {
             messages: Vec::new(),
         });
         assert!(egress(&kit).check(&none, &[0x80]).is_err());
-        let nobody = Request::Agree(Survivors { sites: Vec::new() });
+        let nobody = Request::Agree(Survivors {
+            sites: Vec::new(),
+            inputs: Vec::new(),
+        });
         assert!(
             egress(&kit)
                 .check(
