@@ -217,7 +217,10 @@ impl<'a> Run<'a> {
                 site: self.site,
                 reporter: self.reporter,
             };
-            delivery = upload.chunks(round, &mut bytes)?;
+            delivery = match upload.chunks(round, &mut bytes) {
+                Ok(delivery) => delivery,
+                Err(error) => return self.sit_out_or_stop(number, error),
+            };
         }
         match delivery {
             Delivery::Accepted => {

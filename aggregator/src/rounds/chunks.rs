@@ -80,7 +80,7 @@ impl Rounds {
             commit.chunk(site, chunk, bytes)?;
             commit.finish()?;
             open.chunks.entry(site).or_default().insert(chunk);
-            tracing::info!(
+            tracing::debug!(
                 round.id = number,
                 site = site.0,
                 chunk,

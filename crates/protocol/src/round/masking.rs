@@ -6,7 +6,6 @@ use minicbor::{Decode, Encode};
 
 use super::{Accepted, Agreeing, At, Round, SiteFault, TooFewSites};
 use crate::api::Stage;
-use crate::chunk::ENTRIES;
 use crate::codec;
 use crate::door::{Inbox, Messages, Sealed};
 use crate::hpke::Recipient;
@@ -161,8 +160,10 @@ impl Round<Masking> {
             let text = recipient
                 .open(number, &associated, sealed)
                 .map_err(|error| SiteFault::Seal { site, error })?;
-            let length = chunking.length().min(entries.len() + ENTRIES) - entries.len();
-            let packed = Packed::parse(&text, length, chunking.bits())
+            let places = chunking
+                .entries(number)
+                .map_err(|error| SiteFault::Chunk { site, error })?;
+            let packed = Packed::parse(&text, places.len(), chunking.bits())
                 .map_err(|error| SiteFault::Vector { site, error })?;
             entries.extend(packed.entries());
             got += 1;
