@@ -5,7 +5,7 @@
 
 use protocol::id::{AgreementKey, Digest};
 use protocol::study::{Manifest, StudyError};
-use toml_edit::{DocumentMut, Item, Table, TomlError, Value, value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TomlError, Value, value};
 
 /// What a draft lacks.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +110,23 @@ impl Draft {
             Some(multiplier) => self.put("privacy.noise-multiplier", value(multiplier.get())),
             None => Ok(()),
         }
+    }
+
+    /// States who shares masks with whom, where the study has many sites and does not say.
+    ///
+    /// # Errors
+    ///
+    /// A draft whose `aggregation` is no table.
+    pub fn state_graph(&mut self) -> Result<(), ComposeError> {
+        // What is no manifest is refused with its reasons when it is read as a study.
+        let manifest = toml::from_str::<Manifest>(&self.text()).ok();
+        let Some(graph) = manifest.and_then(|manifest| manifest.needed_graph()) else {
+            return Ok(());
+        };
+        let mut table = InlineTable::new();
+        table.insert("neighbours", i64::from(graph.neighbours).into());
+        table.insert("threshold", i64::from(graph.threshold).into());
+        self.put("aggregation.graph", value(table))
     }
 
     /// The study's file.
@@ -242,6 +259,23 @@ mod tests {
             draft.complete(&empty),
             Err(ComposeError::NoRoster)
         ));
+    }
+
+    #[test]
+    fn many_sites_get_a_graph_and_few_do_not() {
+        for (sites, stated) in [(32, false), (60, true)] {
+            let toml = testkit::Draft {
+                sites,
+                threshold: sites - 5,
+                honest_survivors: sites - 6,
+                ..testkit::Draft::default()
+            }
+            .toml();
+            let mut draft = Draft::parse(&toml).unwrap();
+            draft.state_graph().unwrap();
+            let study = protocol::study::Study::parse(draft.text().as_bytes()).unwrap();
+            assert_eq!(study.manifest().aggregation.graph.is_some(), stated);
+        }
     }
 
     #[test]

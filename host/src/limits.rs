@@ -3,10 +3,10 @@
 //! | stage | may leave |
 //! | --- | --- |
 //! | advertise | two public keys: 69 bytes |
-//! | share | commitments, and for each other site that advertised one ciphertext: two shares, and one for each part of the noise |
+//! | share | commitments, and one ciphertext for each other site that holds its shares: two, and one for each part of its noise |
 //! | mask | one ciphertext, as long as the packed vector of the study's layout and its tag |
-//! | agree | the list of survivors that the module was given, nothing else |
-//! | unmask | for each site that shared its secrets one share of 32 bytes: of survivors a seed, of others a key; and one of a key of each survivor's noise, where noise goes off the sum |
+//! | agree | the digest of the list of survivors that the module was given, nothing else |
+//! | unmask | for each site whose shares it holds one share of 32 bytes: of survivors a seed, of others a key; and of survivors one of a key of their noise, where noise goes off the sum |
 //!
 //! All lengths come from the study and from what was asked before, so that a module has no room to hide anything in.
 
@@ -15,9 +15,10 @@ use std::collections::BTreeSet;
 use protocol::api::Stage;
 use protocol::codec::{self, DecodeError};
 use protocol::door::Request;
+use protocol::holders::Holders;
 use protocol::id::{Header, SiteId};
 use protocol::message::{
-    Advert, Agreement, MaskedInput, Opening, Shares, Signed, largest_body, sealed_shares_length,
+    Advert, Agreement, MaskedInput, Opening, Shares, largest_body, sealed_shares_length,
 };
 use protocol::pack::packed_length;
 use protocol::study::Study;
@@ -28,11 +29,11 @@ pub struct Egress {
     study: Study,
     header: Header,
     site: SiteId,
-    /// Sites that advertised.
-    advertised: BTreeSet<SiteId>,
-    /// Sites that shared their secrets, this one included.
+    /// Sites that hold shares of this one, itself included.
+    holders: Vec<SiteId>,
+    /// Sites whose shares this one holds, itself included.
     shared: BTreeSet<SiteId>,
-    survivors: Vec<SiteId>,
+    survivors: BTreeSet<SiteId>,
 }
 
 impl Egress {
@@ -43,9 +44,9 @@ impl Egress {
             study,
             header,
             site,
-            advertised: BTreeSet::new(),
+            holders: Vec::new(),
             shared: BTreeSet::new(),
-            survivors: Vec::new(),
+            survivors: BTreeSet::new(),
         }
     }
 
@@ -66,14 +67,9 @@ impl Egress {
         }
         match request {
             Request::Share(adverts) => {
-                let sites = adverts
-                    .messages
-                    .iter()
-                    .map(|bytes| codec::decode::<Signed>(bytes));
-                self.advertised = sites
-                    .map(|signed| signed.map(|signed| signed.site))
-                    .collect::<Result<_, _>>()
+                let holders = Holders::of_adverts(&self.study, &self.header, adverts)
                     .map_err(|error| EgressError::Form { stage, error })?;
+                self.holders = holders.of(self.site).to_vec();
                 self.shares(body)?;
             }
             Request::Mask(inbox) => {
@@ -86,14 +82,11 @@ impl Egress {
                 self.masked(body)?;
             }
             Request::Agree(survivors) => {
-                self.survivors.clone_from(&survivors.sites);
-                let agreement: Agreement = form(stage, body)?;
-                exactly(
-                    stage,
-                    "the survivors",
-                    &agreement.survivors,
-                    &self.survivors,
-                )?;
+                self.survivors = survivors.sites.iter().copied().collect();
+                if form::<Agreement>(stage, body)? != Agreement::on(&self.survivors) {
+                    let what = "the survivors";
+                    return Err(EgressError::Sites { stage, what });
+                }
             }
             Request::Unmask(_) => self.opening(body)?,
             _ => {
@@ -110,7 +103,7 @@ impl Egress {
         let wanted_length = sealed_shares_length(&layout);
         let recipients: Vec<SiteId> = shares.sealed.iter().map(|sealed| sealed.site).collect();
         let wanted: Vec<SiteId> = self
-            .advertised
+            .holders
             .iter()
             .copied()
             .filter(|site| *site != self.site)
@@ -140,22 +133,15 @@ impl Egress {
         let opening: Opening = form(stage, body)?;
         let seeds: Vec<SiteId> = opening.seeds.iter().map(|share| share.site).collect();
         let keys: Vec<SiteId> = opening.keys.iter().map(|share| share.site).collect();
-        let dropped: Vec<SiteId> = self
+        let (survived, dropped): (Vec<SiteId>, Vec<SiteId>) = self
             .shared
             .iter()
-            .copied()
-            .filter(|site| !self.survivors.contains(site))
-            .collect();
-        exactly(
-            stage,
-            "the sites whose seed is opened",
-            &seeds,
-            &self.survivors,
-        )?;
+            .partition(|site| self.survivors.contains(site));
+        exactly(stage, "the sites whose seed is opened", &seeds, &survived)?;
         exactly(stage, "the sites whose key is opened", &keys, &dropped)?;
         let layout = self.study.layout(self.header.purpose);
         let noised = if layout.parts_off(self.survivors.len()) > 0 {
-            self.survivors.as_slice()
+            survived.as_slice()
         } else {
             &[]
         };
@@ -281,7 +267,7 @@ const TAG: usize = 16;
 mod tests {
     use minicbor::bytes::ByteVec;
     use protocol::door::{Messages, Survivors};
-    use protocol::id::Purpose;
+    use protocol::id::{Digest, Purpose};
     use testkit::round::Play;
     use testkit::{Draft, TestStudy};
 
@@ -452,7 +438,7 @@ mod tests {
         }
         // The module agrees to something else than it was told.
         let other = codec::encode(&Agreement {
-            survivors: vec![SITE, SiteId(1), SiteId(4)],
+            survivors: Digest::of(b"others"),
         });
         let error = egress.clone().check(&exchanges[3].0, &other).unwrap_err();
         assert!(
@@ -500,9 +486,7 @@ mod tests {
             egress(&kit)
                 .check(
                     &nobody,
-                    &codec::encode(&Agreement {
-                        survivors: vec![SITE]
-                    })
+                    &codec::encode(&Agreement::on(&BTreeSet::from([SITE])))
                 )
                 .is_err()
         );

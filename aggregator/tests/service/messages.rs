@@ -226,9 +226,7 @@ async fn signed_messages_that_the_stage_cannot_take_are_refused_and_harm_nothing
     bench
         .play_until(&mut sites, &Gone::new(), |open| open == Stage::Agree)
         .await;
-    let other = codec::encode(&Agreement {
-        survivors: vec![SiteId(0), SiteId(1)],
-    });
+    let other = codec::encode(&Agreement::on(&[SiteId(0), SiteId(1)].into()));
     send_body(&mut bench, &header, Stage::Agree, other)
         .await
         .is(422, "refused-message");

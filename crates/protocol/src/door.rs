@@ -330,12 +330,15 @@ pub struct Messages {
     pub messages: Vec<ByteVec>,
 }
 
-/// Encrypted shares that were sent to this site.
+/// Encrypted shares that were sent to this site, and who shared.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Inbox {
     /// One a sender.
     #[n(0)]
     pub shares: Vec<Sealed>,
+    /// All sites that shared their secrets, with this site or others, in ascending order, this one among them.
+    #[n(1)]
+    pub sharers: Vec<SiteId>,
 }
 
 /// Shares from one site to another, encrypted between the two.

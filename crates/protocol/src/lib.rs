@@ -18,6 +18,7 @@ pub mod api;
 mod cipher;
 pub mod codec;
 pub mod door;
+pub mod holders;
 pub mod hpke;
 pub mod id;
 pub mod identity;

@@ -7,6 +7,8 @@
 //! The signature is Ed25519 (RFC 8032) over [`Signed::bytes_to_sign`]: it binds the body to the site, the stage and
 //! all that [`Header`] names, so no message can be used in another place.
 
+use std::collections::BTreeSet;
+
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
@@ -104,7 +106,7 @@ pub struct Advert {
     pub mask_key: AgreementKey,
 }
 
-/// Of stage share: shares of the site's secrets for every other site that advertised (round 1).
+/// Of stage share: shares of the site's secrets for every other holder of them (round 1).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Shares {
     /// What the site is bound to from now on.
@@ -122,7 +124,7 @@ pub struct Commitments {
     /// To the seed of the self mask; the advert commits to the mask key.
     #[n(0)]
     pub seed: Digest,
-    /// To the shares of each site that advertised, the sender included, in ascending order.
+    /// To the shares of each holder, the sender included, in ascending order.
     #[n(1)]
     pub shares: Vec<ShareDigests>,
     /// To the keys of the parts of its noise, in the parts' order; as many as the round's layout has parts.
@@ -156,15 +158,31 @@ pub struct MaskedInput {
 }
 
 /// Of stage agree: the sites in the sum, as this site was told (round 3).
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Agreement {
-    /// In ascending order, each once.
+    /// Of the list of survivors: two bytes a site, most significant first, in ascending order.
     #[n(0)]
-    pub survivors: Vec<SiteId>,
+    pub survivors: Digest,
 }
 
-/// Of stage unmask: for each site that shared its secrets a share of one of its two mask secrets (round 4), and of one
-/// key of a survivor's noise.
+impl Agreement {
+    /// That these sites are in the sum.
+    #[must_use]
+    pub fn on(survivors: &BTreeSet<SiteId>) -> Self {
+        Self {
+            survivors: list_digest(survivors),
+        }
+    }
+}
+
+/// Of a list of sites: two bytes a site, most significant first, in ascending order.
+fn list_digest(sites: &BTreeSet<SiteId>) -> Digest {
+    let bytes: Vec<u8> = sites.iter().flat_map(|site| site.0.to_be_bytes()).collect();
+    Digest::of(&bytes)
+}
+
+/// Of stage unmask: for each site whose shares the sender holds a share of one of its two mask secrets (round 4), and of
+/// one key of a survivor's noise.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Opening {
     /// Of the self-mask seed of each survivor, in ascending order.
@@ -226,16 +244,18 @@ pub fn largest_body(study: &Study, header: &Header, stage: Stage) -> usize {
     match stage {
         Stage::Advertise => 1 + 2 * BYTES32_LENGTH,
         Stage::Share => {
-            let digests = sites * (1 + 2 * BYTES32_LENGTH + noise_length(&layout));
+            let graph = study.graph(header.purpose);
+            let holders = graph.map_or(sites, |graph| usize::from(graph.neighbours) + 1);
+            let digests = holders * (1 + 2 * BYTES32_LENGTH + noise_length(&layout));
             let sealed = 1 + SITE_LENGTH + HEAD_LENGTH + sealed_shares_length(&layout);
-            let sealed = sites.saturating_sub(1) * sealed;
+            let sealed = holders.saturating_sub(1) * sealed;
             2 + BYTES32_LENGTH + 2 * HEAD_LENGTH + digests + noise_length(&layout) + sealed
         }
         Stage::Mask => {
             let vector = packed_length(layout.length(), layout.modulus_bits);
             1 + BYTES32_LENGTH + HEAD_LENGTH + vector + TAG_LENGTH
         }
-        Stage::Agree => 1 + HEAD_LENGTH + sites * SITE_LENGTH,
+        Stage::Agree => 1 + BYTES32_LENGTH,
         Stage::Unmask => {
             let shares = if layout.parts() > 0 { 2 } else { 1 };
             1 + 3 * HEAD_LENGTH + sites * shares * (1 + SITE_LENGTH + BYTES32_LENGTH)

@@ -45,9 +45,9 @@ impl Roll {
         self.adverts.get(&site)
     }
 
-    /// The sites, in ascending order.
-    pub(crate) fn sites(&self) -> impl Iterator<Item = SiteId> {
-        self.adverts.keys().copied()
+    /// What each site advertised.
+    pub(crate) fn adverts(&self) -> &BTreeMap<SiteId, Advert> {
+        &self.adverts
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Shamir's threshold sharing of 32-byte secrets (Shamir 1979), each byte by itself over GF(256).
 //!
-//! Any `threshold` shares give the secret; fewer tell nothing of it. Site `i` holds the value at `x = i + 1`.
+//! Any `threshold` shares give the secret; fewer tell nothing of it. Holders have places, from 0; the share of place `i`
+//! is the value at `x = i + 1`.
 //! The field is that of AES (FIPS 197, section 4.2): polynomials modulo `x^8 + x^4 + x^3 + x + 1`. Arithmetic has
 //! neither tables nor branches that depend on a secret.
 
@@ -9,8 +10,6 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
-
-use crate::id::SiteId;
 
 /// A site's share of one secret; never printed, wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Encode, Decode, ZeroizeOnDrop)]
@@ -23,32 +22,50 @@ impl fmt::Debug for Share {
     }
 }
 
-/// Splits `secret` among `holders`, in their order, so that any `threshold` of them can put it together.
+/// Where a share is: its holder's place among all holders of the secret, from 0 to 254.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(u8);
+
+impl Place {
+    /// The place with this number, if there is one: GF(256) has 255 beside 0, where the secret is.
+    #[must_use]
+    pub fn new(number: usize) -> Option<Self> {
+        u8::try_from(number)
+            .ok()
+            .filter(|place| *place < u8::MAX)
+            .map(Self)
+    }
+
+    /// Where the polynomial is evaluated.
+    fn point(self) -> u8 {
+        self.0 + 1
+    }
+}
+
+/// Splits `secret` into `holders` shares, one a place, so that any `threshold` of them give it.
 ///
 /// # Errors
 ///
-/// A threshold of 0 or above the number of holders, a holder named twice, and a holder above 254.
+/// A threshold of 0 or above the number of holders, and more than 255 holders.
 pub fn split(
     secret: &[u8; 32],
     threshold: usize,
-    holders: &[SiteId],
+    holders: usize,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<Share>, ShamirError> {
-    if threshold == 0 || threshold > holders.len() {
-        return Err(ShamirError::Threshold {
-            threshold,
-            holders: holders.len(),
-        });
+    if threshold == 0 || threshold > holders {
+        return Err(ShamirError::Threshold { threshold, holders });
     }
-    let points = points(holders.iter().copied())?;
+    let places = (0..holders).map(|place| Place::new(place).ok_or(ShamirError::Holders(holders)));
+    let places: Vec<Place> = places.collect::<Result<_, _>>()?;
     let mut coefficients = Zeroizing::new(vec![[0; 32]; threshold]);
     coefficients[0] = *secret;
     for coefficient in &mut coefficients[1..] {
         rng.fill_bytes(coefficient);
     }
-    Ok(points
+    Ok(places
         .into_iter()
-        .map(|x| evaluate(&coefficients, x))
+        .map(|place| evaluate(&coefficients, place.point()))
         .collect())
 }
 
@@ -58,10 +75,10 @@ pub fn split(
 ///
 /// # Errors
 ///
-/// Fewer shares than the threshold, a holder named twice, and a holder above 254.
+/// Fewer shares than the threshold, and a place that is named twice.
 pub fn reconstruct(
     threshold: usize,
-    shares: &[(SiteId, &Share)],
+    shares: &[(Place, &Share)],
 ) -> Result<Zeroizing<[u8; 32]>, ShamirError> {
     if threshold == 0 || shares.len() < threshold {
         return Err(ShamirError::TooFewShares {
@@ -93,11 +110,11 @@ pub enum ShamirError {
         threshold: usize,
     },
     /// Two shares are at the same place.
-    #[error("site {0} holds two shares of one secret")]
-    Twice(SiteId),
+    #[error("two shares of one secret at place {}", .0.0)]
+    Twice(Place),
     /// GF(256) has 255 places.
-    #[error("site {0} cannot hold a share: sites 0 to 254 can")]
-    NoSuchPlace(SiteId),
+    #[error("{0} holders of one secret; 255 are the most")]
+    Holders(usize),
 }
 
 /// The value at `x` of the polynomial with these coefficients, lowest first (Horner).
@@ -112,8 +129,8 @@ fn evaluate(coefficients: &[[u8; 32]], x: u8) -> Share {
 }
 
 /// The value at 0 of the polynomial of least degree through `shares` (Lagrange).
-fn interpolate(shares: &[(SiteId, &Share)]) -> Result<Zeroizing<[u8; 32]>, ShamirError> {
-    let points = points(shares.iter().map(|(site, _)| *site))?;
+fn interpolate(shares: &[(Place, &Share)]) -> Result<Zeroizing<[u8; 32]>, ShamirError> {
+    let points = points(shares.iter().map(|(place, _)| *place))?;
     let mut value = Zeroizing::new([0; 32]);
     for (index, (_, share)) in shares.iter().enumerate() {
         let (mut above, mut below) = (1, 1);
@@ -133,25 +150,18 @@ fn interpolate(shares: &[(SiteId, &Share)]) -> Result<Zeroizing<[u8; 32]>, Shami
     Ok(value)
 }
 
-fn points(holders: impl Iterator<Item = SiteId>) -> Result<Vec<u8>, ShamirError> {
+/// Where the shares are values of the polynomial, each once.
+fn points(places: impl Iterator<Item = Place>) -> Result<Vec<u8>, ShamirError> {
     let mut taken = [false; 256];
-    holders
-        .map(|holder| {
-            let x = point(holder)?;
+    places
+        .map(|place| {
+            let x = place.point();
             if std::mem::replace(&mut taken[usize::from(x)], true) {
-                return Err(ShamirError::Twice(holder));
+                return Err(ShamirError::Twice(place));
             }
             Ok(x)
         })
         .collect()
-}
-
-/// Where a site's share is evaluated: never at 0, where the secret is.
-fn point(holder: SiteId) -> Result<u8, ShamirError> {
-    u8::try_from(holder.0)
-        .ok()
-        .and_then(|site| site.checked_add(1))
-        .ok_or(ShamirError::NoSuchPlace(holder))
 }
 
 /// The product in GF(256), in a time that does not depend on the factors.
@@ -184,12 +194,8 @@ mod tests {
 
     use super::*;
 
-    fn sites(count: u16) -> Vec<SiteId> {
-        (0..count).map(SiteId).collect()
-    }
-
-    fn held(shares: &[Share]) -> Vec<(SiteId, &Share)> {
-        (0..).map(SiteId).zip(shares).collect()
+    fn held(shares: &[Share]) -> Vec<(Place, &Share)> {
+        (0..).map(Place).zip(shares).collect()
     }
 
     /// FIPS 197, section 4.2 and 4.2.1.
@@ -225,38 +231,31 @@ mod tests {
     #[test]
     fn what_determines_no_secret_is_refused() {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        let mut split =
-            |threshold, holders: &[SiteId]| split(&[7; 32], threshold, holders, &mut rng);
+        let mut split = |threshold, holders| split(&[7; 32], threshold, holders, &mut rng);
         assert_eq!(
-            split(0, &sites(3)),
+            split(0, 3),
             Err(ShamirError::Threshold {
                 threshold: 0,
                 holders: 3
             })
         );
         assert_eq!(
-            split(4, &sites(3)),
+            split(4, 3),
             Err(ShamirError::Threshold {
                 threshold: 4,
                 holders: 3
             })
         );
-        assert_eq!(
-            split(1, &[SiteId(255)]),
-            Err(ShamirError::NoSuchPlace(SiteId(255)))
-        );
-        assert_eq!(
-            split(1, &[SiteId(2), SiteId(2)]),
-            Err(ShamirError::Twice(SiteId(2)))
-        );
-        let shares = split(2, &sites(3)).unwrap();
+        assert_eq!(split(1, 256), Err(ShamirError::Holders(256)));
+        assert_eq!(Place::new(255), None);
+        let shares = split(2, 3).unwrap();
         let few = ShamirError::TooFewShares {
             shares: 1,
             threshold: 2,
         };
         assert_eq!(reconstruct(2, &held(&shares[..1])), Err(few));
-        let twice = [(SiteId(0), &shares[0]), (SiteId(0), &shares[0])];
-        assert_eq!(reconstruct(2, &twice), Err(ShamirError::Twice(SiteId(0))));
+        let twice = [(Place(0), &shares[0]), (Place(0), &shares[0])];
+        assert_eq!(reconstruct(2, &twice), Err(ShamirError::Twice(Place(0))));
         assert_eq!(
             reconstruct(0, &[]),
             Err(ShamirError::TooFewShares {
@@ -267,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn all_255_sites_can_hold_shares() {
+    fn there_are_255_places() {
         let mut rng = ChaCha20Rng::from_seed([2; 32]);
-        let shares = split(&[9; 32], 255, &sites(255), &mut rng).unwrap();
+        let shares = split(&[9; 32], 255, 255, &mut rng).unwrap();
         assert_eq!(*reconstruct(255, &held(&shares)).unwrap(), [9; 32]);
     }
 
@@ -278,13 +277,12 @@ mod tests {
         fn any_threshold_of_shares_gives_the_secret(
             secret in any::<[u8; 32]>(),
             seed in any::<[u8; 32]>(),
-            (count, threshold) in (1..20_u16).prop_flat_map(|count| (Just(count), 1..=count)),
+            (count, threshold) in (1..20_usize).prop_flat_map(|count| (Just(count), 1..=count)),
             order in any::<prop::sample::Index>(),
         ) {
-            let threshold = usize::from(threshold);
-            let shares = split(&secret, threshold, &sites(count), &mut ChaCha20Rng::from_seed(seed)).unwrap();
+            let shares = split(&secret, threshold, count, &mut ChaCha20Rng::from_seed(seed)).unwrap();
             let mut held = held(&shares);
-            held.rotate_left(order.index(usize::from(count)));
+            held.rotate_left(order.index(count));
             prop_assert_eq!(*reconstruct(threshold, &held[..threshold]).unwrap(), secret);
             prop_assert_eq!(*reconstruct(threshold, &held).unwrap(), secret);
         }
@@ -297,19 +295,19 @@ mod tests {
             threshold in 2..8_usize,
         ) {
             let mut rng = ChaCha20Rng::from_seed([3; 32]);
-            let shares = split(&secret, threshold, &sites(8), &mut rng).unwrap();
+            let shares = split(&secret, threshold, 8, &mut rng).unwrap();
             // Below the threshold, and the other secret at 0: a polynomial of the same degree goes through all.
             let known = &held(&shares)[..threshold - 1];
             let difference: [u8; 32] = std::array::from_fn(|byte| secret[byte] ^ other[byte]);
             let vanishing = |x: u8| {
                 let factor = |root: u8| multiply(x ^ root, invert(root));
-                known.iter().map(|(site, _)| factor(point(*site).unwrap())).fold(1, multiply)
+                known.iter().map(|(place, _)| factor(place.point())).fold(1, multiply)
             };
-            let moved = |site: SiteId, share: &Share| {
-                let scale = vanishing(point(site).unwrap());
+            let moved = |place: Place, share: &Share| {
+                let scale = vanishing(place.point());
                 Share(std::array::from_fn(|byte| share.0[byte] ^ multiply(scale, difference[byte])))
             };
-            let moved: Vec<Share> = held(&shares).into_iter().map(|(site, share)| moved(site, share)).collect();
+            let moved: Vec<Share> = held(&shares).into_iter().map(|(place, share)| moved(place, share)).collect();
             prop_assert_eq!(&moved[..threshold - 1], &shares[..threshold - 1]);
             prop_assert_eq!(*reconstruct(threshold, &held(&moved)).unwrap(), other);
         }

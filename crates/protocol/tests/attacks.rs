@@ -291,12 +291,39 @@ mod masking {
             refusal(|inbox| inbox.shares[0].site = SiteId(9)),
             stranger.into()
         );
+        assert_eq!(
+            refusal(|inbox| inbox.shares.truncate(1)),
+            AggregatorFault::Withheld(CAROL).into()
+        );
+    }
+
+    #[test]
+    fn those_who_shared_are_a_list_of_enough_sites_with_this_one() {
         let few = AggregatorFault::TooFew {
             stage: Stage::Mask,
             got: 2,
             threshold: 3,
         };
-        assert_eq!(refusal(|inbox| inbox.shares.truncate(1)), few.into());
+        let error = refusal(|inbox| {
+            inbox.shares.truncate(1);
+            inbox.sharers.truncate(2);
+        });
+        assert_eq!(error, few.into());
+        for change in [
+            |inbox: &mut Inbox| inbox.sharers.swap(1, 2),
+            |inbox: &mut Inbox| inbox.sharers.insert(1, BOB),
+            |inbox: &mut Inbox| inbox.sharers.retain(|site| *site != ALICE),
+        ] {
+            assert_eq!(refusal(change), AggregatorFault::Sharers.into());
+        }
+        for site in [SiteId(9), BOB] {
+            let stage = Stage::Mask;
+            let error = refusal(|inbox| match site {
+                BOB => inbox.sharers.retain(|sharer| *sharer != BOB),
+                stranger => inbox.sharers.push(stranger),
+            });
+            assert_eq!(error, AggregatorFault::Stranger { stage, site }.into());
+        }
     }
 
     /// The aggregator shows Alice a roll without Erin, and all others the full one.
@@ -319,12 +346,14 @@ mod masking {
         let error = play.sites[0]
             .mask(&Inbox {
                 shares: vec![to(&bobs, ALICE)],
+                sharers: vec![ALICE, BOB, CAROL],
             })
             .unwrap_err();
         assert_eq!(error, PeerFault::Unreadable(BOB).into());
         let error = play.sites[1]
             .mask(&Inbox {
                 shares: vec![to(&alices, BOB)],
+                sharers: vec![ALICE, BOB, CAROL],
             })
             .unwrap_err();
         assert_eq!(error, PeerFault::Unreadable(ALICE).into());
@@ -512,9 +541,7 @@ mod unmasking {
     #[test]
     fn a_statement_on_other_survivors_is_refused_by_name() {
         let error = open(|kit, statements| {
-            let agreement = Agreement {
-                survivors: SITES.to_vec(),
-            };
+            let agreement = Agreement::on(&SITES.into());
             statements[1] = forged(kit, Stage::Agree, BOB, &agreement);
         });
         assert_eq!(error, Err(PeerFault::OtherSurvivors(BOB).into()));
@@ -523,9 +550,7 @@ mod unmasking {
     #[test]
     fn a_site_that_dropped_out_has_no_say() {
         let error = open(|kit, statements| {
-            let agreement = Agreement {
-                survivors: vec![ALICE, BOB, CAROL, DAVE],
-            };
+            let agreement = Agreement::on(&[ALICE, BOB, CAROL, DAVE].into());
             statements.push(forged(kit, Stage::Agree, ERIN, &agreement));
         });
         assert_eq!(
@@ -769,7 +794,10 @@ mod aggregator {
         assert_eq!(play.round.accept(Stage::Share, erins), Err(late));
         assert_eq!(
             play.round.inbox(ERIN).unwrap(),
-            Inbox { shares: Vec::new() }
+            Inbox {
+                shares: Vec::new(),
+                sharers: vec![ALICE, BOB, CAROL, DAVE]
+            }
         );
         let input = MaskedInput {
             encapsulated: AgreementKey([9; 32]),
@@ -804,14 +832,7 @@ mod aggregator {
     fn a_message_before_its_stage_is_refused() {
         let kit = kit();
         let mut play = at(&kit, Stage::Share);
-        let signed = forged(
-            &kit,
-            Stage::Agree,
-            BOB,
-            &Agreement {
-                survivors: SITES.to_vec(),
-            },
-        );
+        let signed = forged(&kit, Stage::Agree, BOB, &Agreement::on(&SITES.into()));
         let early = SiteFault::Early {
             site: BOB,
             stage: Stage::Agree,
@@ -965,7 +986,7 @@ mod aggregator {
     #[test]
     fn another_list_of_survivors_is_refused() {
         let fault = changed(Stage::Agree, |agreement: &mut Agreement| {
-            agreement.survivors.truncate(4)
+            *agreement = Agreement::on(&[ALICE, BOB, CAROL, DAVE].into());
         });
         assert_eq!(fault, SiteFault::OtherSurvivors(BOB));
     }

@@ -101,7 +101,7 @@ fn a_roster_and_threshold_that_hide_nobody_are_refused() {
         "roster"
     );
     assert_eq!(
-        setting(|draft| (draft.sites, draft.threshold) = (256, 129)),
+        setting(|draft| (draft.sites, draft.threshold) = (4_097, 3_000)),
         "roster"
     );
     assert_eq!(

@@ -9,7 +9,7 @@ use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
 use protocol::message::Signed;
 use protocol::round::Aggregator;
-use protocol::study::Study;
+use protocol::study::{Graph, Study};
 
 /// A study with this many sites and this threshold, and otherwise the settings of [`Draft::default`].
 #[must_use]
@@ -29,6 +29,8 @@ pub struct Draft {
     pub sites: u16,
     /// Sites that must agree.
     pub threshold: u16,
+    /// Picks of each site and shares that give a secret; `None` for the complete graph.
+    pub graph: Option<Graph>,
     /// Weights of the model: entries of the update.
     pub parameters: u32,
     /// Steps of training.
@@ -56,6 +58,7 @@ impl Default for Draft {
         Self {
             sites: 5,
             threshold: 3,
+            graph: None,
             parameters: 6,
             rounds: 4,
             patients_per_site: 1_000,
@@ -96,6 +99,13 @@ impl Draft {
             ..
         } = self;
         let (module, key) = (Digest::of(b"client.wasm"), aggregator_secret().public());
+        let graph = self.graph.map_or_else(String::new, |graph| {
+            let Graph {
+                neighbours,
+                threshold,
+            } = graph;
+            format!("graph = {{ neighbours = {neighbours}, threshold = {threshold} }}")
+        });
         let moments_share = if *normalisation == "shared" { 0.1 } else { 0.0 };
         let mut toml = format!(
             r#"title = "{title}"
@@ -130,6 +140,7 @@ optimizer.momentum = {{ rate = 0.5, momentum = 0.9 }}
 [aggregation]
 key = "{key}"
 threshold = {threshold}
+{graph}
 patients-per-site = {patients_per_site}
 fraction-bits = {fraction_bits}
 

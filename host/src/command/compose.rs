@@ -82,6 +82,7 @@ pub(super) fn complete(
         draft.state_parameters(1)?;
     }
     draft.state_noise_multiplier()?;
+    draft.state_graph()?;
     if !is_stated {
         draft.state_parameters(parameters(sandbox, &draft.text(), weights)?)?;
     }

@@ -1,7 +1,7 @@
 //! Stage advertise: the roll is called.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use minicbor::{Decode, Encode};
 
@@ -33,6 +33,7 @@ impl Round<Advertising> {
             receipts,
             adverts,
             roll: Roll::default(),
+            holders: OnceLock::new(),
         };
         Ok(Self {
             aggregator,

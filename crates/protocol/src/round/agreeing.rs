@@ -52,8 +52,8 @@ impl Round<Agreeing> {
         if self.accepted_before(Stage::Agree, &signed)? {
             return Ok(Accepted::Again);
         }
-        let Agreement { survivors } = self.body(&signed)?;
-        if survivors != self.survivors().sites {
+        let agreement: Agreement = self.body(&signed)?;
+        if agreement != Agreement::on(&self.notes.reported(Stage::Mask)) {
             return Err(SiteFault::OtherSurvivors(signed.site));
         }
         let accepted = self.receive(&signed);

@@ -53,12 +53,14 @@ pub enum SiteFault {
     /// It advertised keys that must not be used.
     #[error(transparent)]
     Keys(#[from] KeyFault),
-    /// Its shares are not one for each other site that advertised, in ascending order.
-    #[error("site {0} sent shares that are not one for each other site, in ascending order")]
-    Recipients(SiteId),
-    /// It is not bound to one share of each of its secrets for each site that advertised.
+    /// Its shares are not one for each other holder, in ascending order.
     #[error(
-        "site {0} did not commit to a share of each of its secrets for each site that advertised"
+        "site {0} sent shares that are not one for each other site that is to hold them, in ascending order"
+    )]
+    Recipients(SiteId),
+    /// It is not bound to one share of each of its secrets for each holder.
+    #[error(
+        "site {0} did not commit to a share of each of its secrets for each site that is to hold them"
     )]
     Commitments(SiteId),
     /// A share for another site is not of the one length that shares have.

@@ -36,16 +36,18 @@ impl Round<Masking> {
         self.encoded_adverts()
     }
 
-    /// The shares that were sent to `site`; none for a site that took no part in the stage before.
+    /// The shares that were sent to `site`, none for a site that took no part in the stage before; and who took part.
     #[must_use]
     pub fn inbox(&self, site: SiteId) -> Inbox {
-        let shares = if self.awaited().contains(&site) {
-            self.state.inboxes.get(&site)
-        } else {
-            None
-        };
+        let sharers = self.awaited();
+        let shares = self
+            .state
+            .inboxes
+            .get(&site)
+            .filter(|_| sharers.contains(&site));
         Inbox {
             shares: shares.cloned().unwrap_or_default(),
+            sharers: sharers.into_iter().collect(),
         }
     }
 

@@ -41,13 +41,14 @@ pub use unmasking::{Sum, Suspect, Unmasking};
 pub use crate::agreement::Secret;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use minicbor::{Decode, Encode};
 
 use crate::api::Stage;
 use crate::codec;
 use crate::door::Messages;
+use crate::holders::Holders;
 use crate::id::{Digest, Header, Purpose, SiteId};
 use crate::message::{MessageError, Signed};
 use crate::roll::Roll;
@@ -154,6 +155,9 @@ struct Notes {
     adverts: BTreeMap<SiteId, Signed>,
     #[n(3)]
     roll: Roll,
+    /// Drawn once, when stage advertise is over.
+    #[cbor(skip)]
+    holders: OnceLock<Box<Holders>>,
 }
 
 impl Notes {
@@ -182,6 +186,17 @@ impl<S> Round<S> {
 
     fn study(&self) -> &Study {
         &self.aggregator.study
+    }
+
+    /// Who holds whose shares, once stage advertise is closed.
+    fn holders(&self) -> &Holders {
+        let Notes {
+            header,
+            roll,
+            holders,
+            ..
+        } = &self.notes;
+        holders.get_or_init(|| Box::new(Holders::draw(self.study(), header, roll.adverts())))
     }
 
     /// The adverts, for the sites; all of them once stage advertise is closed.

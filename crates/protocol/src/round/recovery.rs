@@ -4,12 +4,14 @@ use zeroize::Zeroizing;
 
 use super::{SumError, Suspect};
 use crate::id::SiteId;
-use crate::shamir::{self, Share};
+use crate::shamir::{self, Place, Share};
 
 /// A share that a holder opened.
 #[derive(Debug)]
 pub(super) struct Opened<'a> {
     pub(super) holder: SiteId,
+    /// Its place among the holders.
+    pub(super) place: Place,
     pub(super) share: &'a Share,
     pub(super) origin: Origin,
 }
@@ -60,9 +62,7 @@ impl Recovery {
         }
         self.suspects
             .extend(wrong.into_iter().map(|holder| Suspect { holder, dealer }));
-        let shares = right
-            .into_iter()
-            .map(|opened| (opened.holder, opened.share));
+        let shares = right.into_iter().map(|opened| (opened.place, opened.share));
         let shares: Vec<_> = shares.take(threshold).collect();
         let secret = shamir::reconstruct(threshold, &shares).map_err(|_| SumError::Damaged)?;
         if is_right(&secret) {
@@ -91,7 +91,7 @@ mod tests {
     fn recover(recovery: &mut Recovery, liars: &[u16]) -> Result<(), SumError> {
         let holders: Vec<SiteId> = (0..9).map(SiteId).collect();
         let mut rng = Seed::new([1; 32]).rng();
-        let mut shares = shamir::split(&SECRET, 5, &holders, &mut rng).unwrap();
+        let mut shares = shamir::split(&SECRET, 5, holders.len(), &mut rng).unwrap();
         for liar in liars {
             shares[usize::from(*liar)].0[3] ^= 0x40;
         }
@@ -106,6 +106,7 @@ mod tests {
         let opened: Vec<_> = opened
             .map(|(holder, share)| Opened {
                 holder,
+                place: Place::new(usize::from(holder.0)).unwrap(),
                 share,
                 origin: origin(holder),
             })
@@ -147,11 +148,12 @@ mod tests {
     #[test]
     fn a_dealer_that_shared_something_else_is_named() {
         let holders = [SiteId(0), SiteId(1), SiteId(2)];
-        let shares = shamir::split(&[1; 32], 2, &holders, &mut Seed::new([1; 32]).rng()).unwrap();
+        let shares = shamir::split(&[1; 32], 2, 3, &mut Seed::new([1; 32]).rng()).unwrap();
         let opened = holders.into_iter().zip(&shares);
         let opened: Vec<_> = opened
             .map(|(holder, share)| Opened {
                 holder,
+                place: Place::new(usize::from(holder.0)).unwrap(),
                 share,
                 origin: Origin::Dealer,
             })

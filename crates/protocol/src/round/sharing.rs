@@ -38,7 +38,7 @@ impl Round<Sharing> {
     /// # Errors
     ///
     /// A message that is none of this round and stage, a second one of the site, of a site that did not advertise,
-    /// or shares that are not one of the right length for each other site.
+    /// or shares that are not one of the right length for each other holder.
     pub fn accept(&mut self, signed: &Signed) -> Result<Accepted, SiteFault> {
         if self.accepted_before(Stage::Share, signed)? {
             return Ok(Accepted::Again);
@@ -89,7 +89,8 @@ impl Round<Sharing> {
 
     fn check(&self, from: SiteId, shares: &Shares) -> Result<(), SiteFault> {
         let recipients = shares.sealed.iter().map(|sealed| sealed.site);
-        if !recipients.eq(self.notes.roll.sites().filter(|site| *site != from)) {
+        let holders = self.holders().of(from);
+        if !recipients.eq(holders.iter().copied().filter(|site| *site != from)) {
             return Err(SiteFault::Recipients(from));
         }
         let layout = self.study().layout(self.header().purpose);
@@ -99,7 +100,7 @@ impl Round<Sharing> {
             noise,
             ..
         } = &shares.commitments;
-        let fits = digests.len() == self.notes.roll.len()
+        let fits = digests.len() == holders.len()
             && noise.len() == parts
             && digests.iter().all(|digests| digests.noise.len() == parts);
         if !fits {

@@ -17,6 +17,7 @@ use crate::noise::{self, Chain};
 use crate::pack::Total;
 use crate::roll::{Binding, Secrets, pair_sign};
 use crate::seed::Seed;
+use crate::shamir::Place;
 use crate::study::Layout;
 
 /// The state of a round in which sites open the sum's masks.
@@ -90,11 +91,12 @@ impl Round<Unmasking> {
         }
         let opening: Opening = self.body(signed)?;
         let survivors = self.notes.reported(Stage::Mask);
+        let held = |site: &SiteId| self.holders().holds(signed.site, *site);
+        let seeds = survivors.iter().copied().filter(held);
         let is_noise_opened = self.last_part(survivors.len()).is_some();
-        let noised = survivors.iter().copied().filter(|_| is_noise_opened);
-        let fits = sites(&opening.seeds).eq(survivors.iter().copied())
-            && sites(&opening.keys).eq(self.dropped(&survivors))
-            && sites(&opening.noise).eq(noised);
+        let fits = sites(&opening.seeds).eq(seeds.clone())
+            && sites(&opening.keys).eq(self.dropped(&survivors).filter(held))
+            && sites(&opening.noise).eq(seeds.filter(|_| is_noise_opened));
         if !fits {
             return Err(SiteFault::Openings(signed.site));
         }
@@ -117,7 +119,7 @@ impl Round<Unmasking> {
         let layout = self.study().layout(self.header().purpose);
         let (bits, binding) = (layout.modulus_bits, self.notes.roll.binding(self.header()));
         let mut total = std::mem::take(&mut self.state.total.0);
-        let mut recovery = Recovery::new(self.study().threshold(self.header().purpose));
+        let mut recovery = Recovery::new(self.holders().threshold());
         for site in &survivors {
             let seed = self.recover_seed(&mut recovery, &binding, *site)?;
             mask::apply(
@@ -129,7 +131,10 @@ impl Round<Unmasking> {
         }
         for dropped in self.dropped(&survivors).collect::<Vec<_>>() {
             let secret = self.recover_key(&mut recovery, &binding, dropped)?;
-            for site in &survivors {
+            let neighbours = survivors
+                .iter()
+                .filter(|site| self.holders().neighbours(dropped, **site));
+            for site in neighbours {
                 let theirs = self.advert(*site)?.mask_key;
                 let pair = binding.pair_mask(&secret, &theirs, dropped, *site);
                 let pair = pair.map_err(|_| SumError::Damaged)?;
@@ -228,13 +233,11 @@ impl Round<Unmasking> {
         of: Secrets,
         dealer: SiteId,
     ) -> Result<Vec<Opened<'_>>, SumError> {
-        let digests = self
-            .notes
-            .roll
-            .sites()
-            .zip(&self.commitments(dealer)?.shares);
+        let holders = self.holders().of(dealer).iter().copied();
+        let digests = holders.zip(&self.commitments(dealer)?.shares);
         let mut opened = Vec::new();
-        for (holder, digests) in digests {
+        for (place, (holder, digests)) in digests.enumerate() {
+            let place = Place::new(place).ok_or(SumError::Damaged)?;
             let Some(opening) = self.state.openings.get(&holder) else {
                 continue;
             };
@@ -253,6 +256,7 @@ impl Round<Unmasking> {
             };
             opened.push(Opened {
                 holder,
+                place,
                 share,
                 origin,
             });

@@ -82,13 +82,13 @@ pub enum AggregatorFault {
         site: SiteId,
     },
     /// It went on with fewer sites than the study's threshold.
-    #[error("{got} sites at stage {stage}; the study's threshold is {threshold}")]
+    #[error("{got} sites at stage {stage}; the threshold is {threshold}")]
     TooFew {
         /// The stage.
         stage: Stage,
         /// Sites, this one included.
         got: usize,
-        /// Sites that the study wants.
+        /// Sites wanted.
         threshold: usize,
     },
     /// It left this site's own advert out, or replaced it.
@@ -102,6 +102,20 @@ pub enum AggregatorFault {
         /// The site.
         site: SiteId,
     },
+    /// It named the sites that shared their secrets out of order, twice, or without this one.
+    #[error(
+        "the sites that shared their secrets are not in ascending order, each once, this site among them"
+    )]
+    Sharers,
+    /// It kept back shares that are this site's to hold.
+    #[error("the shares that site {0} has for this site are missing")]
+    Withheld(SiteId),
+    /// It sent shares of a site that did not pick this one as a holder.
+    #[error("site {0} has no shares for this site")]
+    NotHolder(SiteId),
+    /// It left a site in the sum too few of whose holders are in it.
+    #[error("site {0} is to be in a sum without enough of the sites that hold its shares")]
+    Lonely(SiteId),
     /// It sent this site shares that are said to be this site's own.
     #[error("the inbox holds shares of this site itself")]
     OwnShares,

@@ -1,4 +1,4 @@
-//! Stage mask: the vector under the site's own mask and one mask with each other site.
+//! Stage mask: the vector under the site's own mask and one mask with each neighbour.
 
 use minicbor::bytes::ByteVec;
 use zeroize::Zeroizing;
@@ -10,6 +10,7 @@ use super::{
 use crate::agreement::Secret;
 use crate::api::Stage;
 use crate::door::{Inbox, Sealed};
+use crate::holders::Holders;
 use crate::id::SiteId;
 use crate::mask::{self, MaskSign};
 use crate::message::{Advert, Bundle, MaskedInput};
@@ -34,6 +35,7 @@ pub struct Masking {
     /// The parts of this site's noise.
     pub(super) noise: Chain,
     pub(super) roll: Roll,
+    pub(super) holders: Holders,
     pub(super) binding: Binding,
     pub(super) held: Held,
 }
@@ -48,8 +50,9 @@ impl Masking {
     ///
     /// # Errors
     ///
-    /// A vector of another length or with an entry beyond its bound: nothing wraps. Shares of this site itself, of a
-    /// site that did not advertise, of a site twice, or that cannot be opened; fewer sites than the threshold.
+    /// A vector of another length or with an entry beyond its bound: nothing wraps. Fewer sites that shared their secrets
+    /// than the threshold, or one that did not advertise. Shares of this site itself, of a site that has none for it or
+    /// did not share, of a site twice, that are missing, or that cannot be opened.
     pub fn mask(mut self, inbox: &Inbox, vector: &[i64]) -> Result<(Vec<u8>, Agreeing), SiteError> {
         let layout = self.party.study.layout(self.party.header.purpose);
         let bits = layout.modulus_bits;
@@ -60,7 +63,10 @@ impl Masking {
         let site = self.party.site;
         let own = self.binding.self_mask(site, self.self_mask.bytes());
         mask::apply(&own, MaskSign::Add, bits, &mut entries);
-        for other in self.held.keys().copied().filter(|other| *other != site) {
+        for other in inbox.sharers.iter().copied() {
+            if !self.holders.neighbours(site, other) {
+                continue;
+            }
             let key = advert(&self.roll, other)?.mask_key;
             let pair = self.binding.pair_mask(&self.mask, &key, site, other);
             let pair = pair.map_err(|_| KeyFault::Weak(other))?;
@@ -86,16 +92,45 @@ impl Masking {
             Agreeing {
                 party: self.party,
                 held: self.held,
+                holders: self.holders,
+                sharers: inbox.sharers.clone(),
             },
         ))
     }
 
-    /// Opens what the others sent.
+    /// Checks who shared its secrets, and opens what they sent this site.
     fn receive(&mut self, inbox: &Inbox, parts: usize) -> Result<(), SiteError> {
+        let (stage, own) = (Stage::Mask, self.party.site);
+        let sharers = &inbox.sharers;
+        if !sharers.is_sorted_by(|one, next| one < next) || !sharers.contains(&own) {
+            return Err(AggregatorFault::Sharers.into());
+        }
+        for site in sharers {
+            advert(&self.roll, *site)?;
+        }
+        self.party.enough(stage, sharers.len())?;
+        self.receive_shares(inbox, parts)?;
+        let missing = sharers
+            .iter()
+            .find(|site| self.holders.holds(own, **site) && !self.held.contains_key(site));
+        match missing {
+            Some(site) => Err(AggregatorFault::Withheld(*site).into()),
+            None => Ok(()),
+        }
+    }
+
+    fn receive_shares(&mut self, inbox: &Inbox, parts: usize) -> Result<(), SiteError> {
         let stage = Stage::Mask;
         for sealed in &inbox.shares {
             if sealed.site == self.party.site {
                 return Err(AggregatorFault::OwnShares.into());
+            }
+            if inbox.sharers.binary_search(&sealed.site).is_err() {
+                let site = sealed.site;
+                return Err(AggregatorFault::Stranger { stage, site }.into());
+            }
+            if !self.holders.holds(self.party.site, sealed.site) {
+                return Err(AggregatorFault::NotHolder(sealed.site).into());
             }
             let bundle = self.open(sealed)?;
             if bundle.noise.len() != parts {
@@ -109,7 +144,7 @@ impl Masking {
                 .into());
             }
         }
-        Ok(self.party.enough(stage, self.held.len())?)
+        Ok(())
     }
 
     fn open(&self, sealed: &Sealed) -> Result<Bundle, SiteError> {

@@ -1,5 +1,5 @@
-//! A site's part in a round: Bonawitz et al. 2017, figure 4, with signatures and the consistency round, on the
-//! complete graph: every site is every other's neighbour.
+//! A site's part in a round: Bonawitz et al. 2017, figure 4, with signatures and the consistency round; in rounds of
+//! many sites on the graph of Bell et al. 2020 ([`crate::holders`]).
 //!
 //! ```text
 //! Advertising::begin ─▶ Sharing ─share─▶ Masking ─mask─▶ Agreeing ─agree─▶ Unmasking ─open─▶ (nothing)
@@ -65,20 +65,23 @@ struct Party {
 impl Party {
     /// Refuses a set of sites that is too small to hide one of them.
     fn enough(&self, stage: Stage, got: usize) -> Result<(), AggregatorFault> {
-        let threshold = self.study.threshold(self.header.purpose);
-        if got >= threshold {
-            Ok(())
-        } else {
-            Err(AggregatorFault::TooFew {
-                stage,
-                got,
-                threshold,
-            })
-        }
+        enough(stage, got, self.study.threshold(self.header.purpose))
     }
 }
 
-/// The shares that a site holds: of each site that shared its secrets (`U2`), itself included.
+fn enough(stage: Stage, got: usize, threshold: usize) -> Result<(), AggregatorFault> {
+    if got >= threshold {
+        Ok(())
+    } else {
+        Err(AggregatorFault::TooFew {
+            stage,
+            got,
+            threshold,
+        })
+    }
+}
+
+/// The shares that a site holds: of each site that shared its secrets and picked this one, itself included.
 type Held = BTreeMap<SiteId, Bundle>;
 
 /// The associated data of a site's seal to the aggregator (RFC 9180): `header digest ‖ site`, the site in two bytes, most significant first.
@@ -144,6 +147,7 @@ mod tests {
         let bytes = shares.sealed[0].bytes.clone();
         let inbox = Inbox {
             shares: vec![Sealed { site: bob, bytes }],
+            sharers: vec![alice, bob],
         };
         let vector = vec![0; study.layout(Purpose::Train).length()];
         let error = masking.mask(&inbox, &vector).unwrap_err();

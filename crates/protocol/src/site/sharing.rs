@@ -1,12 +1,13 @@
-//! Stage share: the site's secrets, split among all sites that advertised.
+//! Stage share: the site's secrets, split among its holders.
 
 use minicbor::bytes::ByteVec;
 
-use super::{AggregatorFault, Masking, Party, SiteError};
+use super::{AggregatorFault, Masking, Party, SiteError, enough};
 use crate::agreement::Secret;
 use crate::api::Stage;
 use crate::codec;
 use crate::door::Sealed;
+use crate::holders::Holders;
 use crate::id::SiteId;
 use crate::message::{Advert, Bundle, Commitments, Shares, Signed};
 use crate::noise::Chain;
@@ -32,23 +33,23 @@ impl Sharing {
     /// # Errors
     ///
     /// An advert that is not signed by a site of the roster for this round, a site twice, weak or reused keys, this
-    /// site's own advert missing or changed, fewer adverts than the threshold.
+    /// site's own advert missing or changed, fewer adverts than the threshold, or too few of this site's holders.
     ///
     /// # Panics
     ///
-    /// Never: the roll has at least the threshold of sites, and a study at most 255.
+    /// Never: there are at least the threshold of holders, and at most 255.
     pub fn share(self, adverts: &[Signed]) -> Result<(Vec<u8>, Masking), SiteError> {
         let roll = self.call(adverts)?;
         let binding = roll.binding(&self.party.header);
         let self_mask = binding.seed(&self.seed, "self mask");
-        let holders: Vec<SiteId> = roll.sites().collect();
+        let holders = Holders::draw(&self.party.study, &self.party.header, roll.adverts());
         let own = self.party.site;
-        let threshold = self.party.study.threshold(self.party.header.purpose);
+        let own_holders = holders.of(own).to_vec();
+        enough(Stage::Share, own_holders.len(), holders.threshold())?;
         let split = |secret: &[u8; 32], label: &str| {
             let mut rng = binding.seed(&self.seed, label).rng();
-            shamir::split(secret, threshold, &holders, &mut rng).expect(
-                "the roll has at least the threshold of distinct sites, and a roster at most 255",
-            )
+            shamir::split(secret, holders.threshold(), own_holders.len(), &mut rng)
+                .expect("there are at least the threshold of holders, and at most 255")
         };
         let seeds = split(self_mask.bytes(), "shares of self mask");
         let keys = split(self.mask.bytes(), "shares of mask key");
@@ -64,7 +65,7 @@ impl Sharing {
 
         let (mut shares, mut sealed) = (Vec::new(), Vec::new());
         let mut kept = None;
-        for (holder, (seed, key)) in holders.into_iter().zip(seeds.into_iter().zip(keys)) {
+        for (holder, (seed, key)) in own_holders.into_iter().zip(seeds.into_iter().zip(keys)) {
             let noise = noise_shares.iter_mut().filter_map(Iterator::next).collect();
             let bundle = Bundle { seed, key, noise };
             shares.push(binding.share_digests(own, holder, &bundle));
@@ -101,6 +102,7 @@ impl Sharing {
             self_mask,
             noise,
             roll,
+            holders,
             binding,
             held,
         };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{AggregatorFault, Held, Party, PeerFault, SiteError};
 use crate::api::Stage;
 use crate::codec;
+use crate::id::SiteId;
 use crate::message::{Agreement, OpenedShare, Opening, Signed};
 
 /// A site that has agreed on the survivors.
@@ -12,6 +13,7 @@ use crate::message::{Agreement, OpenedShare, Opening, Signed};
 pub struct Unmasking {
     pub(super) party: Party,
     pub(super) held: Held,
+    pub(super) survivors: BTreeSet<SiteId>,
     pub(super) agreement: Agreement,
 }
 
@@ -33,10 +35,10 @@ impl Unmasking {
             noise: Vec::new(),
         };
         let layout = self.party.study.layout(self.party.header.purpose);
-        let last_part = layout.parts_off(self.agreement.survivors.len());
+        let last_part = layout.parts_off(self.survivors.len());
         for (site, bundle) in &self.held {
             let site = *site;
-            if self.agreement.survivors.contains(&site) {
+            if self.survivors.contains(&site) {
                 opening.seeds.push(OpenedShare {
                     site,
                     share: bundle.seed.clone(),
@@ -61,7 +63,7 @@ impl Unmasking {
         for signed in statements {
             let site = signed.site;
             let agreement: Agreement = signed.open(&self.party.study, &self.party.header, stage)?;
-            if !self.agreement.survivors.contains(&site) {
+            if !self.survivors.contains(&site) {
                 return Err(AggregatorFault::Stranger { stage, site }.into());
             }
             if !signers.insert(site) {

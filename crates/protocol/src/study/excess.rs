@@ -21,7 +21,7 @@ use std::num::NonZeroU16;
 use privacy::allocation::{self, LEAST_SITE_VARIANCE};
 
 use super::layout::{Section, tail};
-use super::{ExcessNoise, Manifest, Participants};
+use super::{Crowd, ExcessNoise, Manifest};
 use crate::id::Purpose;
 
 /// A part of a site's noise in a section.
@@ -44,7 +44,7 @@ pub(super) fn cut(manifest: &Manifest, purpose: Purpose, sections: &mut [Section
     if manifest.privacy.excess_noise == ExcessNoise::Kept {
         return;
     }
-    let crowd = Crowd::of(manifest, purpose);
+    let crowd = manifest.crowd(purpose);
     for section in sections.iter_mut() {
         section.cut(crowd);
     }
@@ -59,35 +59,11 @@ pub(super) fn cut(manifest: &Manifest, purpose: Purpose, sections: &mut [Section
     }
 }
 
-/// The sites of a round, and what is promised of them.
-#[derive(Clone, Copy, Debug)]
-struct Crowd {
-    sites: u16,
-    threshold: u16,
-    honest: u16,
-}
-
 impl Crowd {
-    fn of(manifest: &Manifest, purpose: Purpose) -> Self {
-        let (sites, threshold) = match (purpose, manifest.training.participants) {
-            (Purpose::Train, Participants::Random { sites, threshold }) => (sites, threshold),
-            _ => (
-                u16::try_from(manifest.roster.len()).unwrap_or(u16::MAX),
-                manifest.aggregation.threshold,
-            ),
-        };
-        let honest = manifest.privacy.honest_survivors;
-        Self {
-            sites,
-            threshold,
-            honest,
-        }
-    }
-
     /// The numbers of survivors at which one more part goes, in ascending order, up to all sites: each number above the
     /// threshold or, where those are too many, some, evenly spread.
     fn levels(self) -> impl Iterator<Item = u16> {
-        let above = self.sites.saturating_sub(self.threshold);
+        let above = self.sites.saturating_sub(self.agreeing);
         let parts = above.min(MOST_PARTS);
         (0..parts)
             .rev()
@@ -96,8 +72,7 @@ impl Crowd {
 
     /// Of `survivors`, how many keep their noise at the least.
     fn honest_of(self, survivors: u16) -> Option<NonZeroU16> {
-        let dishonest = self.threshold.checked_sub(self.honest)?;
-        NonZeroU16::new(survivors.checked_sub(dishonest)?)
+        NonZeroU16::new(survivors.checked_sub(self.dishonest)?)
     }
 }
 
@@ -161,12 +136,11 @@ impl Section {
 mod tests {
     use super::*;
 
-    fn levels(sites: u16, threshold: u16) -> Vec<u16> {
-        let honest = threshold;
+    fn levels(sites: u16, agreeing: u16) -> Vec<u16> {
         let crowd = Crowd {
             sites,
-            threshold,
-            honest,
+            agreeing,
+            dishonest: 0,
         };
         crowd.levels().collect()
     }

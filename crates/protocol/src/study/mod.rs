@@ -12,6 +12,7 @@ mod accounting;
 mod clustering;
 mod cohort;
 mod excess;
+mod graph;
 mod layout;
 mod model;
 mod moments;
@@ -22,6 +23,7 @@ mod training;
 pub use clustering::Clustering;
 pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
 pub use excess::Part;
+pub use graph::{COMPLETE, Crowd, Graph};
 pub use layout::{HISTOGRAM_BINS, Layout, Local, Section, SectionName};
 pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
 pub use moments::moments_from_sum;
@@ -192,13 +194,18 @@ impl Study {
         }
     }
 
+    /// The graph of a round with this purpose; `None` where every site is every other's neighbour.
+    #[must_use]
+    pub fn graph(&self, purpose: Purpose) -> Option<Graph> {
+        let crowd = self.manifest.crowd(purpose);
+        let graph = self.manifest.aggregation.graph;
+        graph.filter(|_| crowd.sites > COMPLETE)
+    }
+
     /// Sites that must agree before masks of a round with this purpose are opened.
     #[must_use]
     pub fn threshold(&self, purpose: Purpose) -> usize {
-        usize::from(match (purpose, self.manifest.training.participants) {
-            (Purpose::Train, Participants::Random { threshold, .. }) => threshold,
-            _ => self.manifest.aggregation.threshold,
-        })
+        usize::from(self.manifest.crowd(purpose).agreeing)
     }
 }
 
@@ -233,6 +240,35 @@ impl Manifest {
             plan.extend(rounds(Purpose::Cluster, clustering.rounds));
         }
         plan
+    }
+
+    /// The sites of a round with this purpose. At most so many are dishonest as may be missing from those that agree without
+    /// being missed in the noise.
+    #[must_use]
+    pub fn crowd(&self, purpose: Purpose) -> Crowd {
+        let (sites, agreeing) = match (purpose, self.training.participants) {
+            (Purpose::Train, Participants::Random { sites, threshold }) => (sites, threshold),
+            _ => (
+                u16::try_from(self.roster.len()).unwrap_or(u16::MAX),
+                self.aggregation.threshold,
+            ),
+        };
+        Crowd {
+            sites,
+            agreeing,
+            dishonest: agreeing.saturating_sub(self.privacy.honest_survivors),
+        }
+    }
+
+    /// The smallest graph for the study's rounds, where they have many sites and it states none; `None` too where only
+    /// the complete graph will do.
+    #[must_use]
+    pub fn needed_graph(&self) -> Option<Graph> {
+        let crowds = [Purpose::Evaluate, Purpose::Train].map(|purpose| self.crowd(purpose));
+        let many = crowds.into_iter().filter(|crowd| crowd.sites > COMPLETE);
+        let graphs = many.filter_map(Crowd::least);
+        let largest = graphs.max_by_key(|graph| graph.neighbours);
+        largest.filter(|_| self.aggregation.graph.is_none())
     }
 
     /// Rounds of `plan` with this purpose.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Graph;
 use crate::id::{AgreementKey, IdentityKey};
 
 /// A site that takes part.
@@ -22,6 +23,10 @@ pub struct Aggregation {
     pub key: AgreementKey,
     /// Sites that must agree before masks are opened: above half of the roster.
     pub threshold: u16,
+    /// Who shares masks with whom in rounds of more than 32 sites; without it, all with all. How many neighbours are enough
+    /// takes a search, which `host compose` makes; here it is only checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<Graph>,
     /// The most patients that one site may bring; a site with more is refused by its own module.
     pub patients_per_site: u32,
     /// Bits after the binary point of a value whose clip norm is 1.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::graph::{self, COMPLETE, MOST_HOLDERS};
 use super::{
     AdaptiveClip, Algorithm, Architecture, Averaging, Batch, Clustering, Cohort, ControlVariates,
-    Manifest, Model, Normalisation, Optimizer, Participants, Personalisation, Privacy, Shape,
-    Trained, Training,
+    Crowd, Graph, Manifest, Model, Normalisation, Optimizer, Participants, Personalisation,
+    Privacy, Shape, Trained, Training,
 };
 use crate::agreement;
+use crate::id::Purpose;
 
 /// Why a study file is refused. The study's author can act on each.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -491,9 +493,9 @@ fn check_clustering(clustering: &Clustering) -> Result<(), StudyError> {
 
 fn check_roster(manifest: &Manifest) -> Result<(), StudyError> {
     let sites = manifest.roster.len();
-    require((3..=255).contains(&sites), "roster", || {
+    require((3..=MOST_SITES).contains(&sites), "roster", || {
         format!(
-            "{sites} sites; want 3 to 255: with two, each would see the other's vector in the sum"
+            "{sites} sites; want 3 to {MOST_SITES}: with two, each would see the other's vector in the sum"
         )
     })?;
     unique(
@@ -550,6 +552,10 @@ fn check_roster(manifest: &Manifest) -> Result<(), StudyError> {
             )
         },
     )?;
+    for purpose in [Purpose::Evaluate, Purpose::Train] {
+        let crowd = manifest.crowd(purpose);
+        check_graph(crowd, aggregation.graph.filter(|_| crowd.sites > COMPLETE))?;
+    }
     require(
         (1..=10_000_000).contains(&aggregation.patients_per_site),
         "aggregation.patients-per-site",
@@ -566,6 +572,56 @@ fn check_roster(manifest: &Manifest) -> Result<(), StudyError> {
         || format!("{} is not from 1 to 24", aggregation.fraction_bits),
     )
 }
+
+/// Refuses a graph in which a site could be told from the others, or with which rounds would often fail.
+fn check_graph(crowd: Crowd, graph: Option<Graph>) -> Result<(), StudyError> {
+    let Crowd {
+        sites,
+        agreeing,
+        dishonest,
+    } = crowd;
+    let Some(graph) = graph else {
+        return require(sites <= MOST_HOLDERS, GRAPH, || {
+            format!("{sites} sites need one; `host compose` computes it")
+        });
+    };
+    let Graph {
+        neighbours,
+        threshold,
+    } = graph;
+    require(
+        (2..sites.min(MOST_HOLDERS)).contains(&neighbours) && (2..=neighbours).contains(&threshold),
+        GRAPH,
+        || {
+            format!(
+                "{neighbours} neighbours and a threshold of {threshold}: want neighbours below {}, and a threshold from 2 \
+                 to the neighbours",
+                sites.min(MOST_HOLDERS)
+            )
+        },
+    )?;
+    require(2 * agreeing > sites + dishonest, GRAPH, || {
+        format!(
+            "{agreeing} of {sites} sites agree and {dishonest} of them need not be honest: two lists of survivors could \
+             both be signed; raise aggregation.threshold or privacy.honest-survivors"
+        )
+    })?;
+    let chance = |what: &str, chance: f64| {
+        require(chance <= graph::TARGET, GRAPH, || {
+            let chance = chance.min(0.0);
+            format!(
+                "{what} with a chance of up to 2^{chance:.1}, above 2^-40; `host compose` computes a graph that will do"
+            )
+        })
+    };
+    chance("some sites could be exposed", crowd.exposed(graph))?;
+    chance("a round would be abandoned", crowd.stuck(graph))
+}
+
+const GRAPH: &str = "aggregation.graph";
+
+/// The most sites of a study: each computes the graph of all.
+const MOST_SITES: usize = 4_096;
 
 fn unique<T: Ord + std::fmt::Display>(
     values: impl Iterator<Item = T>,
