@@ -162,8 +162,8 @@ impl Egress {
         exactly(stage, "the sites whose seed is opened", &seeds, &survived)?;
         exactly(stage, "the sites whose key is opened", &keys, &dropped)?;
         let layout = self.study.layout(self.header.purpose);
-        let noised: &[SiteId] = if layout.parts_off(self.survivors.len()) > 0 {
-            &survived
+        let noised = if layout.parts_off(self.survivors.len()) > 0 {
+            survived.as_slice()
         } else {
             &[]
         };
@@ -304,8 +304,8 @@ mod tests {
     use minicbor::bytes::ByteVec;
     use protocol::door::{Messages, Survivors};
     use protocol::id::{Digest, Purpose};
-    use testkit::TestStudy;
     use testkit::round::Play;
+    use testkit::{Draft, TestStudy};
 
     use super::*;
 
@@ -350,13 +350,47 @@ mod tests {
         Egress::new(kit.study.clone(), kit.header(3, Purpose::Train), SITE)
     }
 
+    /// A study of five sites, of whose noise a part goes off the sum with each survivor above three.
+    fn noised() -> TestStudy {
+        Draft {
+            epsilon: 1.0,
+            fraction_bits: 16,
+            patients_per_site: 100,
+            ..Draft::default()
+        }
+        .make()
+    }
+
     #[test]
     fn an_honest_round_may_leave() {
-        let kit = testkit::study(5, 3);
-        let mut egress = egress(&kit);
-        for ((request, body), stage) in honest(&kit).into_iter().zip(Stage::ALL) {
-            assert_eq!(egress.check(&request, &body), Ok(stage));
+        for kit in [testkit::study(5, 3), noised()] {
+            let mut egress = egress(&kit);
+            for ((request, body), stage) in honest(&kit).into_iter().zip(Stage::ALL) {
+                assert_eq!(egress.check(&request, &body), Ok(stage));
+            }
         }
+    }
+
+    #[test]
+    fn one_key_of_each_survivors_noise_is_opened_and_no_more() {
+        let kit = noised();
+        let exchanges = honest(&kit);
+        let mut egress = egress(&kit);
+        for (request, body) in &exchanges[..4] {
+            egress.check(request, body).unwrap();
+        }
+        let (request, body) = &exchanges[4];
+        let opening: Opening = codec::decode(body).unwrap();
+        assert_eq!(opening.noise.len(), 4);
+        let refused = |change: fn(&mut Opening)| {
+            let mut opening = opening.clone();
+            change(&mut opening);
+            let error = egress.clone().check(request, &codec::encode(&opening));
+            assert!(matches!(error, Err(EgressError::Sites { .. })), "{error:?}");
+        };
+        refused(|opening| opening.noise.truncate(3));
+        refused(|opening| opening.noise.swap(0, 1));
+        refused(|opening| opening.noise.extend(opening.keys.clone()));
     }
 
     #[test]

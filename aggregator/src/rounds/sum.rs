@@ -106,3 +106,37 @@ fn real_variance(variance: u128) -> f64 {
 pub(super) fn real_count(sites: usize) -> f64 {
     sites as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::Draft;
+
+    use super::*;
+
+    #[test]
+    fn the_noise_told_is_what_stays_in_the_sum() {
+        let noise = |excess_noise, survivors: usize| {
+            let study = Draft {
+                honest_survivors: 3,
+                excess_noise,
+                epsilon: 1.0,
+                fraction_bits: 16,
+                patients_per_site: 100,
+                ..Draft::default()
+            }
+            .make()
+            .study;
+            let steps = vec![0; study.layout(Purpose::Train).length()];
+            let sum = RealSum::new(&study, Purpose::Train, survivors, &steps).unwrap();
+            sum.noise(SectionName::Update)
+        };
+        let promised = noise("kept", 3);
+        assert!(promised > 0.0);
+        for survivors in 3..=5 {
+            let removed = noise("removed", survivors) / promised;
+            assert!((removed - 1.0).abs() < 1e-3, "{survivors}: {removed}");
+            let kept = noise("kept", survivors) / promised;
+            assert!((kept - (real_count(survivors) / 3.0).sqrt()).abs() < 1e-3);
+        }
+    }
+}

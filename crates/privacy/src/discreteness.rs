@@ -23,7 +23,7 @@
 //!
 //! So the discrete mechanism has the continuous curve with ε raised by 4κ = n / 6σ² (and δ by the
 //! factor exp(κ)). That the sum over sites is no exact discrete Gaussian costs 2nτ more, at most
-//! 6e-68 n, less than the upward rounding here.
+//! 2e-63 n, less than the upward rounding here.
 //!
 //! # With sampled patients
 //!

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use protocol::id::Purpose;
-use protocol::study::{Section, Study};
+use protocol::study::{Crowd, Section, Study};
 use testkit::{Draft, noise};
 
 /// Seven sites, of which five survive at the least and three of those are promised to be honest.
@@ -38,6 +38,33 @@ fn the_noise_of_a_sum_is_what_its_survivors_need() {
         let (got, want) = (noise::excess(&kept, survivors), (all / 3.0).sqrt());
         assert!(
             (got / want - 1.0).abs() < 0.02,
+            "{survivors}: {got}, {want}"
+        );
+    }
+}
+
+/// The keys of the parts are shared with a site's holders, which are not all sites.
+#[test]
+fn the_noise_of_a_sum_of_many_sites_is_what_its_survivors_need() {
+    let crowd = Crowd {
+        sites: 40,
+        agreeing: 36,
+        dishonest: 2,
+    };
+    let draft = Draft {
+        sites: 40,
+        threshold: 36,
+        honest_survivors: 34,
+        graph: crowd.least(),
+        parameters: 5_000,
+        ..draft()
+    };
+    assert!(draft.graph.is_some());
+    for survivors in [37, 40] {
+        let got = noise::excess(&draft, survivors);
+        let want = (f64::from(survivors) / f64::from(survivors - 2)).sqrt();
+        assert!(
+            (got / want - 1.0).abs() < 0.04,
             "{survivors}: {got}, {want}"
         );
     }

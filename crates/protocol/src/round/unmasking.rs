@@ -93,11 +93,11 @@ impl Round<Unmasking> {
         let opening: Opening = self.body(signed)?;
         let survivors = self.notes.reported(Stage::Mask);
         let held = |site: &SiteId| self.holders().holds(signed.site, *site);
-        let survived = || survivors.iter().copied().filter(held);
+        let seeds = survivors.iter().copied().filter(held);
         let is_noise_opened = self.last_part(survivors.len()).is_some();
-        let fits = sites(&opening.seeds).eq(survived())
+        let fits = sites(&opening.seeds).eq(seeds.clone())
             && sites(&opening.keys).eq(self.dropped(&survivors).filter(held))
-            && sites(&opening.noise).eq(survived().filter(|_| is_noise_opened));
+            && sites(&opening.noise).eq(seeds.filter(|_| is_noise_opened));
         if !fits {
             return Err(SiteFault::Openings(signed.site));
         }

@@ -92,3 +92,66 @@ pub(crate) fn sealed_to_aggregator(header: &Header, site: SiteId) -> Vec<u8> {
 
 /// The `info` of the seal to the aggregator (RFC 9180).
 pub(crate) const SEAL_INFO: &[u8] = b"wardround/1 masked input";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+    use crate::door::{Inbox, Sealed};
+    use crate::id::{Digest, Purpose};
+    use crate::message::{Shares, Signed};
+    use crate::seed::Seed;
+
+    /// Bob shares his secrets as if no part of his noise were to go.
+    #[test]
+    fn a_site_that_does_not_share_the_keys_of_its_noise_is_named() {
+        let draft = testkit::Draft {
+            sites: 3,
+            threshold: 2,
+            epsilon: 1.0,
+            fraction_bits: 16,
+            patients_per_site: 100,
+            ..testkit::Draft::default()
+        };
+        let kit = draft.make();
+        let study = Study::parse(kit.toml.as_bytes()).unwrap();
+        let kept = testkit::Draft {
+            excess_noise: "kept",
+            ..draft
+        };
+        let header = Header {
+            study: study.digest(),
+            number: 1,
+            purpose: Purpose::Train,
+            state: Digest([3; 32]),
+        };
+        let (alice, bob) = (SiteId(0), SiteId(1));
+        let begin = |site: SiteId, seed| {
+            let seed = Seed::new([seed; 32]);
+            let (body, stage) = Advertising::begin(&study, header.clone(), site, &seed).unwrap();
+            let bytes = Signed::bytes_to_sign(&header, Stage::Advertise, site, &body);
+            let signed = Signed {
+                site,
+                body: body.into(),
+                signature: kit.identities[usize::from(site.0)].sign(&bytes),
+            };
+            (signed, stage)
+        };
+        let ((one, alices), (other, mut bobs)) = (begin(alice, 1), begin(bob, 2));
+        let adverts = [one, other];
+        bobs.party.study = Study::parse(kept.toml().as_bytes()).unwrap();
+
+        let (_, masking) = alices.share(&adverts).unwrap();
+        // The header is still of the study that all have approved, so Alice can open what Bob sends.
+        let (body, _) = bobs.share(&adverts).unwrap();
+        let shares: Shares = codec::decode(&body).unwrap();
+        let bytes = shares.sealed[0].bytes.clone();
+        let inbox = Inbox {
+            shares: vec![Sealed { site: bob, bytes }],
+            sharers: vec![alice, bob],
+        };
+        let vector = vec![0; study.layout(Purpose::Train).length()];
+        let error = masking.mask(&inbox, &vector).unwrap_err();
+        assert_eq!(error, PeerFault::Noise(bob).into());
+    }
+}

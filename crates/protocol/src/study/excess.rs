@@ -136,10 +136,10 @@ impl Section {
 mod tests {
     use super::*;
 
-    fn levels(sites: u16, threshold: u16) -> Vec<u16> {
+    fn levels(sites: u16, agreeing: u16) -> Vec<u16> {
         let crowd = Crowd {
             sites,
-            agreeing: threshold,
+            agreeing,
             dishonest: 0,
         };
         crowd.levels().collect()
