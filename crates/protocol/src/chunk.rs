@@ -103,11 +103,6 @@ impl Chunking {
     pub(crate) fn bits(&self) -> u32 {
         self.bits
     }
-
-    /// Entries of the vector.
-    pub(crate) fn length(&self) -> usize {
-        self.length
-    }
 }
 
 /// Why bytes are not a chunk of a vector.

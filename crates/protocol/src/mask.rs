@@ -2,13 +2,15 @@
 //!
 //! The generator `PRG` of Bonawitz et al. 2017, section 3.4. Low bits of uniform words are uniform modulo a power of
 //! two, so nothing is rejected and site and aggregator need the same number of words.
+//!
+//! All masks of a vector are applied to one block of it before the next, so a block is in the first-level cache for all
+//! of them, and memory is read and written once however many neighbours a site has.
 
 use std::fmt;
 
-use chacha20::ChaCha20;
-use chacha20::cipher::{KeyIvInit, StreamCipher};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::ZeroizeOnDrop;
 
+use crate::keystream::{self, Combine, Keystream};
 use crate::pack::low_bits;
 
 /// The key of one mask: it makes one vector and is used for nothing else. Never printed, wiped when dropped.
@@ -16,7 +18,9 @@ use crate::pack::low_bits;
 pub struct MaskKey([u8; 32]);
 
 impl MaskKey {
-    pub(crate) fn new(bytes: [u8; 32]) -> Self {
+    /// The key with these bytes, which must be uniform and used nowhere else.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 }
@@ -47,51 +51,54 @@ impl MaskSign {
     }
 }
 
-/// Adds the mask to `entries`, or subtracts it, modulo 2 to the power of `bits` (1 to 32).
-///
-/// Entry `i` of the mask is the low bits of the keystream's word `i`, least significant byte first, from block 0
-/// under a nonce of zero.
-///
-/// # Panics
-///
-/// Never below 2^36 entries, where the keystream ends.
-pub fn apply(key: &MaskKey, sign: MaskSign, bits: u32, entries: &mut [u32]) {
-    let mut stream = ChaCha20::new((&key.0).into(), &NONCE.into());
-    let mut words = [0; CHUNK];
-    for chunk in entries.chunks_mut(CHUNK / 4) {
-        let words = &mut words[..chunk.len() * 4];
-        words.fill(0);
-        stream.apply_keystream(words);
-        add(chunk, words, sign, low_bits(bits));
-    }
-    words.zeroize();
-}
+/// The masks of one vector. Entry `i` of a mask is the low bits of its keystream's word `i`, least significant byte
+/// first, from block 0 under a nonce of zero.
+#[derive(Clone, Default)]
+pub struct Masks(Vec<(Keystream, Combine)>);
 
-fn add(entries: &mut [u32], words: &[u8], sign: MaskSign, mask: u32) {
-    let words = words
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|word| u32::from_le_bytes(*word));
-    match sign {
-        MaskSign::Add => {
-            entries
-                .iter_mut()
-                .zip(words)
-                .for_each(|(entry, word)| *entry = entry.wrapping_add(word) & mask);
-        }
-        MaskSign::Subtract => {
-            entries
-                .iter_mut()
-                .zip(words)
-                .for_each(|(entry, word)| *entry = entry.wrapping_sub(word) & mask);
+impl Masks {
+    /// One more mask.
+    pub fn push(&mut self, key: &MaskKey, sign: MaskSign) {
+        let combine = match sign {
+            MaskSign::Add => Combine::Add,
+            MaskSign::Subtract => Combine::Subtract,
+        };
+        self.0.push((Keystream::new(key.0), combine));
+    }
+
+    /// Applies all masks, modulo 2 to the power of `bits` (1 to 32), to the entries of the vector from place `first` on.
+    ///
+    /// # Panics
+    ///
+    /// If `first` is not a multiple of 16, or from 2^36 on, where keystreams end.
+    pub fn apply(&self, first: usize, bits: u32, entries: &mut [u32]) {
+        assert!(
+            first.is_multiple_of(keystream::BLOCK),
+            "entries from {first} on do not start a block of the keystream"
+        );
+        let low = low_bits(bits);
+        let blocks = (first / keystream::BLOCK..).step_by(AT_ONCE / keystream::BLOCK);
+        for (block, entries) in blocks.zip(entries.chunks_mut(AT_ONCE)) {
+            let block = u32::try_from(block).expect("keystreams end at 2^36 entries");
+            for (keystream, how) in &self.0 {
+                keystream.combine(block, *how, entries);
+            }
+            // Once for all: 2^b divides the 2^32 that the masks were added modulo.
+            entries.iter_mut().for_each(|entry| *entry &= low);
         }
     }
 }
 
-const NONCE: [u8; 12] = [0; 12];
-/// Bytes of keystream made at once: they stay in the first-level cache together with the entries they mask.
-const CHUNK: usize = 4096;
+impl fmt::Debug for Masks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Masks")
+            .field("count", &self.0.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Entries that all masks are applied to before the next: 16 KiB, half of a small first-level cache.
+const AT_ONCE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -99,11 +106,19 @@ mod tests {
 
     use super::*;
 
+    fn masks(keys: &[([u8; 32], MaskSign)]) -> Masks {
+        let mut masks = Masks::default();
+        for (key, sign) in keys {
+            masks.push(&MaskKey::new(*key), *sign);
+        }
+        masks
+    }
+
     /// RFC 8439, appendix A.1, test vectors 1 and 2 (the second is block 1).
     #[test]
     fn the_mask_is_the_keystream_of_rfc_8439() {
         let mut entries = [0; 32];
-        apply(&MaskKey::new([0; 32]), MaskSign::Add, 32, &mut entries);
+        masks(&[([0; 32], MaskSign::Add)]).apply(0, 32, &mut entries);
         let bytes: Vec<u8> = entries
             .iter()
             .flat_map(|entry| entry.to_le_bytes())
@@ -118,21 +133,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_mask_comes_off_as_it_went_on(
-            key in any::<[u8; 32]>(),
+        fn masks_come_off_as_they_went_on(
+            keys in prop::collection::vec((any::<[u8; 32]>(), prop_oneof![Just(MaskSign::Add), Just(MaskSign::Subtract)]), 0..4),
             bits in 1..=32_u32,
-            entries in prop::collection::vec(any::<u32>(), 0..2500),
+            entries in prop::collection::vec(any::<u32>(), 0..9000),
+            cut in 0..9000_usize,
         ) {
-            let key = MaskKey::new(key);
             let entries: Vec<u32> = entries.iter().map(|entry| entry & low_bits(bits)).collect();
+            let all = masks(&keys);
             let mut masked = entries.clone();
-            apply(&key, MaskSign::Add, bits, &mut masked);
+            all.apply(0, bits, &mut masked);
             prop_assert!(masked.iter().all(|entry| *entry <= low_bits(bits)));
-            // What is masked starts the same, however long the vector is.
-            let mut start = entries[..entries.len() / 2].to_vec();
-            apply(&key, MaskSign::Add, bits, &mut start);
-            prop_assert_eq!(&masked[..start.len()], &start);
-            apply(&key, MaskSign::Add.opposite(), bits, &mut masked);
+            // In two parts it is the same.
+            let cut = cut.min(entries.len()) / 16 * 16;
+            let mut parts = entries.clone();
+            let (start, end) = parts.split_at_mut(cut);
+            all.apply(0, bits, start);
+            all.apply(cut, bits, end);
+            prop_assert_eq!(&parts, &masked);
+            // Taken off one by one, in another order.
+            for (key, sign) in keys.iter().rev() {
+                masks(&[(*key, sign.opposite())]).apply(0, bits, &mut masked);
+            }
             prop_assert_eq!(masked, entries);
         }
     }

@@ -18,6 +18,7 @@ use std::thread;
 
 use privacy::DiscreteGaussian;
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
 use crate::mask::MaskSign;
 use crate::pack::low_bits;
@@ -46,6 +47,14 @@ impl Chain {
             .collect();
         keys.reverse();
         keys
+    }
+
+    /// The sum of these parts, an entry each of the layout's sections; none where there are no parts.
+    pub(crate) fn drawn(&self, layout: &Layout) -> Zeroizing<Vec<u32>> {
+        let length = if self.parts > 0 { layout.length() } else { 0 };
+        let mut noise = Zeroizing::new(vec![0; length]);
+        self.apply(MaskSign::Add, layout, &mut noise);
+        noise
     }
 
     /// Adds these parts to `entries`, of the layout's sections, or takes them off, modulo 2 to the power of the layout's

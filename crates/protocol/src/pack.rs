@@ -1,9 +1,30 @@
 //! Packing: entries of `bits` bits one after the other, least significant bit first, in bytes.
+//!
+//! 32 entries are whole words however many bits an entry has, so entries are packed in groups of 32: where each one
+//! lies is then known when the code is compiled, once for each number of bits, and no entry costs a branch.
 
 use std::fmt;
 
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
+use crate::cipher::TAG_LENGTH;
+
+/// Calls the function that is compiled for this number of bits.
+macro_rules! with_bits {
+    ($bits:expr, $function:ident, $($argument:expr),+) => {
+        with_bits!(@match $bits, $function, ($($argument),+),
+            1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
+    };
+    (@match $bits:expr, $function:ident, $arguments:tt, $($number:literal)+) => {
+        match $bits {
+            $($number => with_bits!(@call $function, $number, $arguments),)+
+            bits => unreachable!("entries have 1 to 32 bits, not {bits}"),
+        }
+    };
+    (@call $function:ident, $number:literal, ($($argument:expr),+)) => {
+        $function::<$number>($($argument),+)
+    };
+}
 /// Bytes that `count` entries of `bits` bits take; the last byte is filled up with zeros.
 #[must_use]
 pub fn packed_length(count: usize, bits: u32) -> usize {
@@ -11,22 +32,17 @@ pub fn packed_length(count: usize, bits: u32) -> usize {
     usize::try_from(bits.div_ceil(8)).unwrap_or(usize::MAX)
 }
 
-/// Packs the low `bits` bits (1 to 32) of each entry.
+/// Packs the low `bits` bits (1 to 32) of each entry. There is room for the tag of a seal behind the result.
+///
+/// # Panics
+///
+/// On other numbers of bits.
 #[must_use]
 pub fn pack(entries: &[u32], bits: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(packed_length(entries.len(), bits) + 4);
-    let (mut pending, mut filled) = (0_u64, 0);
-    for entry in entries {
-        pending |= u64::from(entry & low_bits(bits)) << filled;
-        filled += bits;
-        if filled >= 32 {
-            bytes.extend_from_slice(&low_word(pending).to_le_bytes());
-            pending >>= 32;
-            filled -= 32;
-        }
-    }
-    bytes.extend_from_slice(&pending.to_le_bytes());
-    bytes.truncate(packed_length(entries.len(), bits));
+    let length = packed_length(entries.len(), bits);
+    let mut bytes = Vec::with_capacity(length + TAG_LENGTH.max(GROUP * 4));
+    with_bits!(bits, push_groups, entries, &mut bytes);
+    bytes.truncate(length);
     bytes
 }
 
@@ -59,20 +75,14 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// The entries in order.
-    pub fn entries(&self) -> impl Iterator<Item = u32> {
-        let (mut words, bits) = (self.bytes.chunks(4), self.bits);
-        let (mut pending, mut filled) = (0_u64, 0);
-        (0..self.count).map(move |_| {
-            if filled < bits {
-                pending |= u64::from(word(words.next().unwrap_or_default())) << filled;
-                filled += 32;
-            }
-            let entry = low_word(pending) & low_bits(bits);
-            pending >>= bits;
-            filled -= bits;
-            entry
-        })
+    /// Adds the entries to as many of a sum, modulo 2 to the power of their bits.
+    ///
+    /// # Panics
+    ///
+    /// If the sum has another number of entries, or entries cannot have so many bits.
+    pub fn add_to(&self, sum: &mut [u32]) {
+        assert_eq!(sum.len(), self.count, "a sum of other entries");
+        with_bits!(self.bits, add_groups, sum, self.bytes);
     }
 }
 
@@ -98,19 +108,76 @@ pub(crate) fn low_bits(bits: u32) -> u32 {
     u32::MAX >> (u32::BITS - bits.clamp(1, u32::BITS))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low word is what is wanted"
-)]
-fn low_word(value: u64) -> u32 {
-    value as u32
+/// Entries that are packed together.
+const GROUP: usize = 32;
+
+fn push_groups<const BITS: usize>(entries: &[u32], bytes: &mut Vec<u8>) {
+    let (groups, rest) = entries.as_chunks();
+    for group in groups {
+        bytes.extend_from_slice(packed_group::<BITS>(group).as_flattened());
+    }
+    if !rest.is_empty() {
+        let mut group = [0; GROUP];
+        group[..rest.len()].copy_from_slice(rest);
+        bytes.extend_from_slice(packed_group::<BITS>(&group).as_flattened());
+    }
 }
 
-/// Up to four bytes, least significant first.
-fn word(bytes: &[u8]) -> u32 {
-    let mut word = [0; 4];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u32::from_le_bytes(word)
+fn add_groups<const BITS: usize>(sum: &mut [u32], bytes: &[u8]) {
+    let (sums, rest) = sum.as_chunks_mut::<GROUP>();
+    let (whole, end) = bytes.split_at(sums.len() * BITS * 4);
+    let groups = whole.as_chunks().0.as_chunks().0;
+    for (sums, group) in sums.iter_mut().zip(groups) {
+        add_group::<BITS>(sums, group);
+    }
+    if !rest.is_empty() {
+        let mut group = [[0; 4]; BITS];
+        group.as_flattened_mut()[..end.len()].copy_from_slice(end);
+        let mut sums = [0; GROUP];
+        sums[..rest.len()].copy_from_slice(rest);
+        add_group::<BITS>(&mut sums, &group);
+        rest.copy_from_slice(&sums[..rest.len()]);
+    }
+}
+
+#[inline(always)]
+fn add_group<const BITS: usize>(sums: &mut [u32; GROUP], group: &[[u8; 4]; BITS]) {
+    for (sum, entry) in sums.iter_mut().zip(group_entries(group)) {
+        *sum = sum.wrapping_add(entry) & lowest(BITS);
+    }
+}
+
+#[inline(always)]
+fn packed_group<const BITS: usize>(entries: &[u32; GROUP]) -> [[u8; 4]; BITS] {
+    let mut words = [0; BITS];
+    for (place, entry) in entries.iter().enumerate() {
+        let entry = entry & lowest(BITS);
+        let (word, shift) = (place * BITS / 32, place * BITS % 32);
+        words[word] |= entry << shift;
+        if shift + BITS > 32 {
+            words[word + 1] |= entry >> (32 - shift);
+        }
+    }
+    words.map(u32::to_le_bytes)
+}
+
+#[inline(always)]
+fn group_entries<const BITS: usize>(words: &[[u8; 4]; BITS]) -> [u32; GROUP] {
+    let words = words.map(u32::from_le_bytes);
+    std::array::from_fn(|place| {
+        let (word, shift) = (place * BITS / 32, place * BITS % 32);
+        let high = if shift + BITS > 32 {
+            words[word + 1] << (32 - shift)
+        } else {
+            0
+        };
+        (words[word] >> shift | high) & lowest(BITS)
+    })
+}
+
+/// As [`low_bits`].
+const fn lowest(bits: usize) -> u32 {
+    u32::MAX >> (32 - bits)
 }
 
 /// A sum of vectors modulo a power of two, being added to.
@@ -121,13 +188,6 @@ impl Total {
     /// A sum of nothing.
     pub(crate) fn zero(length: usize) -> Self {
         Self(vec![0; length])
-    }
-
-    /// Adds a vector of as many entries, modulo 2 to the power of `bits`.
-    pub(crate) fn add(&mut self, vector: &[u32], bits: u32) {
-        for (total, entry) in self.0.iter_mut().zip(vector) {
-            *total = total.wrapping_add(*entry) & low_bits(bits);
-        }
     }
 
     /// The entries between minus and plus half of the modulus, 2 to the power of `bits`.
@@ -190,11 +250,17 @@ mod tests {
 
     use super::*;
 
+    fn unpacked(packed: Packed<'_>) -> Vec<u32> {
+        let mut entries = vec![0; packed.count];
+        packed.add_to(&mut entries);
+        entries
+    }
+
     #[test]
     fn the_least_significant_bit_comes_first() {
         assert_eq!(pack(&[0b1, 0b10, 0b111], 3), [0b1101_0001, 0b1]);
         assert_eq!(pack(&[0x0123_4567], 32), [0x67, 0x45, 0x23, 0x01]);
-        assert_eq!(pack(&[], 7), []);
+        assert!(pack(&[], 7).is_empty());
     }
 
     #[test]
@@ -208,12 +274,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_survive_packing(bits in 1..=32_u32, entries in prop::collection::vec(any::<u32>(), 0..70)) {
+        fn entries_survive_packing(bits in 1..=32_u32, entries in prop::collection::vec(any::<u32>(), 0..200)) {
             let bytes = pack(&entries, bits);
             let want: Vec<u32> = entries.iter().map(|entry| entry & low_bits(bits)).collect();
             prop_assert_eq!(bytes.len(), packed_length(entries.len(), bits));
             let packed = Packed::parse(&bytes, entries.len(), bits).unwrap();
-            prop_assert_eq!(packed.entries().collect::<Vec<_>>(), want);
+            prop_assert_eq!(unpacked(packed), want);
         }
 
         #[test]
@@ -223,18 +289,19 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..170),
         ) {
             match Packed::parse(&bytes, count, bits) {
-                Ok(packed) => prop_assert_eq!(pack(&packed.entries().collect::<Vec<_>>(), bits), bytes),
+                Ok(packed) => prop_assert_eq!(pack(&unpacked(packed), bits), bytes),
                 Err(PackError::Length { got, want }) => prop_assert_ne!(got, want),
                 Err(PackError::Padding) => prop_assert_ne!(*bytes.last().unwrap(), 0),
             }
         }
 
         #[test]
-        fn addition_is_modular(bits in 1..=32_u32, pairs in prop::collection::vec(any::<(u32, u32)>(), 0..20)) {
+        fn addition_is_modular(bits in 1..=32_u32, pairs in prop::collection::vec(any::<(u32, u32)>(), 0..100)) {
             let (one, other): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
-            let mut sum = Total(one.iter().map(|entry| entry & low_bits(bits)).collect());
-            sum.add(&other, bits);
-            for ((one, other), sum) in one.iter().zip(&other).zip(sum.0) {
+            let mut sum: Vec<u32> = one.iter().map(|entry| entry & low_bits(bits)).collect();
+            let bytes = pack(&other, bits);
+            Packed::parse(&bytes, other.len(), bits).unwrap().add_to(&mut sum);
+            for ((one, other), sum) in one.iter().zip(&other).zip(sum) {
                 let modulus = 1_u64 << bits;
                 prop_assert_eq!(u64::from(sum), (u64::from(*one) + u64::from(*other)) % modulus);
             }

@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 
 use super::{Accepted, Agreeing, At, Round, SiteFault, TooFewSites};
 use crate::api::Stage;
+use crate::chunk::ENTRIES;
 use crate::codec;
 use crate::door::{Inbox, Messages, Sealed};
 use crate::hpke::Recipient;
@@ -137,43 +138,48 @@ impl Round<Masking> {
             return Ok(Accepted::Again);
         }
         let body = Digest::of(&self.announcement(site)?.body);
-        let (vector, modulus_bits) = (self.vector(site, chunks)?, self.chunking().bits());
+        let texts = self.texts(site, chunks)?;
         // Added last and at once: a chunk that fails leaves nothing in the sum.
-        self.state.total.add(&vector, modulus_bits);
+        self.add(site, &texts)?;
         Ok(self.note(site, body))
     }
 
-    /// The entries of a site's masked vector.
-    fn vector<E: From<SiteFault>>(
+    /// The packed entries of each chunk of a site's masked vector.
+    fn texts<E: From<SiteFault>>(
         &self,
         site: SiteId,
         chunks: impl IntoIterator<Item = Result<Vec<u8>, E>>,
-    ) -> Result<Vec<u32>, E> {
-        let chunking = self.chunking();
+    ) -> Result<Vec<Vec<u8>>, E> {
         let recipient = self.recipient(site, &self.input(site)?)?;
         let associated = sealed_to_aggregator(self.header(), site);
-        let mut entries = Vec::with_capacity(chunking.length());
-        let mut got = 0;
+        let mut texts = Vec::new();
         for (number, sealed) in (0..).zip(chunks) {
             let sealed = sealed?;
             self.check_chunk(site, number, &sealed)?;
-            let text = recipient
-                .open(number, &associated, sealed)
-                .map_err(|error| SiteFault::Seal { site, error })?;
-            let places = chunking
-                .entries(number)
-                .map_err(|error| SiteFault::Chunk { site, error })?;
-            let packed = Packed::parse(&text, places.len(), chunking.bits())
-                .map_err(|error| SiteFault::Vector { site, error })?;
-            entries.extend(packed.entries());
-            got += 1;
+            let text = recipient.open(number, &associated, sealed);
+            texts.push(text.map_err(|error| SiteFault::Seal { site, error })?);
         }
-        let want = chunking.count();
+        let (got, want) = (texts.len(), self.chunking().count());
         if got == want {
-            Ok(entries)
+            Ok(texts)
         } else {
             Err(SiteFault::Incomplete { site, got, want }.into())
         }
+    }
+
+    /// Adds a vector that is there as a whole; nothing, if any of it is no packed entries.
+    fn add(&mut self, site: SiteId, texts: &[Vec<u8>]) -> Result<(), SiteFault> {
+        let bits = self.chunking().bits();
+        let total = &mut self.state.total.0;
+        let parsed = total.chunks(ENTRIES).zip(texts).map(|(entries, text)| {
+            Packed::parse(text, entries.len(), bits)
+                .map_err(|error| SiteFault::Vector { site, error })
+        });
+        let parsed: Vec<Packed<'_>> = parsed.collect::<Result<_, _>>()?;
+        for (entries, packed) in total.chunks_mut(ENTRIES).zip(parsed) {
+            packed.add_to(entries);
+        }
+        Ok(())
     }
 
     /// What a site announced.

@@ -11,7 +11,7 @@ use crate::agreement::Secret;
 use crate::api::Stage;
 use crate::door::{Messages, Survivors};
 use crate::id::{Digest, SiteId};
-use crate::mask::{self, MaskSign};
+use crate::mask::{MaskSign, Masks};
 use crate::message::{Advert, Commitments, OpenedShare, Opening, Signed};
 use crate::noise::{self, Chain};
 use crate::pack::Total;
@@ -121,31 +121,25 @@ impl Round<Unmasking> {
         let (bits, binding) = (layout.modulus_bits, self.notes.roll.binding(self.header()));
         let mut total = std::mem::take(&mut self.state.total.0);
         let mut recovery = Recovery::new(self.holders().threshold());
+        let mut masks = Masks::default();
         for site in &survivors {
             let seed = self.recover_seed(&mut recovery, &binding, *site)?;
-            mask::apply(
-                &binding.self_mask(*site, &seed),
-                MaskSign::Subtract,
-                bits,
-                &mut total,
-            );
+            masks.push(&binding.self_mask(*site, &seed), MaskSign::Subtract);
         }
+        masks.apply(0, bits, &mut total);
         for dropped in self.dropped(&survivors).collect::<Vec<_>>() {
             let secret = self.recover_key(&mut recovery, &binding, dropped)?;
             let neighbours = survivors
                 .iter()
                 .filter(|site| self.holders().neighbours(dropped, **site));
+            let mut masks = Masks::default();
             for site in neighbours {
                 let theirs = self.advert(*site)?.mask_key;
                 let pair = binding.pair_mask(&secret, &theirs, dropped, *site);
                 let pair = pair.map_err(|_| SumError::Damaged)?;
-                mask::apply(
-                    &pair,
-                    pair_sign(*site, dropped).opposite(),
-                    bits,
-                    &mut total,
-                );
+                masks.push(&pair, pair_sign(*site, dropped).opposite());
             }
+            masks.apply(0, bits, &mut total);
         }
         if let Some(part) = self.last_part(survivors.len()) {
             let chain = |site: &SiteId| {

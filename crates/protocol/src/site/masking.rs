@@ -10,15 +10,15 @@ use super::{
 };
 use crate::agreement::Secret;
 use crate::api::Stage;
-use crate::chunk::{ChunkError, Chunking};
+use crate::chunk::{ChunkError, Chunking, ENTRIES};
 use crate::door::{Inbox, Sealed};
 use crate::holders::Holders;
 use crate::hpke::Sender;
-use crate::id::{Digest, InputsDigest, SiteId};
-use crate::mask::{self, MaskSign};
+use crate::id::{AgreementKey, Digest, InputsDigest, SiteId};
+use crate::mask::{MaskSign, Masks};
 use crate::message::{Advert, Bundle, MaskedInput, sites_digest};
 use crate::noise::Chain;
-use crate::pack::{low_bits, pack};
+use crate::pack::pack;
 use crate::roll::{Binding, KeyFault, Roll, pair_sign};
 use crate::seed::Seed;
 use crate::study::Layout;
@@ -63,12 +63,11 @@ impl Masking {
         inputs: &InputsDigest,
     ) -> Result<(Vec<u8>, Upload, Agreeing), SiteError> {
         let layout = self.party.study.layout(self.party.header.purpose);
-        let mut entries = Zeroizing::new(residues(&layout, vector)?);
+        check(&layout, vector)?;
         self.receive(inbox, layout.parts())?;
-        self.noise.apply(MaskSign::Add, &layout, &mut entries);
-        self.apply_masks(&inbox.sharers, layout.modulus_bits, &mut entries)?;
-
-        let upload = self.seal(Chunking::of(&layout), entries)?;
+        let noise = self.noise.drawn(&layout);
+        let masks = self.masks(&inbox.sharers)?;
+        let upload = self.seal(Chunking::of(&layout), vector, &noise, &masks)?;
         let input = self.announce(&upload, &inbox.sharers, inputs);
         let Self {
             party,
@@ -85,39 +84,53 @@ impl Masking {
         Ok((codec::encode(&input), upload, agreeing))
     }
 
-    /// Puts the site's own mask and one with each neighbour that shared its secrets on.
-    fn apply_masks(
-        &self,
-        sharers: &[SiteId],
-        bits: u32,
-        entries: &mut [u32],
-    ) -> Result<(), SiteError> {
+    /// The site's own mask and one with each neighbour that shared its secrets.
+    fn masks(&self, sharers: &[SiteId]) -> Result<Masks, SiteError> {
         let site = self.party.site;
+        let mut masks = Masks::default();
         let own = self.binding.self_mask(site, self.self_mask.bytes());
-        mask::apply(&own, MaskSign::Add, bits, entries);
+        masks.push(&own, MaskSign::Add);
         let neighbours = sharers.iter().copied();
         for other in neighbours.filter(|other| self.holders.neighbours(site, *other)) {
             let key = advert(&self.roll, other)?.mask_key;
             let pair = self.binding.pair_mask(&self.mask, &key, site, other);
             let pair = pair.map_err(|_| KeyFault::Weak(other))?;
-            mask::apply(&pair, pair_sign(site, other), bits, entries);
+            masks.push(&pair, pair_sign(site, other));
         }
-        Ok(())
+        Ok(masks)
     }
 
+    /// Noises, masks, packs and seals chunk by chunk, so that each is in the cache from its first step to its last.
     fn seal(
         &self,
         chunking: Chunking,
-        entries: Zeroizing<Vec<u32>>,
+        vector: &[i64],
+        noise: &[u32],
+        masks: &Masks,
     ) -> Result<Upload, AggregatorFault> {
         let key = &self.party.study.manifest().aggregation.key;
         let seed = self.binding.seed(&self.seed, "seal to aggregator");
         let sender = Sender::new(key, SEAL_INFO, &seed);
+        let sender = sender.map_err(|_| AggregatorFault::WeakKey)?;
+        let associated = sealed_to_aggregator(&self.party.header, self.party.site);
+        let mut entries = Zeroizing::new(vec![0; ENTRIES.min(vector.len())]);
+        // There need not be noise that may go off the sum again.
+        let mut noise = noise.chunks(ENTRIES);
+        let sealed = (0..).zip(vector.chunks(ENTRIES)).map(|(number, values)| {
+            let entries = &mut entries[..values.len()];
+            for (entry, value) in entries.iter_mut().zip(values) {
+                *entry = low_word(*value);
+            }
+            for (entry, noise) in entries.iter_mut().zip(noise.next().unwrap_or_default()) {
+                *entry = entry.wrapping_add(*noise);
+            }
+            masks.apply(ENTRIES * number as usize, chunking.bits(), entries);
+            sender.seal(number, &associated, pack(entries, chunking.bits()))
+        });
         Ok(Upload {
             chunking,
-            entries,
-            sender: sender.map_err(|_| AggregatorFault::WeakKey)?,
-            associated: sealed_to_aggregator(&self.party.header, self.party.site),
+            encapsulated: sender.encapsulated(),
+            sealed: sealed.collect(),
         })
     }
 
@@ -127,10 +140,14 @@ impl Masking {
             .binding
             .inputs_commitment(&self.seed, *site, inputs, &header.state);
         MaskedInput {
-            encapsulated: upload.sender.encapsulated(),
+            encapsulated: upload.encapsulated,
             sharers: sites_digest(sharers),
             commitment,
-            chunks: upload.chunks().map(|chunk| Digest::of(&chunk)).collect(),
+            chunks: upload
+                .sealed
+                .iter()
+                .map(|chunk| Digest::of(chunk))
+                .collect(),
         }
     }
 
@@ -196,14 +213,11 @@ impl Masking {
     }
 }
 
-/// The masked vector of a site, from which each sealed chunk is made when it is asked for.
-///
-/// Memory is the masked entries, and the one chunk that was asked for. The same chunk is the same bytes each time.
+/// The masked vector of a site in sealed chunks. What is sealed is no secret, and shorter than the vector.
 pub struct Upload {
     chunking: Chunking,
-    entries: Zeroizing<Vec<u32>>,
-    sender: Sender,
-    associated: Vec<u8>,
+    encapsulated: AgreementKey,
+    sealed: Vec<Vec<u8>>,
 }
 
 impl Upload {
@@ -213,16 +227,15 @@ impl Upload {
     ///
     /// A number that the vector does not have.
     pub fn chunk(&self, number: u32) -> Result<Vec<u8>, ChunkError> {
-        let entries = self.chunking.entries(number)?;
-        let text = pack(&self.entries[entries], self.chunking.bits());
-        Ok(self.sender.seal(number, &self.associated, text))
+        let place = usize::try_from(number).ok();
+        let sealed = place.and_then(|place| self.sealed.get(place));
+        let count = self.chunking.count();
+        sealed.cloned().ok_or(ChunkError::Number { number, count })
     }
 
-    /// All sealed chunks in order, each made when it is its turn.
+    /// All sealed chunks in order.
     pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.chunking
-            .numbers()
-            .map_while(|number| self.chunk(number).ok())
+        self.sealed.iter().cloned()
     }
 }
 
@@ -241,33 +254,39 @@ fn advert(roll: &Roll, site: SiteId) -> Result<&Advert, AggregatorFault> {
     })
 }
 
-/// The entries modulo 2 to the power of the layout's bits.
-fn residues(layout: &Layout, vector: &[i64]) -> Result<Vec<u32>, Misuse> {
+/// Refuses a vector of another length or with an entry beyond its section's bound.
+fn check(layout: &Layout, vector: &[i64]) -> Result<(), Misuse> {
     if vector.len() != layout.length() {
         return Err(Misuse::Length {
             got: vector.len(),
             want: layout.length(),
         });
     }
-    let mask = i64::from(low_bits(layout.modulus_bits));
-    let mut residues = Vec::with_capacity(vector.len());
     let mut rest = vector;
     for section in &layout.sections {
         let (entries, after) = rest.split_at(section.length);
         rest = after;
-        if let Some(entry) = entries
+        let is_beyond = |value: &i64| value.unsigned_abs() > section.bound;
+        // Without an early end the loop is one of vectors; that an entry is beyond is rare.
+        if entries
             .iter()
-            .position(|value| value.unsigned_abs() > section.bound)
+            .fold(false, |any, value| any | is_beyond(value))
         {
-            let (section, bound) = (section.name.name(), section.bound);
             return Err(Misuse::OutOfBounds {
-                section,
-                entry,
-                bound,
+                section: section.name.name(),
+                entry: entries.iter().position(is_beyond).unwrap_or_default(),
+                bound: section.bound,
             });
         }
-        let residue = |value: &i64| u32::try_from(value & mask).expect("at most 32 bits are left");
-        residues.extend(entries.iter().map(residue));
     }
-    Ok(residues)
+    Ok(())
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the value modulo 2^32 is what is wanted"
+)]
+fn low_word(value: i64) -> u32 {
+    value as u32
 }

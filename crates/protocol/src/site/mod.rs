@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::codec;
     use crate::door::{Inbox, Sealed};
-    use crate::id::{Digest, Purpose};
+    use crate::id::{Digest, InputsDigest, Purpose};
     use crate::message::{Shares, Signed};
     use crate::seed::Seed;
 
@@ -151,7 +151,9 @@ mod tests {
             sharers: vec![alice, bob],
         };
         let vector = vec![0; study.layout(Purpose::Train).length()];
-        let error = masking.mask(&inbox, &vector).unwrap_err();
+        let error = masking
+            .mask(&inbox, &vector, &InputsDigest::of(std::iter::empty()))
+            .unwrap_err();
         assert_eq!(error, PeerFault::Noise(bob).into());
     }
 }
