@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::simulation::{Federation, Outcome};
 use cohort::meds::{Events, Labels, Splits, Timestamp};
-use protocol::door::{File, Role, Split};
+use protocol::door::{File, Messages, Refusal, Request, Role, Split, Survivors};
+use protocol::id::SiteId;
 
 const DRAFT: &str = r#"
 title = "A test"
@@ -213,4 +214,65 @@ fn a_hospital_that_lacks_a_modality_trains() {
         })
         .collect();
     assert_sound(&runs(&odd));
+}
+
+const SIMPLE: [(&str, &str); 3] = [
+    ("model.architecture", LINEAR),
+    ("training.algorithm", GRADIENT),
+    (
+        "training.optimizer",
+        "{ momentum = { rate = 0.5, momentum = 0.0 } }",
+    ),
+];
+
+/// More patients to train on than fit the weight's range: refused, with what to do.
+#[test]
+fn a_hospital_with_more_patients_than_the_study_allows_is_refused() {
+    let many: Vec<Patient> = usual().into_iter().cycle().take(260).collect();
+    let hospitals = vec![files(&usual()), files(&many), files(&usual())];
+    let mut federation = Federation::of_files(DRAFT, &SIMPLE, hospitals);
+    let open = Request::Open(federation.first_round(SiteId(1)));
+    let Refusal { reason, .. } = federation.refusal(1, &open);
+    assert!(reason.contains("and the study allows 200"), "{reason}");
+    assert!(
+        reason.contains("raise aggregation.patients-per-site"),
+        "{reason}"
+    );
+}
+
+/// A stage asked for in another order is refused, and nothing can be asked of the round after that.
+#[test]
+fn a_module_asked_out_of_order_refuses_and_the_session_is_over() {
+    let hospitals = vec![files(&usual()), files(&usual()), files(&usual())];
+    let mut federation = Federation::of_files(DRAFT, &SIMPLE, hospitals);
+    let survivors = Survivors {
+        sites: Vec::new(),
+        inputs: Vec::new(),
+    };
+    let statements = Messages {
+        messages: Vec::new(),
+    };
+    let asked = [
+        Request::Agree(survivors),
+        Request::Unmask(statements),
+        Request::Share(Messages {
+            messages: Vec::new(),
+        }),
+    ];
+    for (site, request) in asked.iter().enumerate() {
+        federation.begin(site);
+        let refusal = federation.refusal(site, request);
+        assert!(refusal.fatal, "{}", refusal.reason);
+        assert!(
+            refusal.reason.contains("not what comes next"),
+            "{}",
+            refusal.reason
+        );
+        let after = federation.refusal(site, &Request::Advertise);
+        assert!(
+            after.reason.contains("no session is open"),
+            "{}",
+            after.reason
+        );
+    }
 }

@@ -12,8 +12,8 @@ use minicbor::bytes::ByteVec;
 use protocol::api::{Metrics, Stage};
 use protocol::codec;
 use protocol::door::{
-    BadRows, Baseline, File, Open, Predict, Prediction, Prepare, Progress, Request, Response, Role,
-    State, Work,
+    BadRows, Baseline, File, Open, Predict, Prediction, Prepare, Progress, Refusal, Request,
+    Response, Role, State, Work,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
@@ -158,6 +158,39 @@ impl Federation {
         self.sites.iter_mut().map(ask).collect()
     }
 
+    /// What a site's module says to a request that it refuses.
+    ///
+    /// # Panics
+    ///
+    /// If it does not refuse.
+    pub(crate) fn refusal(&mut self, site: usize, request: &Request) -> Refusal {
+        match self.sites[site].answer(request) {
+            Response::Refused(refusal) => refusal,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// Opens a site's part in the study's first round, and lets it work until it has something to send.
+    pub(crate) fn begin(&mut self, site: usize) {
+        let id = SiteId(u16::try_from(site).expect("few sites"));
+        let open = self.first_round(id);
+        self.sites[site].work(&Request::Open(open));
+    }
+
+    /// What opens a site's part in the study's first round.
+    pub(crate) fn first_round(&self, site: SiteId) -> Open {
+        let study = &self.kit.study;
+        let mut course = Course::begin(study);
+        let state = codec::encode(&course.state(study));
+        let header = Header {
+            study: study.digest(),
+            number: course.take_number(),
+            purpose: course.purpose(study).expect("a study has rounds"),
+            state: Digest::of(&state),
+        };
+        self.open(&header, &state, site)
+    }
+
     /// What each site's module prepared of its patients.
     pub(crate) fn cohorts(&self) -> impl Iterator<Item = &[u8]> {
         self.sites.iter().map(|site| site.cohort.as_slice())
@@ -275,12 +308,16 @@ impl Site {
         site
     }
 
-    fn ask(&mut self, request: &Request) -> Response {
+    fn answer(&mut self, request: &Request) -> Response {
         self.ask
             .send(codec::encode(request))
             .expect("the module is there");
         let answer = self.answer.recv().expect("the module answers");
-        match codec::decode(&answer).expect("the module answers in CBOR") {
+        codec::decode(&answer).expect("the module answers in CBOR")
+    }
+
+    fn ask(&mut self, request: &Request) -> Response {
+        match self.answer(request) {
             Response::Refused(refusal) => panic!("refused: {}", refusal.reason),
             response => response,
         }
