@@ -60,7 +60,8 @@ impl Affine {
     ) {
         let tiles = self.forward.chunks_exact(self.inputs.len());
         for (panel, (tiles, bias)) in tiles.zip(&self.bias).enumerate() {
-            multiply(x, tiles, rows, |row, mut lanes| {
+            let weights = &tiles.as_flattened()[..self.inputs.reach()];
+            multiply(x, weights, rows, |row, mut lanes| {
                 add(&mut lanes, bias);
                 put(panel, row, lanes);
             });
@@ -77,7 +78,10 @@ impl Affine {
     ) {
         let tiles = self.backward.chunks_exact(self.outputs.len());
         for (panel, tiles) in tiles.enumerate() {
-            multiply(dy.all(), tiles, rows, |row, lanes| put(panel, row, lanes));
+            let weights = &tiles.as_flattened()[..self.outputs.reach()];
+            multiply(dy.all(), weights, rows, |row, lanes| {
+                put(panel, row, lanes);
+            });
         }
     }
 

@@ -22,13 +22,14 @@ use super::panel::{LANES, Lanes, Part, Tile};
 /// Rows that are computed together: eight sums of four lanes leave half of sixteen registers to what they are made of.
 const BLOCK: usize = 4;
 
-/// One panel of `left · right`, row by row: `left` is `[rows, panels · 8]`, `right` a tile for each of its panels.
+/// One panel of `left · right`, row by row: `left` is `[rows, panels · 8]`, `right` has a row for each of its columns but
+/// for those that fill the last panel up.
 ///
 /// `put` gets each of the first `rows` rows with its number.
 #[inline]
 pub(super) fn multiply(
     left: Part<'_>,
-    right: &[Tile],
+    right: &[Lanes],
     rows: usize,
     mut put: impl FnMut(usize, Lanes),
 ) {
