@@ -60,8 +60,7 @@ impl Affine {
     ) {
         let tiles = self.forward.chunks_exact(self.inputs.len());
         for (panel, (tiles, bias)) in tiles.zip(&self.bias).enumerate() {
-            let weights = &tiles.as_flattened()[..self.inputs.reach()];
-            multiply(x, weights, rows, |row, mut lanes| {
+            multiply(x, tiles, rows, |row, mut lanes| {
                 add(&mut lanes, bias);
                 put(panel, row, lanes);
             });
@@ -78,10 +77,7 @@ impl Affine {
     ) {
         let tiles = self.backward.chunks_exact(self.outputs.len());
         for (panel, tiles) in tiles.enumerate() {
-            let weights = &tiles.as_flattened()[..self.outputs.reach()];
-            multiply(dy.all(), weights, rows, |row, lanes| {
-                put(panel, row, lanes);
-            });
+            multiply(dy.all(), tiles, rows, |row, lanes| put(panel, row, lanes));
         }
     }
 

@@ -12,8 +12,6 @@ pub(super) struct Attention {
     key_value: Affine,
     out: Affine,
     heads: usize,
-    /// d.
-    width: usize,
     /// Panels of a head.
     panels: usize,
     /// 1/√d.
@@ -60,7 +58,6 @@ impl Attention {
             ),
             out: affine(&place.out, Columns::blocks(heads, d), Columns::new(width)),
             heads,
-            width: d,
             panels: d.div_ceil(LANES),
             scale: 1.0 / (d as f32).sqrt(),
         }
@@ -133,7 +130,6 @@ impl Attention {
         let panels = tokens.div_ceil(LANES);
         for (panel, keys) in scratch.transposed.chunks_exact(self.panels).enumerate() {
             let scores = tape.attention.panel_mut(head * panels + panel);
-            let keys = &keys.as_flattened()[..self.width];
             multiply(query, keys, asking, |row, lanes| scores[row] = lanes);
         }
         let attention = head * panels..(head + 1) * panels;
@@ -144,10 +140,10 @@ impl Attention {
             &mut scratch.lanes,
         );
         for panel in of_head {
-            let values = &tape.key_value.panel(self.heads * self.panels + panel)[..tokens];
+            let values = tape.key_value.panel(self.heads * self.panels + panel);
             let context = tape.context.panel_mut(panel);
             let attention = tape.attention.panels(attention.clone());
-            multiply(attention, values, asking, |row, lanes| {
+            multiply(attention, tiles(values), asking, |row, lanes| {
                 context[row] = lanes;
             });
         }
@@ -170,7 +166,7 @@ impl Attention {
             context.panel_mut(panel)[row] = lanes;
         });
         for head in 0..self.heads {
-            self.attend_backward(head, tokens, tape, scratch);
+            self.attend_backward(head, tape, scratch);
         }
         self.query.gradient(x, &scratch.query, 0..asking, gradient);
         self.key_value
@@ -185,13 +181,7 @@ impl Attention {
             });
     }
 
-    fn attend_backward(
-        &self,
-        head: usize,
-        tokens: usize,
-        tape: &AttentionTape,
-        scratch: &mut AttentionScratch,
-    ) {
+    fn attend_backward(&self, head: usize, tape: &AttentionTape, scratch: &mut AttentionScratch) {
         let AttentionScratch {
             transposed,
             rows: shared,
@@ -222,7 +212,6 @@ impl Attention {
             let attention = tape.attention.panel(head * panels + panel);
             let scores = scores.panel_mut(panel);
             let d_context = d_context.panels(of_head.clone());
-            let values = &values.as_flattened()[..self.width];
             multiply(d_context, values, asking, |row, mut lanes| {
                 for (lane, attention) in lanes.iter_mut().zip(&attention[row]) {
                     *lane = (*lane - shared[row]) * attention;
@@ -232,16 +221,16 @@ impl Attention {
         }
         for panel in of_head {
             let d_query = d_query.panel_mut(panel);
-            let keys = &tape.key_value.panel(panel)[..tokens];
+            let keys = tiles(tape.key_value.panel(panel));
             multiply(scores.all(), keys, asking, |row, lanes| {
                 d_query[row] = lanes.map(|lane| lane * self.scale);
             });
             let (query, d_context) = (tape.query.panel(panel), d_context.panel(panel));
-            for eight in 0..panels {
-                let rows = eight * LANES..(eight + 1) * LANES;
-                let d_keys = outer(scores.panel(eight), query);
+            for tokens in 0..panels {
+                let rows = tokens * LANES..(tokens + 1) * LANES;
+                let d_keys = outer(scores.panel(tokens), query);
                 d_key_value.panel_mut(panel)[rows.clone()].copy_from_slice(&d_keys);
-                let attention = tape.attention.panel(head * panels + eight);
+                let attention = tape.attention.panel(head * panels + tokens);
                 let d_values = outer(attention, d_context);
                 d_key_value.panel_mut(value_panel(panel))[rows].copy_from_slice(&d_values);
             }

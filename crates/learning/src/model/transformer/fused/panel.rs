@@ -52,12 +52,6 @@ impl Columns {
         self.panels.len()
     }
 
-    /// Columns up to the last, with those that fill up the panels before it.
-    pub(super) fn reach(&self) -> usize {
-        let last = self.panels.last().map_or(0, Range::len);
-        self.panels.len().saturating_sub(1) * LANES + last
-    }
-
     /// The columns of each panel, at most eight.
     pub(super) fn panels(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
         self.panels.iter().cloned().enumerate()

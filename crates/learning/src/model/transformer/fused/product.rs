@@ -22,14 +22,13 @@ use super::panel::{LANES, Lanes, Part, Tile};
 /// Rows that are computed together: eight sums of four lanes leave half of sixteen registers to what they are made of.
 const BLOCK: usize = 4;
 
-/// One panel of `left · right`, row by row: `left` is `[rows, panels · 8]`, `right` has a row for each of its columns but
-/// for those that fill the last panel up.
+/// One panel of `left · right`, row by row: `left` is `[rows, panels · 8]`, `right` a tile for each of its panels.
 ///
 /// `put` gets each of the first `rows` rows with its number.
 #[inline]
 pub(super) fn multiply(
     left: Part<'_>,
-    right: &[Lanes],
+    right: &[Tile],
     rows: usize,
     mut put: impl FnMut(usize, Lanes),
 ) {

@@ -8,7 +8,7 @@ use super::BLOCK;
 #[inline]
 pub(super) fn block<const ROWS: usize>(
     left: Part<'_>,
-    right: &[Lanes],
+    right: &[Tile],
     row: usize,
 ) -> [Lanes; ROWS] {
     #[cfg(target_arch = "x86_64")]
@@ -49,13 +49,13 @@ mod wide {
     #[inline]
     pub(super) fn block<const ROWS: usize>(
         left: Part<'_>,
-        right: &[Lanes],
+        right: &[Tile],
         row: usize,
     ) -> [Lanes; ROWS] {
         #[target_feature(enable = "avx2")]
         fn compiled<const ROWS: usize>(
             left: Part<'_>,
-            right: &[Lanes],
+            right: &[Tile],
             row: usize,
         ) -> [Lanes; ROWS] {
             block_loop(left, right, row)
@@ -77,34 +77,19 @@ mod wide {
 }
 
 #[inline(always)]
-fn block_loop<const ROWS: usize>(left: Part<'_>, right: &[Lanes], row: usize) -> [Lanes; ROWS] {
+fn block_loop<const ROWS: usize>(left: Part<'_>, right: &[Tile], row: usize) -> [Lanes; ROWS] {
     let mut sums = [[0.0; LANES]; ROWS];
-    let (tiles, rest) = right.as_chunks::<LANES>();
-    for (panel, tile) in tiles.iter().enumerate() {
-        add_products(&mut sums, left.panel(panel), tile, row);
-    }
-    if !rest.is_empty() {
-        add_products(&mut sums, left.panel(tiles.len()), rest, row);
-    }
-    sums
-}
-
-/// Adds the products of rows of a panel and the rows of `right`, one for each of its first columns.
-#[inline(always)]
-fn add_products<const ROWS: usize>(
-    sums: &mut [Lanes; ROWS],
-    left: &[Lanes],
-    right: &[Lanes],
-    row: usize,
-) {
-    let rows = left[row..]
-        .first_chunk::<ROWS>()
-        .expect("the panel holds the rows");
-    for (step, right) in right.iter().enumerate() {
-        for (sums, left) in sums.iter_mut().zip(rows) {
-            add_scaled(sums, left[step], right);
+    for (panel, tile) in right.iter().enumerate() {
+        let rows = left.panel(panel)[row..]
+            .first_chunk::<ROWS>()
+            .expect("the panel holds the rows");
+        for (step, right) in tile.iter().enumerate() {
+            for (sums, left) in sums.iter_mut().zip(rows) {
+                add_scaled(sums, left[step], right);
+            }
         }
     }
+    sums
 }
 
 #[inline(always)]

@@ -1,14 +1,12 @@
 //! With WebAssembly's vectors.
 //!
-//! A compiler of the module keeps loads in order but puts arithmetic where its result is needed: all that is loaded
-//! between two branches is held at once. So each step of [`block`], a factor of each row, ends with the question whether
-//! it was the last; its eight sums and what it loads then nearly fit sixteen registers. [`outer`] is faster without.
-//! Turns are of several steps, since each looks at the deadline.
+//! A compiler of the module keeps loads in order but puts arithmetic where its result is needed: all that a turn of a
+//! loop loads is held at once. So a turn loads twelve vectors, not a number for each factor, for thirty-two products;
+//! and turns are long, since each looks at the deadline.
 
 use std::arch::wasm32::{
     f32x4_add, f32x4_extract_lane, f32x4_mul, f32x4_splat, i32x4_shuffle, v128, v128_load,
 };
-use std::slice::Iter;
 
 use super::super::panel::{LANES, Lanes, Part, Tile};
 use super::BLOCK;
@@ -17,50 +15,25 @@ use super::BLOCK;
 type Pair = [v128; 2];
 
 /// Rows `row` to `row + ROWS` of one panel of `left · right`.
-#[inline(always)]
+#[inline]
 pub(super) fn block<const ROWS: usize>(
     left: Part<'_>,
-    right: &[Lanes],
+    right: &[Tile],
     row: usize,
 ) -> [Lanes; ROWS] {
     let mut sums = [[f32x4_splat(0.0); 2]; ROWS];
-    let mut right = right.iter();
-    let mut panel = 0;
-    while !right.as_slice().is_empty() {
-        let rows = left.panel(panel)[row..]
+    let (turns, _) = right.as_flattened().as_chunks::<4>();
+    for (turn, right) in turns.iter().enumerate() {
+        let rows = left.panel(turn / 2)[row..]
             .first_chunk::<ROWS>()
             .expect("the panel holds the rows");
-        if add_panel(&mut sums, rows, &mut right).is_none() {
-            break;
+        let right = right.each_ref().map(pair);
+        for (sums, left) in sums.iter_mut().zip(rows) {
+            let (halves, _) = left.as_chunks::<4>();
+            add_products(sums, vector(&halves[turn % 2]), right);
         }
-        panel += 1;
     }
     sums.map(lanes)
-}
-
-/// Adds the products of rows of a panel and as many rows of `right` as it has columns; none where `right` is at its
-/// end before.
-#[inline]
-fn add_panel<const ROWS: usize>(
-    sums: &mut [Pair; ROWS],
-    rows: &[Lanes; ROWS],
-    right: &mut Iter<'_, Lanes>,
-) -> Option<()> {
-    let half = |half: usize| {
-        rows.each_ref()
-            .map(|row| vector(&row.as_chunks::<4>().0[half]))
-    };
-    let left = half(0);
-    add_products(sums, left.map(splat::<0>), right.next()?);
-    add_products(sums, left.map(splat::<1>), right.next()?);
-    add_products(sums, left.map(splat::<2>), right.next()?);
-    add_products(sums, left.map(splat::<3>), right.next()?);
-    let left = half(1);
-    add_products(sums, left.map(splat::<0>), right.next()?);
-    add_products(sums, left.map(splat::<1>), right.next()?);
-    add_products(sums, left.map(splat::<2>), right.next()?);
-    add_products(sums, left.map(splat::<3>), right.next()?);
-    Some(())
 }
 
 /// `leftᵀ · right` of a panel each: `[8, 8]`, a sum over rows.
@@ -101,28 +74,21 @@ fn add_outer<const FIRST: usize>(sums: &mut [Pair; BLOCK], left: &Lanes, right: 
     add_scaled(d, i32x4_shuffle::<3, 3, 3, 3>(left, left), right);
 }
 
+/// Adds the four products of `left`'s numbers and the rows of `right`, one after the other.
+#[inline]
+fn add_products(sums: &mut Pair, left: v128, right: [Pair; 4]) {
+    let [a, b, c, d] = right;
+    add_scaled(sums, i32x4_shuffle::<0, 0, 0, 0>(left, left), a);
+    add_scaled(sums, i32x4_shuffle::<1, 1, 1, 1>(left, left), b);
+    add_scaled(sums, i32x4_shuffle::<2, 2, 2, 2>(left, left), c);
+    add_scaled(sums, i32x4_shuffle::<3, 3, 3, 3>(left, left), d);
+}
+
 #[inline]
 fn add_scaled(sums: &mut Pair, factor: v128, row: Pair) {
     for (sum, row) in sums.iter_mut().zip(row) {
         *sum = f32x4_add(*sum, f32x4_mul(factor, row));
     }
-}
-
-/// Adds the products of a factor of each row and the same row of the right side.
-#[inline]
-fn add_products<const ROWS: usize>(sums: &mut [Pair; ROWS], factors: [v128; ROWS], right: &Lanes) {
-    let right = pair(right);
-    for (sums, factor) in sums.iter_mut().zip(factors) {
-        for (sum, right) in sums.iter_mut().zip(right) {
-            *sum = f32x4_add(*sum, f32x4_mul(factor, right));
-        }
-    }
-}
-
-/// One of the numbers, four times.
-#[inline]
-fn splat<const LANE: usize>(numbers: v128) -> v128 {
-    i32x4_shuffle::<LANE, LANE, LANE, LANE>(numbers, numbers)
 }
 
 /// One load: from four numbers the compiler would make a load for each use of each.
