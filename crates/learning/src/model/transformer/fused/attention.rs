@@ -1,9 +1,9 @@
 //! Multi-head attention.
 
 use super::affine::Affine;
-use super::exponential::exp;
+use super::exponential::exp_less;
 use super::panel::{Columns, LANES, Lanes, Matrix, Part, Tile, add, padded, sum};
-use super::product::{multiply, outer, transposed};
+use super::product::{larger, multiply, outer, transposed};
 use crate::model::transformer::attention::Place;
 
 /// `softmax(q · kᵀ / √d) · v` in each head of width d, then a linear layer. A head's columns begin a panel.
@@ -264,23 +264,20 @@ fn softmax(scores: &mut [Lanes], tokens: usize, most: &mut [f32], lanes: &mut [L
     lanes.fill([f32::MIN; LANES]);
     for panel in scores.chunks_exact(asking) {
         for (most, scores) in lanes.iter_mut().zip(panel) {
-            for (most, score) in most.iter_mut().zip(scores) {
-                *most = if *score > *most { *score } else { *most };
-            }
+            *most = larger(most, scores);
         }
     }
     for (most, lanes) in most.iter_mut().zip(lanes.iter_mut()) {
-        *most = lanes.iter().fold(f32::MIN, |most, lane| most.max(*lane));
+        // No `f32::max`: it is a call of the C library in the module.
+        let largest = |most: f32, lane: &f32| if *lane > most { *lane } else { most };
+        *most = lanes.iter().fold(f32::MIN, largest);
         *lanes = [0.0; LANES];
     }
     // What fills the last panel up adds less than 10⁻³⁷ to sums of at least 1.
     for panel in scores.chunks_exact_mut(asking) {
         let rows = panel.iter_mut().zip(&*most).zip(lanes.iter_mut());
         for ((scores, most), sums) in rows {
-            // A loop: what `map` is given is called for, not inlined, in the module.
-            for score in scores.iter_mut() {
-                *score = exp(*score - most);
-            }
+            *scores = exp_less(scores, *most);
             add(sums, scores);
         }
     }

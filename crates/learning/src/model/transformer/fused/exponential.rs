@@ -1,5 +1,15 @@
 //! e to the power of x, without a table or a branch, so that the compiler can use vectors.
 
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use std::arch::wasm32::{
+    f32x4_add, f32x4_mul, f32x4_pmax, f32x4_pmin, f32x4_splat, f32x4_sub, i32x4_add, i32x4_shl,
+    v128,
+};
+
+use super::panel::Lanes;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use super::product::kernel as vectors;
+
 /// `eˣ`, with a relative error below 2 · 10⁻⁷ where the result is a normal `f32`.
 ///
 /// Below -87.3 the result is `e^-87.3` (10⁻³⁸), above 88.3 it is `e^88.3`; of NaN it is NaN.
@@ -17,6 +27,44 @@ pub(super) fn exp(x: f32) -> f32 {
     // The lowest bits of `shifted` are those of n: into the place of the exponent with them. (Of NaN they are anything,
     // but a product with NaN is NaN.)
     fraction * f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
+}
+
+/// `eˣ` of each lane less `most`.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline]
+pub(super) fn exp_less(lanes: &Lanes, most: f32) -> Lanes {
+    lanes.map(|lane| exp(lane - most))
+}
+
+/// `eˣ` of each lane less `most`, bit for bit as [`exp`] has it.
+///
+/// Written with vectors: from loops the module's compiler makes as many shuffles as products.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline]
+pub(super) fn exp_less(lanes: &Lanes, most: f32) -> Lanes {
+    let most = f32x4_splat(most);
+    vectors::lanes(vectors::pair(lanes).map(|half| exp_of_four(f32x4_sub(half, most))))
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline]
+fn exp_of_four(x: v128) -> v128 {
+    let product = |left, right: f32| f32x4_mul(left, f32x4_splat(right));
+    let x = f32x4_pmin(f32x4_pmax(x, f32x4_splat(LEAST)), f32x4_splat(MOST));
+    let shifted = f32x4_add(product(x, std::f32::consts::LOG2_E), f32x4_splat(WHOLE));
+    let n = f32x4_sub(shifted, f32x4_splat(WHOLE));
+    let r = f32x4_sub(f32x4_sub(x, product(n, LN_2_HIGH)), product(n, LN_2_LOW));
+    let [rest @ .., last] = COEFFICIENTS;
+    let next = |sum, coefficient: &f32| f32x4_add(f32x4_mul(sum, r), f32x4_splat(*coefficient));
+    let tail = rest.iter().rev().fold(f32x4_splat(last), next);
+    let fraction = f32x4_add(
+        f32x4_add(f32x4_mul(tail, f32x4_mul(r, r)), r),
+        f32x4_splat(1.0),
+    );
+    f32x4_mul(
+        fraction,
+        i32x4_add(i32x4_shl(shifted, 23), f32x4_splat(1.0)),
+    )
 }
 
 const LEAST: f32 = -87.3;

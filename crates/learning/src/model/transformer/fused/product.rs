@@ -14,9 +14,9 @@
     not(all(target_arch = "wasm32", target_feature = "simd128")),
     path = "product/loops.rs"
 )]
-mod kernel;
+pub(super) mod kernel;
 
-pub(super) use self::kernel::outer;
+pub(super) use self::kernel::{larger, outer};
 use super::panel::{LANES, Lanes, Part, Tile};
 
 /// Rows that are computed together: eight sums of four lanes leave half of sixteen registers to what they are made of.

@@ -112,3 +112,15 @@ fn add_scaled(sums: &mut Lanes, factor: f32, lanes: &Lanes) {
         *sum += factor * lane;
     }
 }
+
+/// The larger of each two lanes.
+#[inline]
+pub(in super::super) fn larger(one: &Lanes, other: &Lanes) -> Lanes {
+    std::array::from_fn(|lane| {
+        if one[lane] < other[lane] {
+            other[lane]
+        } else {
+            one[lane]
+        }
+    })
+}

@@ -5,14 +5,15 @@
 //! and turns are long, since each looks at the deadline.
 
 use std::arch::wasm32::{
-    f32x4_add, f32x4_extract_lane, f32x4_mul, f32x4_splat, i32x4_shuffle, v128, v128_load,
+    f32x4_add, f32x4_extract_lane, f32x4_mul, f32x4_pmax, f32x4_splat, i32x4_shuffle, v128,
+    v128_load,
 };
 
 use super::super::panel::{LANES, Lanes, Part, Tile};
 use super::BLOCK;
 
 /// A row of a panel.
-type Pair = [v128; 2];
+pub(in super::super) type Pair = [v128; 2];
 
 /// Rows `row` to `row + ROWS` of one panel of `left · right`.
 #[inline]
@@ -74,6 +75,13 @@ fn add_outer<const FIRST: usize>(sums: &mut [Pair; BLOCK], left: &Lanes, right: 
     add_scaled(d, i32x4_shuffle::<3, 3, 3, 3>(left, left), right);
 }
 
+/// The larger of each two lanes.
+#[inline]
+pub(in super::super) fn larger(one: &Lanes, other: &Lanes) -> Lanes {
+    let ([a, b], [c, d]) = (pair(one), pair(other));
+    lanes([f32x4_pmax(a, c), f32x4_pmax(b, d)])
+}
+
 /// Adds the four products of `left`'s numbers and the rows of `right`, one after the other.
 #[inline]
 fn add_products(sums: &mut Pair, left: v128, right: [Pair; 4]) {
@@ -100,13 +108,13 @@ fn vector(numbers: &[f32; 4]) -> v128 {
 }
 
 #[inline]
-fn pair(lanes: &Lanes) -> Pair {
+pub(in super::super) fn pair(lanes: &Lanes) -> Pair {
     let (halves, _) = lanes.as_chunks::<4>();
     [vector(&halves[0]), vector(&halves[1])]
 }
 
 #[inline]
-fn lanes(pair: Pair) -> Lanes {
+pub(in super::super) fn lanes(pair: Pair) -> Lanes {
     let [[a, b, c, d], [e, f, g, h]] = pair.map(|half| {
         [
             f32x4_extract_lane::<0>(half),
