@@ -14,7 +14,7 @@ const LANES: usize = 4;
 /// Adds the blocks from that of `state` on to what the groups' entries are when xored with `flip`.
 pub(super) fn combine(state: &[u32; BLOCK], flip: u32, groups: &mut [[u32; GROUP]]) {
     let flip = u32x4_splat(flip);
-    let mut start = state.map(u32x4_splat);
+    let mut start = state.map(|word| u32x4_splat(word));
     start[12] = i32x4_add(start[12], i32x4(0, 1, 2, 3));
     for group in groups {
         let words = permuted(&start);
