@@ -102,6 +102,8 @@ pub(crate) fn play(size: Size) -> Spent {
         },
         graph: is_sparse.then(|| crowd.least()).flatten(),
         parameters,
+        // 2^22 levels of an entry.
+        patients_per_site: 511,
         ..Draft::default()
     }
     .make();
@@ -143,11 +145,16 @@ pub(crate) fn play(size: Size) -> Spent {
             state = play.round.to_bytes().len();
         }
         let before = spent.aggregator;
+        // Apart, or their end would be timed as the aggregator's.
+        let sites = std::mem::take(&mut play.sites);
         let next = spent
             .of_aggregator(|| play.close())
             .expect("enough sites are left");
         match next {
-            Next::Stage(next) => play = *next,
+            Next::Stage(next) => {
+                play = *next;
+                play.sites = sites;
+            }
             Next::Sum(sum) => {
                 spent.unmasking = spent.aggregator - before;
                 spent.memory += state;
