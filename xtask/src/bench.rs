@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast, measured side by side in one run. Figures are of this machine at this moment.
 
 mod peers;
+mod secagg;
 mod training;
 
 use std::path::PathBuf;
@@ -22,9 +23,12 @@ pub(crate) struct Arguments {
     /// What to measure [default: all]
     #[arg(value_enum)]
     topic: Option<Topic>,
-    /// Python with PyTorch and Opacus, to measure training beside them [default: they are left out]
+    /// Python with PyTorch, Opacus and Flower, to measure beside them [default: they are left out]
     #[arg(long, value_name = "PYTHON")]
     peers: Option<PathBuf>,
+    /// Also rounds of secure aggregation with 1,000 sites, which take long
+    #[arg(long)]
+    full: bool,
     /// File that every printed figure is written to
     #[arg(long)]
     json: Option<PathBuf>,
@@ -35,7 +39,7 @@ pub(crate) struct Arguments {
 enum Topic {
     /// Clipped gradients in the sandbox, native, and with PyTorch and Opacus
     Training,
-    /// A round of secure aggregation
+    /// Rounds of secure aggregation, beside Flower's; writes docs/results/secure-aggregation.*
     Secagg,
 }
 
@@ -56,10 +60,16 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
                 training::run(&Peers::find(arguments.peers.as_deref()), &mut figures)?
             }
             Topic::Secagg => {
-                for (name, values) in measure("protocol", "secagg", None)? {
-                    show(&line(&name, &values));
-                    figures.record(&name, values);
-                }
+                let extent = if arguments.full {
+                    secagg::Extent::Full
+                } else {
+                    secagg::Extent::Usual
+                };
+                secagg::run(
+                    &Peers::find(arguments.peers.as_deref()),
+                    extent,
+                    &mut figures,
+                )?
             }
         }
     }

@@ -146,14 +146,14 @@ pub(crate) fn play(size: Size) -> Spent {
         }
         let before = spent.aggregator;
         // Apart, or their end would be timed as the aggregator's.
-        let sites = std::mem::take(&mut play.sites);
+        let parties = std::mem::take(&mut play.sites);
         let next = spent
             .of_aggregator(|| play.close())
             .expect("enough sites are left");
         match next {
             Next::Stage(next) => {
                 play = *next;
-                play.sites = sites;
+                play.sites = parties;
             }
             Next::Sum(sum) => {
                 spent.unmasking = spent.aggregator - before;
