@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast, measured side by side in one run. Figures are of this machine at this moment.
 
 mod peers;
+mod secagg;
 mod training;
 
 use std::path::PathBuf;
@@ -22,9 +23,12 @@ pub(crate) struct Arguments {
     /// What to measure [default: all]
     #[arg(value_enum)]
     topic: Option<Topic>,
-    /// Python with PyTorch and Opacus, to measure training beside them [default: they are left out]
+    /// Python with PyTorch, Opacus and Flower, to measure beside them [default: they are left out]
     #[arg(long, value_name = "PYTHON")]
     peers: Option<PathBuf>,
+    /// Also rounds of secure aggregation with 1,000 sites, which take long
+    #[arg(long)]
+    full: bool,
     /// File that every printed figure is written to
     #[arg(long)]
     json: Option<PathBuf>,
@@ -35,7 +39,7 @@ pub(crate) struct Arguments {
 enum Topic {
     /// Clipped gradients in the sandbox, native, and with PyTorch and Opacus
     Training,
-    /// A round of secure aggregation
+    /// Rounds of secure aggregation, beside Flower's; writes docs/results/secure-aggregation.*
     Secagg,
     /// The noise of a sum over that which its study promises
     Noise,
@@ -57,8 +61,19 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
             Topic::Training => {
                 training::run(&Peers::find(arguments.peers.as_deref()), &mut figures)?
             }
-            Topic::Secagg => record("secagg", &mut figures)?,
-            Topic::Noise => record("noise", &mut figures)?,
+            Topic::Secagg => {
+                let extent = if arguments.full {
+                    secagg::Extent::Full
+                } else {
+                    secagg::Extent::Usual
+                };
+                secagg::run(
+                    &Peers::find(arguments.peers.as_deref()),
+                    extent,
+                    &mut figures,
+                )?
+            }
+            Topic::Noise => noise(&mut figures)?,
         }
     }
     if let Some(path) = &arguments.json {
@@ -68,9 +83,9 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Shows and records the figures of a benchmark of the protocol.
-fn record(benchmark: &str, figures: &mut Figures) -> Result<()> {
-    for (name, values) in measure("protocol", benchmark, None)? {
+/// Shows and records what noise a sum has.
+fn noise(figures: &mut Figures) -> Result<()> {
+    for (name, values) in measure("protocol", "noise", None)? {
         show(&line(&name, &values));
         figures.record(&name, values);
     }

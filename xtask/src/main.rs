@@ -7,6 +7,7 @@ mod demo;
 mod experiments;
 mod figures;
 mod module;
+mod plot;
 mod setup;
 mod shell;
 mod test;

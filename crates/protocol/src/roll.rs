@@ -3,7 +3,7 @@
 //! Everything that is derived after the adverts is bound to the whole roll. Sites that were shown different rolls
 //! cannot open each other's shares, so an aggregator that splits their view gets no sum.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
@@ -28,13 +28,14 @@ impl Roll {
         for key in [&advert.cipher_key, &advert.mask_key] {
             agreement::check(key).map_err(|WeakKey| KeyFault::Weak(site))?;
         }
-        let taken: BTreeSet<&AgreementKey> = self
-            .adverts
-            .values()
-            .flat_map(|advert| [&advert.cipher_key, &advert.mask_key])
-            .collect();
-        let own = [&advert.cipher_key, &advert.mask_key];
-        if advert.cipher_key == advert.mask_key || own.iter().any(|key| taken.contains(key)) {
+        let is_taken = |key: &AgreementKey| {
+            let mut others = self.adverts.values();
+            others.any(|advert| advert.cipher_key == *key || advert.mask_key == *key)
+        };
+        if advert.cipher_key == advert.mask_key
+            || is_taken(&advert.cipher_key)
+            || is_taken(&advert.mask_key)
+        {
             return Err(KeyFault::Reused(site));
         }
         self.adverts.insert(site, advert);

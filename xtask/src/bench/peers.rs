@@ -1,4 +1,4 @@
-//! What a user would pick instead: PyTorch and Opacus, by the scripts beside the repository.
+//! What a user would pick instead: PyTorch and Opacus, Flower, by the scripts beside the repository.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,5 +58,24 @@ impl Peers {
             command.env_remove(name);
         }
         json_lines(&output(&mut command)?)
+    }
+    /// Rounds of secure aggregation: everyone with everyone up to 20 sites, sparse above.
+    pub(super) fn aggregate(&self) -> Result<Vec<Values>> {
+        let Self::Here { python, scripts } = self else {
+            return Ok(Vec::new());
+        };
+        let mut rounds = Vec::new();
+        for (sites, graph, repeats) in [("5,10,20", "complete", "3"), ("100", "sparse", "1")] {
+            say(&format!("aggregating with Flower, {sites} sites"));
+            let mut command = Command::new(python);
+            command.current_dir(scripts).arg("bench_secagg_flower.py");
+            command.args(["--n", sites, "--d", "20000,200000,1000000"]);
+            command.args(["--graphs", graph, "--dropout", "0,0.1", "--repeat", repeats]);
+            for name in ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"] {
+                command.env_remove(name);
+            }
+            rounds.extend(json_lines(&output(&mut command)?)?);
+        }
+        Ok(rounds)
     }
 }

@@ -1,8 +1,8 @@
 //! The plots of an experiment.
 
 use super::definition::{Experiment, Way};
-use super::plot::{Axis, Mark, Plot, Point, Scale, Series};
 use super::results::{ACCURACY, MACRO_AUC, RowResults, Spread};
+use crate::plot::{Axis, Mark, Plot, Point, Scale, Series};
 
 /// What privacy costs: accuracy and AUC over ε, where at least two rows of the federation have noise.
 pub(super) fn privacy_utility(experiment: &Experiment, results: &[RowResults]) -> Option<Plot> {

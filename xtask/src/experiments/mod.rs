@@ -12,7 +12,6 @@ mod curves;
 mod definition;
 mod page;
 mod peers;
-mod plot;
 mod published;
 mod results;
 mod run;

@@ -272,14 +272,16 @@ fn check(layout: &Layout, values: &[i64], survivors: usize) -> Result<(), SumErr
             .split_at_checked(section.length)
             .ok_or(SumError::Damaged)?;
         rest = after;
-        let most = u128::from(section.reach()) * survivors as u128;
-        if let Some(entry) = entries
+        let most = section.reach().saturating_mul(survivors as u64);
+        let is_beyond = |value: &i64| value.unsigned_abs() > most;
+        // Without an early end the loop is one of vectors; that an entry is beyond is rare.
+        if entries
             .iter()
-            .position(|value| u128::from(value.unsigned_abs()) > most)
+            .fold(false, |any, value| any | is_beyond(value))
         {
             return Err(SumError::OutOfRange {
                 section: section.name.name(),
-                entry,
+                entry: entries.iter().position(is_beyond).unwrap_or_default(),
                 survivors,
             });
         }

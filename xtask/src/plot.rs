@@ -7,25 +7,25 @@ use plotters::prelude::*;
 
 /// Curves over two axes.
 #[derive(Clone, Debug)]
-pub(super) struct Plot {
-    pub(super) title: String,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
-    pub(super) series: Vec<Series>,
+pub(crate) struct Plot {
+    pub(crate) title: String,
+    pub(crate) x: Axis,
+    pub(crate) y: Axis,
+    pub(crate) series: Vec<Series>,
 }
 
 /// An axis and what of it is shown.
 #[derive(Clone, Debug)]
-pub(super) struct Axis {
-    pub(super) label: String,
-    pub(super) scale: Scale,
+pub(crate) struct Axis {
+    pub(crate) label: String,
+    pub(crate) scale: Scale,
     /// The least and the greatest value; above 0 where the scale is logarithmic.
-    pub(super) range: (f64, f64),
+    pub(crate) range: (f64, f64),
 }
 
 /// How an axis is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     /// Evenly.
     Linear,
     /// By powers of ten.
@@ -34,15 +34,15 @@ pub(super) enum Scale {
 
 /// Points, joined by a line.
 #[derive(Clone, Debug)]
-pub(super) struct Series {
-    pub(super) name: String,
-    pub(super) mark: Mark,
-    pub(super) points: Vec<Point>,
+pub(crate) struct Series {
+    pub(crate) name: String,
+    pub(crate) mark: Mark,
+    pub(crate) points: Vec<Point>,
 }
 
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     /// A line with a dot and a whisker at each point.
     Dots,
     /// A dashed line alone: something to compare with.
@@ -51,15 +51,15 @@ pub(super) enum Mark {
 
 /// A mean and how far it spreads either way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) spread: f64,
+pub(crate) struct Point {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) spread: f64,
 }
 
 impl Plot {
     /// The SVG of the plot.
-    pub(super) fn svg(&self) -> Result<String> {
+    pub(crate) fn svg(&self) -> Result<String> {
         let mut text = String::new();
         {
             let area = SVGBackend::with_string(&mut text, (720, 440)).into_drawing_area();

@@ -1,9 +1,12 @@
 //! The same requests through the door of the sealed module in wasmtime and of the same code compiled natively, one
 //! thread each.
 //!
-//! `cargo xtask bench training` builds the module and runs this; each line is a figure in JSON. The model and the
+//! `cargo xtask bench` builds the module and runs this; each line is a figure in JSON. `secagg` is a site's part of secure
+//! aggregation, everything else is training. The model and the
 //! shapes are those of the peers' scripts: 81 tokens, width 32, two layers, 22,467 weights, 1,000 patients.
 #![expect(clippy::print_stdout, reason = "a benchmark reports")]
+
+mod secagg;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -33,8 +36,11 @@ const WEIGHTS: usize = 22_467;
 const SIZES: [u32; 4] = [1_000, 2_000, 5_000, 10_000];
 
 fn main() -> Result<()> {
-    let study = study()?;
     let sandbox = sandbox()?;
+    if std::env::args().any(|argument| argument == "secagg") {
+        return secagg::measure(&sandbox);
+    }
+    let study = study()?;
     if std::env::args().any(|argument| argument == "memory") {
         memory(&sandbox, &study)
     } else {
@@ -47,12 +53,8 @@ fn sandbox() -> Result<Sandbox> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let path = target.join("module-out/client.wasm");
-    let wasm = std::fs::read(&path).with_context(|| {
-        format!(
-            "{} is not built: run `cargo xtask bench training`",
-            path.display()
-        )
-    })?;
+    let wasm = std::fs::read(&path)
+        .with_context(|| format!("{} is not built: run `cargo xtask bench`", path.display()))?;
     let allowance = Allowance {
         memory_mib: 1_024,
         request_seconds: 600,
