@@ -27,7 +27,9 @@ pub(crate) fn parquet(input: &[u8]) {
 
 pub(crate) fn parquet_files() -> Vec<Vec<u8>> {
     let files = files().into_iter().enumerate();
-    files.map(|(place, file)| choose(place, &file.bytes)).collect()
+    files
+        .map(|(place, file)| choose(place, &file.bytes))
+        .collect()
 }
 
 /// Prepared patients, as the host keeps them.
@@ -52,7 +54,8 @@ pub(crate) fn csv(input: &[u8]) {
 
 pub(crate) fn tables() -> Vec<Vec<u8>> {
     let maps = MAPS.iter().enumerate();
-    maps.map(|(place, (_, table))| choose(place, table.as_bytes())).collect()
+    maps.map(|(place, (_, table))| choose(place, table.as_bytes()))
+        .collect()
 }
 
 /// A map, for one of the CSV files.
@@ -64,7 +67,8 @@ pub(crate) fn map(input: &[u8]) {
 
 pub(crate) fn maps() -> Vec<Vec<u8>> {
     let maps = MAPS.iter().enumerate();
-    maps.map(|(place, (map, _))| choose(place, map.as_bytes())).collect()
+    maps.map(|(place, (map, _))| choose(place, map.as_bytes()))
+        .collect()
 }
 
 fn import(map: &[u8], table: &[u8]) {
@@ -92,7 +96,11 @@ fn prepared(
 
 fn survives(patients: &Patients) {
     let decoded = Patients::decode(&patients.encode(), &kit().study.manifest().cohort);
-    assert_eq!(decoded.as_ref(), Ok(patients), "patients survive their encoding");
+    assert_eq!(
+        decoded.as_ref(),
+        Ok(patients),
+        "patients survive their encoding"
+    );
 }
 
 /// The files of a small hospital, for the features of the study.

@@ -25,7 +25,10 @@ pub(crate) fn requests_in_turn(input: &[u8]) {
     // A refused one ends the session before it.
     answer(&codec::encode(&Request::Open(nothing())));
     let session = session();
-    for asked in session.iter().take(usize::from(*honest) % (session.len() + 1)) {
+    for asked in session
+        .iter()
+        .take(usize::from(*honest) % (session.len() + 1))
+    {
         answer(&asked.request);
     }
     for request in Requests(requests) {
@@ -58,7 +61,11 @@ pub(crate) fn sequences() -> Vec<Vec<u8>> {
     for place in 0..=session.len() {
         seeds.push(choose(place, &rest));
     }
-    seeds.extend(others.iter().map(|request| choose(0, &[framed(request), rest.clone()].concat())));
+    seeds.extend(
+        others
+            .iter()
+            .map(|request| choose(0, &[framed(request), rest.clone()].concat())),
+    );
     seeds
 }
 
@@ -193,9 +200,13 @@ fn others() -> Vec<Request> {
             without: Vec::new(),
         }),
         Request::Import(Import {
-            map: include_bytes!("../../../maps/mimic-iv-demo.toml").to_vec().into(),
+            map: include_bytes!("../../../maps/mimic-iv-demo.toml")
+                .to_vec()
+                .into(),
             name: "events.csv".to_owned(),
-            csv: b"subject_id,time,code,value\n1,2020-01-02,A,2.5\n".to_vec().into(),
+            csv: b"subject_id,time,code,value\n1,2020-01-02,A,2.5\n"
+                .to_vec()
+                .into(),
             bad_rows: BadRows::Drop,
         }),
     ]

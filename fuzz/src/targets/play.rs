@@ -91,6 +91,9 @@ fn begun() -> Play<'static> {
 /// What every site sends now.
 fn messages(play: &mut Play<'_>) -> Vec<Signed> {
     let sites = play.round.missing().into_iter();
-    let message = |site| play.message(site).expect("an honest aggregator is refused nothing");
+    let message = |site| {
+        play.message(site)
+            .expect("an honest aggregator is refused nothing")
+    };
     sites.map(message).collect()
 }

@@ -22,7 +22,10 @@ pub(crate) fn parse(input: &[u8]) {
     for purpose in study.plan().into_iter().take(8) {
         let _ = study.layout(purpose);
         let crowd = manifest.crowd(purpose);
-        assert!(2 * crowd.agreeing > crowd.sites, "two halves could both agree");
+        assert!(
+            2 * crowd.agreeing > crowd.sites,
+            "two halves could both agree"
+        );
     }
     if let Ok(network) = Network::new(&manifest.cohort, &manifest.model) {
         let _ = network.trained();

@@ -26,12 +26,17 @@ pub(crate) fn chunk(input: &[u8]) {
         Ok(_) => assert!(announced().chunks.iter().any(|chunk| chunk == sealed)),
         Err(_) => assert_eq!(round.to_bytes(), *stored, "a refusal changes nothing"),
     }
-    assert!(checked.is_err() || completed.is_ok(), "the vector has one chunk");
+    assert!(
+        checked.is_err() || completed.is_ok(),
+        "the vector has one chunk"
+    );
 }
 
 pub(crate) fn chunks() -> Vec<Vec<u8>> {
     let chunks = announced().chunks.iter().enumerate();
-    chunks.map(|(site, chunk)| choose(site, &choose(0, chunk))).collect()
+    chunks
+        .map(|(site, chunk)| choose(site, &choose(0, chunk)))
+        .collect()
 }
 
 /// Bits of an entry and padding in the first two bytes, then packed entries; what is taken is packed into the same

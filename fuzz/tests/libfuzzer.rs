@@ -1,4 +1,4 @@
-//! libFuzzer's program for every target: `fuzz --target=NAME [--seeds=FOLDER] [libFuzzer's own flags and folders]`.
+//! libFuzzer's program for every target: `--list`, or `--target=NAME [--seeds=FOLDER] [libFuzzer's flags and folders]`.
 //!
 //! libFuzzer passes over flags that begin with two hyphens. `cargo xtask fuzz` builds and calls it.
 #![no_main]
@@ -26,6 +26,9 @@ fuzz_target!(
 
 /// Finds the target, and writes its seeds where they are wanted.
 fn begin() {
+    if std::env::args().any(|argument| argument == "--list") {
+        list();
+    }
     let name = flag("--target=").expect("--target=NAME says what to fuzz");
     let target = Target::find(&name).expect("--target names a target");
     let seeds = target.seeds();
@@ -33,6 +36,18 @@ fn begin() {
         write(Path::new(&folder), &seeds).expect("seeds can be written");
     }
     TARGET.set(target).expect("libFuzzer begins once");
+}
+
+#[expect(
+    clippy::exit,
+    clippy::print_stdout,
+    reason = "libFuzzer's main would go on to fuzz"
+)]
+fn list() -> ! {
+    Target::ALL
+        .iter()
+        .for_each(|target| println!("{}", target.name));
+    std::process::exit(0)
 }
 
 fn write(folder: &Path, seeds: &[Vec<u8>]) -> std::io::Result<()> {
