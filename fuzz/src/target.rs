@@ -130,3 +130,35 @@ impl Target {
         folder.join(self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Counting;
+
+    #[global_allocator]
+    static ALLOCATOR: Counting = Counting;
+
+    /// One test, since memory is counted for the whole process.
+    #[test]
+    fn a_decoder_may_hold_its_bound_and_not_more() {
+        const HELD: usize = 4 << 20;
+        let decode = |input: &[u8]| {
+            let held: Vec<u8> = Vec::with_capacity(HELD * input.len());
+            std::hint::black_box(held);
+        };
+        let bound = Bound {
+            base: 0,
+            factor: HELD + 1_024,
+        };
+        let fits = Target::new("fits", decode, bound, Vec::new);
+        fits.run(&[0; 3]);
+        let bound = Bound {
+            base: 0,
+            factor: HELD - 1_024,
+        };
+        let exceeds = Target::new("exceeds", decode, bound, Vec::new);
+        let refused = std::panic::catch_unwind(|| exceeds.run(&[0; 3]));
+        assert!(refused.is_err());
+    }
+}
