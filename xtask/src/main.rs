@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod experiments;
 mod figures;
+mod fuzz;
 mod module;
 mod plot;
 mod setup;
@@ -35,6 +36,8 @@ enum Command {
     Experiments(experiments::Arguments),
     /// Measures how fast things are, side by side
     Bench(bench::Arguments),
+    /// Gives every decoder any bytes, led by what they reach
+    Fuzz(fuzz::Arguments),
     /// Runs every check that must hold before a change lands
     Test,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Module(arguments) => module::run_command(&arguments),
         Command::Bench(arguments) => bench::run_command(&arguments),
         Command::Experiments(arguments) => experiments::run_command(&arguments),
+        Command::Fuzz(arguments) => fuzz::run_command(&arguments),
         Command::Test => test::run_command(),
     };
     match result {

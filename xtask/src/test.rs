@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::fuzz;
 use crate::module::{self, Sealed};
 use crate::shell::{cargo, output, root, run, say, show, target};
 
@@ -20,6 +21,7 @@ pub(crate) fn run_command() -> Result<()> {
     let tests = ["test", "--locked", "--workspace", "--no-fail-fast"];
     step("programs", || run(cargo().args(tests).arg("--no-run")))?;
     step("tests", || run(cargo().args(tests)))?;
+    step("fuzzing", fuzz::briefly)?;
     step("same module from another folder", || {
         same_elsewhere(&sealed)
     })?;
