@@ -9,6 +9,7 @@ mod figures;
 mod module;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 mod trial;
 
@@ -34,6 +35,8 @@ enum Command {
     Experiments(experiments::Arguments),
     /// Measures how fast things are, side by side
     Bench(bench::Arguments),
+    /// Runs random operations on whole rounds in memory, on fresh seeds, for so many minutes
+    Soak(soak::Arguments),
     /// Runs every check that must hold before a change lands
     Test,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Module(arguments) => module::run_command(&arguments),
         Command::Bench(arguments) => bench::run_command(&arguments),
         Command::Experiments(arguments) => experiments::run_command(&arguments),
+        Command::Soak(arguments) => soak::run_command(&arguments),
         Command::Test => test::run_command(),
     };
     match result {
