@@ -31,6 +31,8 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     run(&mut soak)
 }
 
+/// Seconds since 1970: seeds that were not tried before.
+#[expect(clippy::disallowed_methods, reason = "the driver is an edge")]
 fn seconds() -> Result<u64> {
     let elapsed = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,7 +1,9 @@
 //! The study of a simulation, and the network that it runs over.
 
+use std::fmt::Write as _;
+
 use protocol::id::{Digest, Header, SiteId};
-use protocol::study::{Crowd, Layout};
+use protocol::study::{Crowd, Layout, Study};
 use testkit::{Draft, TestStudy};
 
 use crate::dice::Dice;
@@ -36,13 +38,13 @@ pub(crate) enum Size {
 
 impl Setting {
     pub(crate) fn draw(seed: u64, size: Size, dice: &mut Dice) -> Self {
-        let draft = match size {
-            Size::Small => small(dice),
-            Size::Crowd => crowd(dice),
-            Size::Long => long(dice),
+        let kit = match size {
+            Size::Small => varied(&small(dice), dice),
+            Size::Crowd => crowd(dice).make(),
+            Size::Long => long(dice).make(),
         };
         Self {
-            kit: draft.make(),
+            kit,
             network: dice.one_of(&[Network::Lossy, Network::Hostile]),
             seed,
         }
@@ -113,6 +115,34 @@ fn small(dice: &mut Dice) -> Draft {
     } else {
         draft
     }
+}
+
+/// The draft's study, some with evaluations between its steps, some with other participants in each step.
+fn varied(draft: &Draft, dice: &mut Dice) -> TestStudy {
+    let mut words = String::from("rounds = ");
+    write!(words, "{}", draft.rounds).expect("writing into a string cannot fail");
+    let plain = words.clone();
+    if dice.percent(40) {
+        words.push_str("\nevaluate-every = 1");
+    }
+    if draft.sites > 4 && dice.percent(30) {
+        let (sites, threshold) = (draft.sites - 1, draft.sites - 2);
+        write!(
+            words,
+            "\nparticipants.random = {{ sites = {sites}, threshold = {threshold} }}"
+        )
+        .expect("writing into a string cannot fail");
+    }
+    let draft = Draft {
+        honest_survivors: draft
+            .honest_survivors
+            .min(draft.sites.saturating_sub(2).max(1)),
+        ..draft.clone()
+    };
+    let kit = draft.make();
+    let toml = kit.toml.replacen(&plain, &words, 1);
+    let study = Study::parse(toml.as_bytes()).expect("the variation can be run");
+    TestStudy { toml, study, ..kit }
 }
 
 fn crowd(dice: &mut Dice) -> Draft {
