@@ -21,6 +21,8 @@ pub(crate) struct Expected {
     headers: BTreeMap<u32, Header>,
     /// Records that were taken in.
     over: usize,
+    /// The version of the board that was last compared; 0 for none.
+    version: u64,
 }
 
 impl Expected {
@@ -29,12 +31,18 @@ impl Expected {
             course: Course::begin(&setting.kit.study),
             headers: BTreeMap::new(),
             over: 0,
+            version: 0,
         }
     }
 
     /// How many rounds that are over were taken in.
     pub(crate) fn over(&self) -> usize {
         self.over
+    }
+
+    /// Whether the board is the one that was last compared: versions rise with every change.
+    pub(crate) fn is_of(&self, board: &Board) -> bool {
+        self.version == board.version() && self.over == board.progress().rounds.len()
     }
 
     /// Takes in the rounds that are over since the last look, and compares what the aggregator makes of them.
@@ -54,6 +62,7 @@ impl Expected {
             }
         }
         self.over = records.len();
+        self.version = board.version();
         self.compare(setting, board);
     }
 
