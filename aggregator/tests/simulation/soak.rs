@@ -1,0 +1,47 @@
+//! Fresh seeds until a time is over: `cargo xtask soak`.
+
+use std::time::{Duration, Instant};
+
+use crate::setting::Size;
+use crate::trial::Trial;
+use crate::world::Outcome;
+
+/// Of so many trials one is of many sites, and one of long vectors.
+const RARE: u64 = 500;
+
+#[test]
+#[ignore = "runs as long as SOAK_MINUTES says: `cargo xtask soak`"]
+fn fresh_seeds_until_the_time_is_over() {
+    let number = |name: &str| -> u64 {
+        let text = std::env::var(name).expect("`cargo xtask soak` sets it");
+        text.parse().expect("it is a number")
+    };
+    let (first, time) = (
+        number("SOAK_SEED"),
+        Duration::from_secs(60 * number("SOAK_MINUTES")),
+    );
+    let start = Instant::now();
+    let mut total = Outcome::default();
+    let mut seed = first;
+    while start.elapsed() < time {
+        let size = match seed % RARE {
+            0 => Size::Crowd,
+            1 => Size::Long,
+            _ => Size::Small,
+        };
+        total.add(Trial::draw(size, seed).run());
+        seed += 1;
+    }
+    let Outcome {
+        operations,
+        finished,
+        abandoned,
+        ended,
+    } = total;
+    eprintln!(
+        "seeds {first} to {}: {ended} studies came to their end, {finished} rounds finished, {abandoned} abandoned, \
+         {operations} operations, {:.0} s",
+        seed - 1,
+        start.elapsed().as_secs_f64()
+    );
+}
