@@ -37,13 +37,10 @@ enum Command {
     Experiments(experiments::Arguments),
     /// Measures how fast things are, side by side
     Bench(bench::Arguments),
-<<<<<<< HEAD
     /// Gives every decoder any bytes, led by what they reach
     Fuzz(fuzz::Arguments),
-=======
     /// Runs random operations on whole rounds in memory, on fresh seeds, for so many minutes
     Soak(soak::Arguments),
->>>>>>> v
     /// Runs every check that must hold before a change lands
     Test,
 }
@@ -54,11 +51,8 @@ fn main() -> ExitCode {
         Command::Module(arguments) => module::run_command(&arguments),
         Command::Bench(arguments) => bench::run_command(&arguments),
         Command::Experiments(arguments) => experiments::run_command(&arguments),
-<<<<<<< HEAD
         Command::Fuzz(arguments) => fuzz::run_command(&arguments),
-=======
         Command::Soak(arguments) => soak::run_command(&arguments),
->>>>>>> v
         Command::Test => test::run_command(),
     };
     match result {
