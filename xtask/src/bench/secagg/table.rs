@@ -229,7 +229,7 @@ fn number(values: &Values, name: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn values(value: serde_json::Value) -> Values {
+    fn values(value: &serde_json::Value) -> Values {
         value.as_object().unwrap().clone()
     }
 
@@ -238,15 +238,15 @@ mod tests {
         let mut table = Table::default();
         for dropped in [0, 1] {
             let round = json!({ "sites": 10, "dropped": dropped, "parameters": 1000, "site_seconds": 0.5, "server_seconds": 2.0 });
-            table.keep_round(&values(round));
+            table.keep_round(&values(&round));
         }
         table.keep_site(&values(
-            json!({ "where": "module", "sites": 10, "parameters": 1000, "site_seconds": 0.25 }),
+            &json!({ "where": "module", "sites": 10, "parameters": 1000, "site_seconds": 0.25 }),
         ));
         table.keep_site(&values(
-            json!({ "where": "native", "sites": 10, "parameters": 1000, "site_seconds": 9.0 }),
+            &json!({ "where": "native", "sites": 10, "parameters": 1000, "site_seconds": 9.0 }),
         ));
-        table.keep_peer(&values(json!({
+        table.keep_peer(&values(&json!({
             "n": 10, "d": 1000, "dropped": 1, "client_ms": { "total": 1000.0 }, "server_ms": { "total": 8000.0 },
             "upload_bytes": { "setup": 4, "unmask": 5 }, "peak_rss_mib": 3,
         })));
