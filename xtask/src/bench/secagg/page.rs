@@ -55,11 +55,11 @@ pub(super) fn text(table: &Table, kernels: &[(String, Values)], origin: &str) ->
 
 const INTRODUCTION: &str = "# Secure aggregation: what a round costs
 
-One thread. Times in milliseconds, the best of some rounds; a site's are those of all its stages, chunks included, without
-rounding to the grid, which Flower's have in them. All sites and the aggregator are real and the sum is checked. Nothing is
-sent and no disk is written; Flower's protobuf is not in its times either. The server's memory, in MB, is its stored state
-and the most that one call needs beside it, the 64-bit sum included; the bytes that one site sends are divided by the
-weights, those that it gets are in kB.
+One thread. Times in milliseconds, the best of some rounds (of one with 100 sites and most weights, or with 10 million
+weights); a site's are those of all its stages, chunks included, without rounding to the grid, which Flower's have in them.
+All sites and the aggregator are real and the sum is checked. Nothing is sent and no disk is written; Flower's protobuf is
+not in its times either. The server's memory, in MB, is its stored state and the most that one call needs beside it, the
+64-bit sum included; the bytes that one site sends are divided by the weights, those that it gets are in kB.
 
 An entry has 2^22 levels at each site, as Flower's default, and room for the sum of all sites. Sites that are gone shared
 their secrets and sent no vector: what costs a server most. Up to 32 sites everyone shares masks with everyone, as in
@@ -68,8 +68,7 @@ dishonest and a tenth gone, Flower's is SecAgg+ with 2⌈log₂ n⌉ neighbours.
 not cryptographic, under seeds of 28 to 32 bits; its server does not open seals, check digests or signatures.
 
 Flower is not run with 1,000 sites or 10 million weights: rounds would take hours, or more memory than there is. Ours are
-run with 1,000 sites where `--full` is given, since every one of them checks every signature; a server's time a vector is
-that of 100 sites.
+run with 1,000 sites where `--full` is given, since every one of them checks every signature.
 
 ";
 
