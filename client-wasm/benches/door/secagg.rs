@@ -12,9 +12,9 @@ use protocol::codec;
 use protocol::door::{Describe, Open, Prepared, Request, Response, State, Work};
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::round::SiteFault;
-use protocol::study::{COMPLETE, Crowd, Study};
-use testkit::TestStudy;
+use protocol::study::Study;
 use testkit::round::{Next, Play};
+use testkit::{Draft, TestStudy};
 
 use super::{Door, prepare};
 
@@ -193,31 +193,7 @@ fn request(play: &Play<'_>) -> Result<Request> {
 
 /// A study of a multilayer perceptron with about as many weights, and 2^22 levels of an entry.
 fn study(sites: u16, parameters: u32) -> Result<TestStudy> {
-    let tenth = sites / 10;
-    let crowd = Crowd {
-        sites,
-        agreeing: sites - tenth,
-        dishonest: tenth,
-    };
-    let is_sparse = sites > COMPLETE;
-    let kit = testkit::Draft {
-        sites,
-        threshold: if is_sparse {
-            crowd.agreeing
-        } else {
-            (2 * sites).div_ceil(3)
-        },
-        honest_survivors: if is_sparse {
-            crowd.agreeing - crowd.dishonest
-        } else {
-            2
-        },
-        graph: is_sparse.then(|| crowd.least()).flatten(),
-        parameters: 1,
-        patients_per_site: 511,
-        ..testkit::Draft::default()
-    }
-    .make();
+    let kit = Draft::timed(sites, 1).make();
     // A hidden layer has at most 4,096 units, so there must be inputs enough; no patient has a value of these.
     let made_up = |number| {
         format!(

@@ -1,7 +1,7 @@
 //! How a masked vector is cut for its way to the aggregator.
 //!
-//! Chunks are sealed, sent, checked and stored one by one, so that neither side holds more than one of them, and a
-//! broken line costs no more than one.
+//! Chunks are masked, packed and sealed one by one, so that each stays in the cache from its first step to its last; and
+//! sent, checked and stored one by one, so that a broken line costs no more than one.
 //!
 //! ```text
 //! entries    0 … 65 535 │ 65 536 … 131 071 │ … the rest

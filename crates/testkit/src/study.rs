@@ -9,7 +9,7 @@ use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
 use protocol::message::Signed;
 use protocol::round::Aggregator;
-use protocol::study::{Graph, Study};
+use protocol::study::{COMPLETE, Crowd, Graph, Study};
 
 /// A study with this many sites and this threshold, and otherwise the settings of [`Draft::default`].
 #[must_use]
@@ -74,6 +74,34 @@ impl Default for Draft {
 }
 
 impl Draft {
+    /// A study of the kind that is timed: 2^22 levels of an entry; among more sites than are all neighbours a tenth may
+    /// vanish and a tenth be dishonest.
+    #[must_use]
+    pub fn timed(sites: u16, parameters: u32) -> Self {
+        let tenth = sites / 10;
+        let crowd = Crowd {
+            sites,
+            agreeing: sites - tenth,
+            dishonest: tenth,
+        };
+        let small = Self {
+            sites,
+            threshold: (2 * sites).div_ceil(3),
+            parameters,
+            patients_per_site: 511,
+            ..Self::default()
+        };
+        if sites <= COMPLETE {
+            return small;
+        }
+        Self {
+            threshold: crowd.agreeing,
+            honest_survivors: crowd.agreeing - crowd.dishonest,
+            graph: crowd.least(),
+            ..small
+        }
+    }
+
     /// The study's file; it need not be one that is accepted.
     ///
     /// # Panics

@@ -6,7 +6,6 @@ use protocol::api::Stage;
 use protocol::codec;
 use protocol::id::{Purpose, SiteId};
 use protocol::round::SiteFault;
-use protocol::study::Crowd;
 use testkit::Draft;
 use testkit::round::{Next, Play};
 
@@ -82,31 +81,7 @@ pub(crate) fn play(size: Size) -> Spent {
         dropped,
         parameters,
     } = size;
-    let crowd = Crowd {
-        sites,
-        agreeing: sites - sites / 10,
-        dishonest: sites / 10,
-    };
-    let is_sparse = sites > protocol::study::COMPLETE;
-    let kit = Draft {
-        sites,
-        threshold: if is_sparse {
-            crowd.agreeing
-        } else {
-            (2 * sites).div_ceil(3)
-        },
-        honest_survivors: if is_sparse {
-            crowd.agreeing - crowd.dishonest
-        } else {
-            2
-        },
-        graph: is_sparse.then(|| crowd.least()).flatten(),
-        parameters,
-        // 2^22 levels of an entry.
-        patients_per_site: 511,
-        ..Draft::default()
-    }
-    .make();
+    let kit = Draft::timed(sites, parameters).make();
     let header = kit.header(1, Purpose::Train);
     let layout = kit.study.layout(Purpose::Train);
     let vectors: Vec<Vec<i64>> = (0..sites)
