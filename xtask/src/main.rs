@@ -14,6 +14,7 @@ mod shell;
 mod soak;
 mod test;
 mod trial;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Runs random operations on whole rounds in memory, on fresh seeds, for so many minutes
     Soak(soak::Arguments),
+    /// Writes the protocol's test vectors anew
+    Vectors,
     /// Runs every check that must hold before a change lands
     Test,
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Experiments(arguments) => experiments::run_command(&arguments),
         Command::Fuzz(arguments) => fuzz::run_command(&arguments),
         Command::Soak(arguments) => soak::run_command(&arguments),
+        Command::Vectors => vectors::run_command(),
         Command::Test => test::run_command(),
     };
     match result {

@@ -37,8 +37,7 @@ impl<'a> FakeSite<'a> {
     /// A site that will add `vector`; its randomness depends on its number and the round alone.
     #[must_use]
     pub fn new(kit: &'a TestStudy, header: &Header, site: SiteId, vector: Vec<i64>) -> Self {
-        let seed = format!("session of site {site} in round {}", header.number);
-        let seed = Seed::new(Digest::of(seed.as_bytes()).0);
+        let seed = Seed::new(Self::session_seed(header, site).0);
         Self {
             kit,
             header: header.clone(),
@@ -47,6 +46,19 @@ impl<'a> FakeSite<'a> {
             part: Part::Advertising(seed),
             upload: None,
         }
+    }
+
+    /// The bytes of a site's session seed.
+    #[must_use]
+    pub fn session_seed(header: &Header, site: SiteId) -> Digest {
+        let seed = format!("session of site {site} in round {}", header.number);
+        Digest::of(seed.as_bytes())
+    }
+
+    /// The digest of a site's made-up patients.
+    #[must_use]
+    pub fn inputs(site: SiteId) -> InputsDigest {
+        InputsDigest::of([format!("patients of site {site}").as_bytes()])
     }
 
     /// The site's advert.
@@ -99,7 +111,7 @@ impl<'a> FakeSite<'a> {
         let Part::Masking(part) = self.take() else {
             out_of_order()
         };
-        let inputs = InputsDigest::of([b"made-up patients".as_slice()]);
+        let inputs = Self::inputs(self.site);
         let (body, upload, next) = part.mask(inbox, &self.vector, &inputs)?;
         self.part = Part::Agreeing(next);
         self.upload = Some(upload);
