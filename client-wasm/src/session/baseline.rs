@@ -134,6 +134,9 @@ impl Baseline {
         for (offset, start) in offset.iter_mut().zip(&self.start.offset) {
             *offset += start;
         }
+        if offset.iter().any(|weight| !weight.is_finite()) {
+            return Err(SessionError::Diverged);
+        }
         Ok(State {
             offset,
             normalisation: self.start.normalisation,

@@ -35,6 +35,12 @@ pub(crate) enum SessionError {
     StateLength { got: usize, want: usize },
     #[error("the state holds a number that is not finite")]
     StateNotFinite,
+    #[error("training diverged, a weight is no longer a number: lower the rate of the optimizer")]
+    Diverged,
+    #[error(
+        "the model gives a patient probabilities that are no numbers: its weights are too large"
+    )]
+    NoProbabilities,
     #[error("the state's control variate has {got} weights and the study's has {want}")]
     ControlLength { got: usize, want: usize },
     #[error(

@@ -31,6 +31,12 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
         let portion = inputs.portion(done..inputs.len());
         done += portion.patients.len();
         let probabilities = network.probabilities(&weights, rows(&portion.values))?;
+        if probabilities
+            .iter()
+            .any(|probability| !probability.is_finite())
+        {
+            return Err(SessionError::NoProbabilities);
+        }
         let phenotypes = match &embedding {
             Some(embedding) => embedding
                 .points(&network, &weights, &portion)?

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::simulation::{Federation, Outcome};
 use cohort::meds::{Events, Labels, Splits, Timestamp};
-use protocol::door::{File, Messages, Refusal, Request, Role, Split, Survivors};
-use protocol::id::SiteId;
+use protocol::door::{File, Messages, Refusal, Request, Response, Role, Split, State, Survivors};
+use protocol::id::{Purpose, SiteId};
 
 const DRAFT: &str = r#"
 title = "A test"
@@ -274,5 +274,56 @@ fn a_module_asked_out_of_order_refuses_and_the_session_is_over() {
             "{}",
             after.reason
         );
+    }
+}
+
+/// Weights that overflow, and states that are no numbers: refused with the reason, before anything could leave. What a
+/// NaN's bits are differs from machine to machine, so one that left would end replay.
+#[test]
+fn no_nan_leaves_the_module() {
+    for architecture in [LINEAR, TRANSFORMER] {
+        let settings = [
+            ("model.architecture", architecture),
+            ("training.algorithm", GRADIENT),
+            (
+                "training.optimizer",
+                "{ momentum = { rate = 1e38, momentum = 0.0 } }",
+            ),
+        ];
+        let hospitals = vec![files(&usual()), files(&usual()), files(&usual())];
+        let mut federation = Federation::of_files(DRAFT, &settings, hospitals);
+        let moments = federation.beginning();
+        let refused = |response: &Response| match response {
+            Response::Refused(refusal) => Some(refusal.reason.clone()),
+            _ => None,
+        };
+        if let Response::Finished(state) = federation.try_baseline(None) {
+            assert!(
+                state.offset.iter().all(|weight| weight.is_finite()),
+                "{architecture}"
+            );
+        }
+        for weight in [f32::NAN, f32::INFINITY, f32::MAX, -1e30] {
+            let state = State {
+                offset: vec![weight; moments.offset.len()],
+                ..moments.clone()
+            };
+            for purpose in [Purpose::Train, Purpose::Evaluate] {
+                // What is trained on is counted and clipped, so it is either refused or a vector of whole numbers.
+                let response = federation.try_round(0, purpose, &state);
+                if !weight.is_finite() {
+                    let reason = refused(&response).expect("not a number");
+                    assert!(reason.contains("not finite"), "{reason}");
+                }
+            }
+            match federation.try_predict(0, &state) {
+                Response::Predicted(predicted) => {
+                    let mut probabilities =
+                        predicted.patients.iter().flat_map(|one| &one.probabilities);
+                    assert!(probabilities.all(|probability| probability.is_finite()));
+                }
+                response => assert!(refused(&response).is_some(), "{response:?}"),
+            }
+        }
     }
 }

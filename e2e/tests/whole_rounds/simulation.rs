@@ -158,6 +158,78 @@ impl Federation {
         self.sites.iter_mut().map(ask).collect()
     }
 
+    /// The state that training begins at, after the round of moments where the study has one.
+    pub(crate) fn beginning(&mut self) -> State {
+        let study = self.kit.study.clone();
+        let mut course = Course::begin(&study);
+        while course.purpose(&study) == Some(Purpose::Moments) {
+            let state = codec::encode(&course.state(&study));
+            let header = Header {
+                study: study.digest(),
+                number: course.take_number(),
+                purpose: Purpose::Moments,
+                state: Digest::of(&state),
+            };
+            let sum = self.round(&header, &state, None);
+            course
+                .finish_round(&study, &sum)
+                .expect("the sum fits the study");
+        }
+        course.state(&study)
+    }
+
+    /// What a site's module makes of all patients in one place, or of a state for itself, or why it does not.
+    pub(crate) fn try_baseline(&mut self, state: Option<&State>) -> Response {
+        let request = Request::Baseline(Baseline {
+            study: self.kit.toml.clone().into_bytes().into(),
+            cohorts: self.sites.iter().map(|site| site.cohort.clone()).collect(),
+            weights: None,
+            state: state.map(|state| codec::encode(state).into()),
+        });
+        let site = &mut self.sites[0];
+        let mut response = site.answer(&request);
+        while let Response::Progress(Progress { done, total }) = response {
+            if done >= total {
+                return site.answer(&Request::Finish);
+            }
+            response = site.answer(&Request::Work(Work { patients: u32::MAX }));
+        }
+        response
+    }
+
+    /// What a site's module makes of a round that starts from this state: the progress of its work, or why not.
+    pub(crate) fn try_round(&mut self, site: usize, purpose: Purpose, state: &State) -> Response {
+        let state = codec::encode(state);
+        let header = Header {
+            study: self.kit.study.digest(),
+            number: 1,
+            purpose,
+            state: Digest::of(&state),
+        };
+        let id = SiteId(u16::try_from(site).expect("few sites"));
+        let open = Request::Open(self.open(&header, &state, id));
+        let site = &mut self.sites[site];
+        let mut response = site.answer(&open);
+        while let Response::Progress(Progress { done, total }) = response {
+            if done >= total {
+                return response;
+            }
+            response = site.answer(&Request::Work(Work { patients: u32::MAX }));
+        }
+        response
+    }
+
+    /// What a site's module says of its patients with this state, or why not.
+    pub(crate) fn try_predict(&mut self, site: usize, state: &State) -> Response {
+        let request = Request::Predict(Predict {
+            study: self.kit.toml.clone().into_bytes().into(),
+            cohort: self.sites[site].cohort.clone(),
+            state: codec::encode(state).into(),
+            weights: None,
+        });
+        self.sites[site].answer(&request)
+    }
+
     /// What a site's module says to a request that it refuses.
     ///
     /// # Panics
