@@ -157,7 +157,7 @@ fn statistic<'a>(words: &'a str, name: &str) -> Option<&'a str> {
         .find_map(|(figure, value)| (figure == name).then(|| value.trim()))
 }
 
-/// LLVM's SanitizerCoverage as libFuzzer reads it: a counter an edge, and what comparisons compare.
+/// LLVM's `SanitizerCoverage` as libFuzzer reads it: a counter an edge, and what comparisons compare.
 const INSTRUMENTATION: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
