@@ -95,9 +95,9 @@ fn session() -> &'static [Asked] {
         let kit = kit();
         let open = open(host.prepare());
         let header = open.header.clone();
-        host.ask(Request::Open(open));
-        host.ask(Request::Work(Work { patients: 2 }));
-        host.ask(Request::Work(Work { patients: u32::MAX }));
+        host.ask(&Request::Open(open));
+        host.ask(&Request::Work(Work { patients: 2 }));
+        host.ask(&Request::Work(Work { patients: u32::MAX }));
         let vector = vec![0; kit.study.layout(Purpose::Train).length()];
         let mut play = Play::new(kit, &header, &vec![vector; kit.identities.len()]);
         for stage in Stage::ALL {
@@ -121,8 +121,8 @@ struct Host {
 }
 
 impl Host {
-    fn ask(&mut self, request: Request) -> Response {
-        let request = codec::encode(&request);
+    fn ask(&mut self, request: &Request) -> Response {
+        let request = codec::encode(request);
         let response = handle(&request);
         let decoded = codec::decode(&response).expect("the module answers in the one form");
         assert!(
@@ -139,7 +139,7 @@ impl Host {
             files: cohort::files().into(),
             bad_rows: BadRows::Stop,
         };
-        match self.ask(Request::Prepare(prepare)) {
+        match self.ask(&Request::Prepare(prepare)) {
             Response::Prepared(prepared) => prepared,
             other => panic!("not prepared: {other:?}"),
         }
@@ -155,19 +155,19 @@ impl Host {
             Stage::Agree => Request::Agree(play.round.survivors().expect(closed)),
             Stage::Unmask => Request::Unmask(play.round.statements().expect(closed)),
         };
-        let Response::Send(body) = self.ask(request) else {
+        let Response::Send(body) = self.ask(&request) else {
             panic!("the module gives a body to send")
         };
         let signed = kit().sign(play.round.header(), stage, SITE, body.into());
         let honest = "an honest site is refused nothing";
         play.round.accept(stage, signed).expect(honest);
         if stage == Stage::Mask {
-            let Response::Chunk(chunk) = self.ask(Request::Chunk(0)) else {
+            let Response::Chunk(chunk) = self.ask(&Request::Chunk(0)) else {
                 panic!("the module gives the vector's chunk")
             };
             let chunks = [Ok::<_, protocol::round::SiteFault>(chunk.into())];
             play.round.complete(SITE, chunks).expect(honest);
-            self.ask(Request::Remember);
+            self.ask(&Request::Remember);
         }
     }
 }

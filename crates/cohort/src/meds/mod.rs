@@ -6,6 +6,7 @@
 
 mod column;
 mod events;
+mod file_bytes;
 mod labels;
 mod pages;
 mod parquet_file;

@@ -1,6 +1,5 @@
 //! A Parquet file whose footer has been checked.
 
-use bytes::Bytes;
 use parquet::basic::{Compression, LogicalType, TimeUnit, Type};
 use parquet::column::reader::{ColumnReader, get_column_reader};
 use parquet::errors::ParquetError;
@@ -10,13 +9,14 @@ use parquet::file::serialized_reader::ReadOptionsBuilder;
 use protocol::door::File;
 
 use super::column::{Integers, Numbers, Times, Unit};
+use super::file_bytes::FileBytes;
 use super::pages::CheckedPages;
 use crate::error::{CohortError, ColumnProblem};
 
 /// A Parquet file.
 pub(super) struct ParquetFile<'a> {
     pub(super) name: &'a str,
-    reader: SerializedFileReader<Bytes>,
+    reader: SerializedFileReader<FileBytes>,
 }
 
 impl<'a> ParquetFile<'a> {
@@ -27,7 +27,7 @@ impl<'a> ParquetFile<'a> {
             .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .build();
-        let bytes = Bytes::copy_from_slice(&file.bytes);
+        let bytes = FileBytes::new(&file.bytes);
         let reader = SerializedFileReader::new_with_options(bytes, options)
             .map_err(|error| unreadable(&file.name, &error))?;
         check_extents(reader.metadata(), file.bytes.len()).map_err(|problem| {
