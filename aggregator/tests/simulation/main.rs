@@ -9,7 +9,7 @@
 //!                                                         └─▶ ledgers: each release is charged once
 //! ```
 //!
-//! `SIMULATION_SEED=n` runs one seed alone and prints its operations. A list that failed is cut down and becomes a test in
+//! `SIMULATION_SEED=n` with a test's name runs that seed alone and prints its operations. A list that failed is cut down and becomes a test in
 //! `reproductions.rs`. The shape is that of janus's simulation (divviup/janus).
 
 #![expect(
@@ -21,6 +21,7 @@ mod dice;
 mod expected;
 mod operation;
 mod record;
+mod reproductions;
 mod service;
 mod setting;
 mod site;
@@ -54,7 +55,6 @@ fn vectors_of_several_chunks_are_added_or_not_at_all() {
     try_seeds(Size::Long, 0..10);
 }
 
-/// The simulation can fail: a trial is the same each time it is drawn.
 #[test]
 fn a_seed_gives_the_same_operations_each_time() {
     let draw = || Trial::draw(Size::Small, 7);

@@ -37,6 +37,14 @@ pub(crate) enum Size {
 }
 
 impl Setting {
+    pub(crate) fn of(draft: &Draft, network: Network, seed: u64) -> Self {
+        Self {
+            kit: draft.make(),
+            network,
+            seed,
+        }
+    }
+
     pub(crate) fn draw(seed: u64, size: Size, dice: &mut Dice) -> Self {
         let kit = match size {
             Size::Small => varied(&small(dice), dice),
@@ -94,7 +102,7 @@ fn extremes(layout: &Layout, dice: &mut Dice) -> Vec<i64> {
 }
 
 fn small(dice: &mut Dice) -> Draft {
-    let sites = dice.one_of(&[3, 3, 3, 3, 4, 4, 4, 5, 5, 6, 8]);
+    let sites = dice.one_of(&[3, 3, 3, 3, 3, 3, 3, 4, 4, 5, 6, 8]);
     let threshold = dice.within(sites / 2 + 1, sites);
     let draft = Draft {
         sites,
