@@ -77,7 +77,7 @@ impl Crowd {
         (one + f64::from(self.sites).ln()) / std::f64::consts::LN_2
     }
 
-    /// The smallest graph that keeps both chances at most 2^-41: a bit below [`TARGET`], so that whoever checks it with
+    /// The smallest graph that keeps both chances at most 2^-41: a bit below 2^-40, so that whoever checks it with
     /// another logarithm comes to the same conclusion. `None` where only the complete graph would do.
     #[must_use]
     pub fn least(self) -> Option<Graph> {
