@@ -12,15 +12,22 @@ const CHUNK: u8 = 4;
 const MESSAGE: u8 = 2;
 
 /// Three sites of which two are enough, one step of training and an evaluation.
-fn run(operations: &[Operation]) -> Outcome {
-    let draft = Draft {
+fn draft() -> Draft {
+    Draft {
         sites: 3,
         threshold: 2,
         parameters: 3,
         rounds: 1,
         ..Draft::default()
-    };
-    simulate(&Setting::of(&draft, Network::Lossy, 0), operations)
+    }
+}
+
+fn run(operations: &[Operation]) -> Outcome {
+    run_of(&draft(), operations)
+}
+
+fn run_of(draft: &Draft, operations: &[Operation]) -> Outcome {
+    simulate(&Setting::of(draft, Network::Lossy, 0), operations)
 }
 
 /// All sites go on by a stage, of which the last meets a fault.
@@ -71,4 +78,23 @@ fn a_record_is_the_same_after_a_restart() {
     let crash = stage(&[(MESSAGE, Fault::CrashAfter)]).to_vec();
     let outcome = run(&[quiet, crash].concat());
     assert_eq!((outcome.finished, outcome.abandoned), (2, 0));
+}
+
+/// Moments are tried a second time after masked inputs came in. Sites that paid for both cannot pay for the last round, and
+/// where the others are too few, the study neither ends nor says why.
+#[test]
+#[ignore = "does not hold yet: the last round is opened again for ever"]
+fn a_study_that_paid_for_its_moments_twice_comes_to_an_end() {
+    let draft = Draft {
+        threshold: 3,
+        epsilon: 2.0,
+        patients_per_site: 100,
+        normalisation: "shared",
+        ..draft()
+    };
+    let lost = stage(&[(MESSAGE, Fault::DropRequest)]).to_vec();
+    let mut operations = [stage(&[]), stage(&[])].concat();
+    operations.extend(lost);
+    operations.push(Operation::Wait(11));
+    assert_eq!(run_of(&draft, &operations).ended, 1);
 }
