@@ -6,7 +6,7 @@
 //! finished    → what was learned is taken in, the place moves on
 //! finished, Tune, and too long no better  → the place moves on to the last Evaluate
 //! abandoned, no masked input accepted     → the same place under a new number
-//! abandoned, masked inputs accepted       → Moments: the same place once more, then the study stops
+//! abandoned, masked inputs accepted       → Moments: without noise the same place once more; else the study stops
 //!                                           all others: the place moves on without a result
 //! ```
 //!
@@ -18,8 +18,8 @@
 //! repetition would be charged on top, and the sites' ledgers, which hold the study to its ε, would refuse its last
 //! rounds. The step is lost instead. Before the first masked input nothing was charged, and a new number costs nothing.
 //! (A site whose vector was on its way when the stage was closed has charged a step that is then repeated; its ledger
-//! counts that, to the safe side.) Moments cannot be done without, so they are tried once more: sites whose ledger
-//! allows that second charge take part, and where fewer than the threshold do, the study stops and says so.
+//! counts that, to the safe side.) Moments cannot be done without. Where they cost nothing they are tried once more; where
+//! they were paid for, the study stops and says so: a second charge would be missing at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,7 +148,7 @@ pub struct Figures {
     pub metrics: Option<Metrics>,
 }
 
-/// Most losses of a round of moments that a study goes on from.
+/// Most losses of a round of moments that a study without noise goes on from.
 const MOMENTS_RETRIES: u32 = 1;
 
 impl Course {
@@ -305,7 +305,7 @@ impl Course {
     }
 
     /// Takes in that a round was abandoned.
-    pub fn abandon_round(&mut self, purpose: Purpose, inputs: Inputs, reason: &str) {
+    pub fn abandon_round(&mut self, study: &Study, purpose: Purpose, inputs: Inputs, reason: &str) {
         match (inputs, purpose) {
             (Inputs::NoneAccepted, _) => {}
             (
@@ -320,7 +320,8 @@ impl Course {
             }
             (Inputs::Accepted, Purpose::Moments) => {
                 self.moments_lost += 1;
-                if self.moments_lost > MOMENTS_RETRIES {
+                let is_paid = study.manifest().privacy.epsilon.is_finite();
+                if is_paid || self.moments_lost > MOMENTS_RETRIES {
                     self.stop(format!(
                         "the round of moments was lost {} times after sites had sent their vectors, the last time \
                          because {reason}; start a new study",

@@ -326,7 +326,7 @@ impl Rounds {
         tracing::warn!(round.id = ending.header.number, reason, "round abandoned");
         position
             .course
-            .abandon_round(ending.header.purpose, ending.inputs, &reason);
+            .abandon_round(self.study(), ending.header.purpose, ending.inputs, &reason);
         self.end(
             position,
             ending,

@@ -57,7 +57,7 @@ impl Expected {
         assert!(records.len() >= self.over, "a record is gone");
         for record in &records[self.over..] {
             match &record.abandoned {
-                Some(reason) => self.abandon(record, reason, accepted),
+                Some(reason) => self.abandon(setting, record, reason, accepted),
                 None => self.finish(setting, record, sites, accepted),
             }
         }
@@ -66,14 +66,21 @@ impl Expected {
         self.compare(setting, board);
     }
 
-    fn abandon(&mut self, record: &RoundRecord, reason: &str, accepted: &Accepted) {
+    fn abandon(
+        &mut self,
+        setting: &Setting,
+        record: &RoundRecord,
+        reason: &str,
+        accepted: &Accepted,
+    ) {
         assert!(record.survivors.is_empty(), "an abandoned round has a sum");
         let inputs = if accepted.contains_key(&(record.number, Stage::Mask)) {
             Inputs::Accepted
         } else {
             Inputs::NoneAccepted
         };
-        self.course.abandon_round(record.purpose, inputs, reason);
+        self.course
+            .abandon_round(&setting.kit.study, record.purpose, inputs, reason);
     }
 
     fn finish(

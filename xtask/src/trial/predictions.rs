@@ -49,23 +49,42 @@ impl Predictions {
             .context("measuring the predictions")
     }
 
-    /// Adds a file of `host predict`: subject, split, label, then one column a class.
+    /// Adds a file of `host predict`: subject, split, label, a column `p_…` for each class, and perhaps others after them.
     fn add(&mut self, file: &Path) -> Result<()> {
         let mut reader = csv::Reader::from_path(file)?;
         let names = reader.headers()?.iter().skip(3);
         self.classes = names
-            .map(|name| name.trim_start_matches("p_").to_owned())
+            .map_while(|name| name.strip_prefix("p_").map(str::to_owned))
             .collect();
         for record in reader.records() {
             let record = record?;
             let mut cells = record.iter().skip(2);
             let label = cells.next().unwrap_or_default();
             self.labels.push(label.parse().context("a label")?);
-            for cell in cells {
+            for cell in cells.take(self.classes.len()) {
                 self.probabilities
                     .push(cell.parse().context("a probability")?);
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_after_the_classes_are_no_classes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.csv");
+        let text =
+            "subject,split,label,p_low,p_high,cluster,distance\n7,held_out,1,0.25,0.75,3,1.5\n";
+        std::fs::write(&file, text).unwrap();
+        let mut predictions = Predictions::default();
+        predictions.add(&file).unwrap();
+        assert_eq!(predictions.classes, ["low", "high"]);
+        assert_eq!(predictions.labels, [1]);
+        assert_eq!(predictions.probabilities, [0.25, 0.75]);
     }
 }
