@@ -150,16 +150,19 @@ impl Round<Masking> {
         site: SiteId,
         chunks: impl IntoIterator<Item = Result<Vec<u8>, E>>,
     ) -> Result<Vec<Vec<u8>>, E> {
-        let recipient = self.recipient(site, &self.input(site)?)?;
+        let (input, chunking) = (self.input(site)?, self.chunking());
+        let recipient = self.recipient(site, &input)?;
         let associated = sealed_to_aggregator(self.header(), site);
         let mut texts = Vec::new();
         for (number, sealed) in (0..).zip(chunks) {
             let sealed = sealed?;
-            self.check_chunk(site, number, &sealed)?;
+            chunking
+                .check(&input.chunks, number, &sealed)
+                .map_err(|error| SiteFault::Chunk { site, error })?;
             let text = recipient.open(number, &associated, sealed);
             texts.push(text.map_err(|error| SiteFault::Seal { site, error })?);
         }
-        let (got, want) = (texts.len(), self.chunking().count());
+        let (got, want) = (texts.len(), chunking.count());
         if got == want {
             Ok(texts)
         } else {
