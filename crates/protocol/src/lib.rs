@@ -19,6 +19,7 @@ pub mod api;
 pub mod chunk;
 mod cipher;
 pub mod codec;
+mod cores;
 pub mod door;
 pub mod holders;
 pub mod hpke;

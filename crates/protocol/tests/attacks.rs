@@ -9,7 +9,7 @@ use protocol::KeyFault;
 use protocol::api::Stage;
 use protocol::codec::{decode, encode};
 use protocol::door::{Inbox, Survivors};
-use protocol::id::{AgreementKey, Digest, Header, Purpose, SiteId};
+use protocol::id::{AgreementKey, ChunkDigest, Digest, Header, Purpose, SiteId};
 use protocol::message::{
     Advert, Agreement, MaskedInput, MessageError, OpenedShare, Opening, Shares, Signed,
 };
@@ -854,7 +854,7 @@ mod aggregator {
             encapsulated: AgreementKey([9; 32]),
             sharers: Digest([0; 32]),
             commitment: Digest([0; 32]),
-            chunks: vec![Digest([0; 32])],
+            chunks: vec![ChunkDigest([0; 32])],
         };
         let signed = forged(&kit, Stage::Mask, ERIN, &input);
         let fault = SiteFault::NotAwaited {

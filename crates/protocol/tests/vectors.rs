@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use protocol::api::Stage;
 use protocol::codec::{decode, encode};
-use protocol::id::{AgreementKey, Digest, Header, Purpose, SiteId};
+use protocol::id::{AgreementKey, ChunkDigest, Digest, Header, Purpose, SiteId};
 use protocol::message::{Advert, Agreement, MaskedInput, Opening, Shares, Signed};
 use protocol::study::Crowd;
 use serde_json::{Value, json};
@@ -281,7 +281,7 @@ fn spoiled(stage: Stage, honest: &Signed) -> impl Iterator<Item = (&'static str,
                 ),
                 (
                     "a chunk too many",
-                    changed(|input| input.chunks.push(Digest([0; 32]))),
+                    changed(|input| input.chunks.push(ChunkDigest([0; 32]))),
                 ),
                 ("no chunks", changed(|input| input.chunks.clear())),
             ]

@@ -14,7 +14,7 @@ use crate::chunk::{ChunkError, Chunking, ENTRIES};
 use crate::door::{Inbox, Sealed};
 use crate::holders::Holders;
 use crate::hpke::Sender;
-use crate::id::{AgreementKey, Digest, InputsDigest, SiteId};
+use crate::id::{AgreementKey, ChunkDigest, InputsDigest, SiteId};
 use crate::mask::{MaskSign, Masks};
 use crate::message::{Advert, Bundle, MaskedInput, sites_digest};
 use crate::noise::Chain;
@@ -146,7 +146,7 @@ impl Masking {
             chunks: upload
                 .sealed
                 .iter()
-                .map(|chunk| Digest::of(chunk))
+                .map(|chunk| ChunkDigest::of(chunk))
                 .collect(),
         }
     }
