@@ -226,16 +226,18 @@ impl Upload {
     /// # Errors
     ///
     /// A number that the vector does not have.
-    pub fn chunk(&self, number: u32) -> Result<Vec<u8>, ChunkError> {
+    pub fn chunk(&self, number: u32) -> Result<&[u8], ChunkError> {
         let place = usize::try_from(number).ok();
         let sealed = place.and_then(|place| self.sealed.get(place));
         let count = self.chunking.count();
-        sealed.cloned().ok_or(ChunkError::Number { number, count })
+        sealed
+            .map(Vec::as_slice)
+            .ok_or(ChunkError::Number { number, count })
     }
 
     /// All sealed chunks in order.
-    pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.sealed.iter().cloned()
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.sealed.iter().map(Vec::as_slice)
     }
 }
 
