@@ -36,6 +36,8 @@ pub mod seed;
 pub mod shamir;
 pub mod site;
 pub mod study;
+#[cfg(test)]
+mod vectors;
 pub mod weights;
 
 pub use roll::KeyFault;

@@ -582,7 +582,10 @@ fn check_graph(crowd: Crowd, graph: Option<Graph>) -> Result<(), StudyError> {
     } = crowd;
     let Some(graph) = graph else {
         return require(sites <= MOST_HOLDERS, GRAPH, || {
-            format!("{sites} sites need one; `host compose` computes it")
+            format!(
+                "{sites} sites need one; `host compose` computes it, where one is enough for {agreeing} that agree and \
+                 {dishonest} that may be dishonest: else raise aggregation.threshold, or stand fewer"
+            )
         });
     };
     let Graph {
@@ -600,7 +603,8 @@ fn check_graph(crowd: Crowd, graph: Option<Graph>) -> Result<(), StudyError> {
             )
         },
     )?;
-    require(2 * agreeing > sites + dishonest, GRAPH, || {
+    let stands = crowd.most_dishonest().is_some_and(|most| dishonest <= most);
+    require(stands, GRAPH, || {
         format!(
             "{agreeing} of {sites} sites agree and {dishonest} of them need not be honest: two lists of survivors could \
              both be signed; raise aggregation.threshold or privacy.honest-survivors"
