@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{compare, key, mask};
 use crate::agreement::{self, Secret};
 use crate::hpke::{Recipient, Sender};
-use crate::id::{AgreementKey, Digest};
+use crate::id::{AgreementKey, ChunkDigest, Digest};
 use crate::pack::{Packed, pack};
 use crate::seed::Seed;
 use crate::shamir::{self, Place, Share};
@@ -19,6 +19,7 @@ fn primitives_by_themselves() {
         "mask": masks(),
         "pack": packs(),
         "hpke": hpke(),
+        "chunk": chunks(),
     });
     compare("primitives.json", &vectors);
 }
@@ -212,6 +213,15 @@ fn packs() -> Value {
         bad("a byte too many", &[0xff, 0xff, 0x03, 0x00], 3, 6),
     ];
     json!({ "good": good, "refused": refused })
+}
+
+/// BLAKE3 of bytes 0, 1, … 250, 0, 1, …, as in the hash's own vectors: within a block, and of more than a leaf.
+fn chunks() -> Vec<Value> {
+    let case = |length: usize| {
+        let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+        json!({ "length": length, "digest": ChunkDigest::of(&bytes).to_string() })
+    };
+    [0, 63, 1024, 1025, 102_400].map(case).to_vec()
 }
 
 fn hpke() -> Value {
