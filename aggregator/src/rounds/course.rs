@@ -5,7 +5,7 @@
 //!         ▲ place
 //! finished    → what was learned is taken in, the place moves on
 //! finished, Tune, and too long no better  → the place moves on to the last Evaluate
-//! abandoned before stage mask     → the same place under a new number
+//! abandoned before stage mask      → the same place under a new number
 //! abandoned at stage mask or later → Moments: without noise the same place once more; else the study stops
 //!                                    all others: the place moves on without a result
 //! ```
