@@ -320,7 +320,9 @@ impl Federation {
             .arg(&self.programs.module);
         compose
             .args(["--aggregator-key", key.trim(), "--roster"])
-            .arg(roster);
+            .arg(roster)
+            // All of them are run here.
+            .args(["--dishonest-sites", "0"]);
         for setting in settings {
             compose.args(["--set", setting]);
         }

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::id::Digest;
+use protocol::id::ChunkDigest;
 
 use crate::durable::{self, FileError};
 
@@ -39,9 +39,9 @@ impl Chunks {
     /// # Errors
     ///
     /// A file that is there and cannot be read.
-    pub fn kept(&self, number: u32, digest: &Digest) -> Result<Option<Vec<u8>>, FileError> {
+    pub fn kept(&self, number: u32, digest: &ChunkDigest) -> Result<Option<Vec<u8>>, FileError> {
         match durable::read(&self.file(number)) {
-            Ok(sealed) => Ok(Some(sealed).filter(|sealed| Digest::of(sealed) == *digest)),
+            Ok(sealed) => Ok(Some(sealed).filter(|sealed| ChunkDigest::of(sealed) == *digest)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
@@ -69,12 +69,12 @@ mod tests {
     fn a_chunk_is_what_was_kept_or_none() {
         let folder = tempfile::tempdir().unwrap();
         let chunks = Chunks::of_round(folder.path());
-        let digest = Digest::of(b"sealed");
+        let digest = ChunkDigest::of(b"sealed");
         assert_eq!(chunks.kept(3, &digest).unwrap(), None);
         chunks.forget().unwrap();
         chunks.keep(3, b"sealed").unwrap();
         assert_eq!(chunks.kept(3, &digest).unwrap().unwrap(), b"sealed");
-        assert_eq!(chunks.kept(3, &Digest::of(b"other")).unwrap(), None);
+        assert_eq!(chunks.kept(3, &ChunkDigest::of(b"other")).unwrap(), None);
         assert_eq!(chunks.kept(2, &digest).unwrap(), None);
         chunks.forget().unwrap();
         assert_eq!(chunks.kept(3, &digest).unwrap(), None);

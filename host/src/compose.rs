@@ -3,9 +3,13 @@
 //! A draft is a study file without what only a machine knows: the module's digest, the aggregator's key, the roster and
 //! the number of parameters. Comments and order of the draft are kept, for people will read the study.
 
+mod quorum;
+
 use protocol::id::{AgreementKey, Digest};
 use protocol::study::{Manifest, StudyError};
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TomlError, Value, value};
+
+use self::quorum::Stated;
 
 /// What a draft lacks.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +22,8 @@ pub struct Parts<'a> {
     pub roster: &'a str,
     /// The digest of the public weights to start from, if there are any.
     pub weights: Option<Digest>,
+    /// Dishonest sites that the study is to stand; where nobody says, a tenth of them, as far as its threshold allows.
+    pub dishonest: Option<u16>,
 }
 
 /// A study in the making.
@@ -49,34 +55,51 @@ impl Draft {
     }
 
     /// Adds what the draft lacks. Where it does not say them, the threshold becomes two thirds of the sites, rounded
-    /// up, and the promised honest survivors the threshold.
+    /// up, or more where that many dishonest sites need more; and the promised honest survivors those of the fewest that
+    /// agree in a round that are not dishonest.
     ///
     /// # Errors
     ///
-    /// A roster that is no TOML or names no site.
+    /// A roster that is no TOML or names no site, and more dishonest sites than the rounds can stand.
     pub fn complete(&mut self, parts: &Parts<'_>) -> Result<(), ComposeError> {
         let roster: DocumentMut = parts.roster.parse()?;
         let roster = roster
             .get("roster")
             .and_then(Item::as_array_of_tables)
             .ok_or(ComposeError::NoRoster)?;
-        let sites = i64::try_from(roster.len()).map_err(|_| ComposeError::NoRoster)?;
+        let sites = u16::try_from(roster.len()).map_err(|_| ComposeError::NoRoster)?;
         self.put("module", value(parts.module.to_string()))?;
         self.put("aggregation.key", value(parts.aggregator.to_string()))?;
         if let Some(weights) = parts.weights {
             self.put("model.initial-weights", value(weights.to_string()))?;
         }
-        let threshold = (2 * sites + 2) / 3;
-        if self.number("aggregation.threshold").is_none() {
-            self.put("aggregation.threshold", value(threshold))?;
-        }
-        if self.number("privacy.honest-survivors").is_none() {
-            let threshold = self.number("aggregation.threshold").unwrap_or(threshold);
-            self.put("privacy.honest-survivors", value(threshold))?;
-        }
+        self.state_quorum(sites, parts.dishonest)?;
         self.document.remove("roster");
         self.document
             .insert("roster", Item::ArrayOfTables(roster.clone()));
+        Ok(())
+    }
+
+    /// What is stated stays, also where it is out of range: the study's reader says what would be right.
+    fn state_quorum(&mut self, sites: u16, dishonest: Option<u16>) -> Result<(), ComposeError> {
+        let count = |path| {
+            self.number(path)
+                .and_then(|number| u16::try_from(number).ok())
+        };
+        let random = "training.participants.random";
+        let stated = Stated {
+            sites,
+            threshold: count(THRESHOLD),
+            random: count(&format!("{random}.sites")).zip(count(&format!("{random}.threshold"))),
+            honest: count(HONEST),
+            dishonest,
+        };
+        let made = stated.complete()?;
+        for (path, number) in [(THRESHOLD, made.threshold), (HONEST, made.honest)] {
+            if self.number(path).is_none() {
+                self.put(path, value(i64::from(number)))?;
+            }
+        }
         Ok(())
     }
 
@@ -177,8 +200,56 @@ pub enum ComposeError {
     /// Nobody takes part.
     #[error("the roster has no [[roster]] table")]
     NoRoster,
+    /// More sites are to be dishonest than any threshold stands.
+    #[error(
+        "at most {most} of {sites} sites can be dishonest, not {dishonest}: someone has to add noise"
+    )]
+    TooManyDishonest {
+        /// Sites that are to be stood.
+        dishonest: u16,
+        /// Sites of a round.
+        sites: u16,
+        /// The most that can be.
+        most: u16,
+    },
+    /// More sites are to be dishonest than the stated threshold stands.
+    #[error(
+        "{dishonest} dishonest sites are too many for rounds of {sites} sites of which {agreeing} agree, since two lists \
+         of survivors could both be signed: take {setting} = {needed}, or at most {most} dishonest"
+    )]
+    LowThreshold {
+        /// Sites that are to be stood.
+        dishonest: u16,
+        /// Sites of a round.
+        sites: u16,
+        /// Those that agree.
+        agreeing: u16,
+        /// The setting that says so.
+        setting: &'static str,
+        /// What it would have to be.
+        needed: u32,
+        /// What it stands.
+        most: u16,
+    },
+    /// The honest sites that the draft promises are not those that are left.
+    #[error(
+        "{dishonest} dishonest sites leave {honest} honest ones of the {fewest} that agree at the fewest, and the draft \
+         states privacy.honest-survivors = {stated}: state one of the two"
+    )]
+    OtherHonest {
+        /// Sites that are to be stood.
+        dishonest: u16,
+        /// The fewest sites that agree in a round.
+        fewest: u16,
+        /// Honest ones among them.
+        honest: u16,
+        /// Those that the draft states.
+        stated: u16,
+    },
 }
 
+const THRESHOLD: &str = "aggregation.threshold";
+const HONEST: &str = "privacy.honest-survivors";
 const PARAMETERS: &str = "model.parameters";
 
 #[cfg(test)]
@@ -196,6 +267,7 @@ mod tests {
             aggregator: AgreementKey([2; 32]),
             roster: ROSTER,
             weights: Some(Digest([3; 32])),
+            dishonest: None,
         }
     }
 
@@ -219,7 +291,7 @@ mod tests {
             Some("02".repeat(32).as_str())
         );
         assert_eq!(study["aggregation"]["threshold"].as_integer(), Some(3));
-        assert_eq!(study["privacy"]["honest-survivors"].as_integer(), Some(3));
+        assert_eq!(study["privacy"]["honest-survivors"].as_integer(), Some(2));
         assert_eq!(study["privacy"]["epsilon"].as_float(), Some(1.0));
         assert_eq!(study["training"]["rounds"].as_integer(), Some(20));
         assert_eq!(
@@ -237,7 +309,41 @@ mod tests {
         draft.complete(&parts()).unwrap();
         let study: toml::Table = toml::from_str(&draft.text()).unwrap();
         assert_eq!(study["aggregation"]["threshold"].as_integer(), Some(4));
-        assert_eq!(study["privacy"]["honest-survivors"].as_integer(), Some(4));
+        assert_eq!(study["privacy"]["honest-survivors"].as_integer(), Some(3));
+    }
+
+    #[test]
+    fn a_study_stands_the_dishonest_sites_that_are_asked_for() {
+        for (dishonest, random, want) in [
+            (0, None, (3, 3)),
+            (2, None, (4, 2)),
+            (1, Some("{ sites = 3, threshold = 3 }"), (3, 2)),
+        ] {
+            let mut draft = Draft::parse(DRAFT).unwrap();
+            if let Some(random) = random {
+                draft.set("training.participants.random", random).unwrap();
+            }
+            let dishonest = Some(dishonest);
+            draft
+                .complete(&Parts {
+                    dishonest,
+                    ..parts()
+                })
+                .unwrap();
+            let made = (draft.number(THRESHOLD), draft.number(HONEST));
+            let (threshold, honest) = want;
+            assert_eq!(made, (Some(threshold), Some(honest)));
+        }
+        let mut draft = Draft::parse(DRAFT).unwrap();
+        let dishonest = Some(4);
+        let too_many = draft.complete(&Parts {
+            dishonest,
+            ..parts()
+        });
+        assert!(matches!(
+            too_many,
+            Err(ComposeError::TooManyDishonest { most: 3, .. })
+        ));
     }
 
     #[test]

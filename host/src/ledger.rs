@@ -228,8 +228,9 @@ pub enum LedgerError {
     },
     /// The study would tell more of a patient than it promises.
     #[error(
-        "round {round} would bring this study to ε {would_spend:.4}, and it promises {promised}: rounds that were \
-         abandoned after this site's input had left have been charged too; the study must end here"
+        "round {round} would bring this study to ε {would_spend:.4}, and it promises {promised}: the aggregator has asked \
+         for more than the study plans, and each request that was answered is charged; look at `host ledger` and at the \
+         aggregator's record of rounds, then start a new study"
     )]
     StudySpent {
         /// The round.

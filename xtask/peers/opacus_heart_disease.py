@@ -1,7 +1,7 @@
 """Logistic regression on UCI Heart Disease with PyTorch + Opacus, all patients in one place.
 
 The same rows, inputs, split, model, steps, clip norm and (epsilon, delta) as the study heart-disease: full batches,
-so Opacus samples with a rate of 1. Prints one JSON line a seed with the figures on the pooled held-out patients.
+so Opacus samples with a rate of 1. Prints one JSON line a seed and row with the figures on the pooled held-out patients.
 
     python opacus_heart_disease.py DATA --epsilon 1 --steps 15 --rate 2 --momentum 0.5 --seeds 5
 """
@@ -9,14 +9,10 @@ so Opacus samples with a rate of 1. Prints one JSON line a seed with the figures
 import argparse
 import csv
 import json
-import warnings
 
-import numpy
 import torch
-from opacus import PrivacyEngine
-from sklearn.metrics import f1_score, roc_auc_score
 
-warnings.filterwarnings("ignore")
+import dp_sgd
 
 
 def load(path):
@@ -37,42 +33,29 @@ def load(path):
     return ((inputs - mean) / sd).float(), labels, train
 
 
-def run(inputs, labels, train, arguments, seed):
+def loss(logits, target):
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits.squeeze(1), target)
+
+
+def run(inputs, labels, train, arguments, epsilon, seed):
     torch.manual_seed(seed)
     model = torch.nn.Linear(inputs.shape[1], 1)
     torch.nn.init.zeros_(model.weight)
     torch.nn.init.zeros_(model.bias)
     optimizer = torch.optim.SGD(model.parameters(), lr=arguments.rate, momentum=arguments.momentum)
-    count = int(train.sum())
-    data = torch.utils.data.TensorDataset(inputs[train], labels[train])
-    loader = torch.utils.data.DataLoader(data, batch_size=count)
-    engine = PrivacyEngine(accountant=arguments.accountant)
-    model, optimizer, loader = engine.make_private_with_epsilon(
-        module=model,
-        optimizer=optimizer,
-        data_loader=loader,
-        target_epsilon=arguments.epsilon,
-        target_delta=1e-5,
-        epochs=arguments.steps,
-        max_grad_norm=1.0,
-    )
-    for _ in range(arguments.steps):
-        for batch, target in loader:
-            optimizer.zero_grad()
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch).squeeze(1), target)
-            loss.backward()
-            optimizer.step()
+    privacy = epsilon and {
+        "epsilon": epsilon,
+        "delta": 1e-5,
+        "max_grad_norm": 1.0,
+        "accountant": arguments.accountant,
+    }
+    noise = dp_sgd.train(model, optimizer, loss, inputs[train], labels[train], arguments.steps, privacy)
     with torch.no_grad():
-        score = torch.sigmoid(model(inputs[~train]).squeeze(1)).numpy()
-    truth = labels[~train].numpy()
-    predicted = score >= 0.5
+        score = torch.sigmoid(model(inputs[~train]))
     return {
         "seed": seed,
-        "accuracy": float(numpy.mean(predicted == truth)),
-        "macro_auc": float(roc_auc_score(truth, score)),
-        "macro_f1": float(f1_score(truth, predicted, average="macro")),
-        "noise_multiplier": float(optimizer.noise_multiplier),
-        "epsilon": float(engine.get_epsilon(1e-5)),
+        **dp_sgd.figures(labels[~train], torch.cat([1 - score, score], 1)),
+        "noise_multiplier": noise,
     }
 
 
@@ -88,7 +71,9 @@ def main():
     arguments = parser.parse_args()
     inputs, labels, train = load(arguments.data)
     for seed in range(1, arguments.seeds + 1):
-        print(json.dumps(run(inputs, labels, train, arguments, seed)), flush=True)
+        for name, epsilon in dp_sgd.rows(arguments.epsilon):
+            line = {"row": name, **run(inputs, labels, train, arguments, epsilon, seed)}
+            print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ mod secagg;
 mod training;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -85,19 +86,35 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
 
 /// Shows and records what noise a sum has.
 fn noise(figures: &mut Figures) -> Result<()> {
-    for (name, values) in measure("protocol", "noise", None)? {
+    for (name, values) in measure("protocol", "noise", None, Cores::All)? {
         show(&line(&name, &values));
         figures.record(&name, values);
     }
     Ok(())
 }
 
+/// What a benchmark may use of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cores {
+    /// The first core, by `taskset` of util-linux.
+    One,
+    All,
+}
+
 /// The figures of a benchmark, each with its name.
-fn measure(package: &str, benchmark: &str, part: Option<&str>) -> Result<Vec<(String, Values)>> {
+fn measure(
+    package: &str,
+    benchmark: &str,
+    part: Option<&str>,
+    cores: Cores,
+) -> Result<Vec<(String, Values)>> {
     say(&format!(
         "building and running the benchmark {benchmark} of {package}"
     ));
-    let mut bench = cargo();
+    let mut bench = match cores {
+        Cores::All => cargo(),
+        Cores::One => on_one_core(&cargo()),
+    };
     bench.args([
         "bench",
         "--quiet",
@@ -115,6 +132,23 @@ fn measure(package: &str, benchmark: &str, part: Option<&str>) -> Result<Vec<(St
     };
     let figures = json_lines(&output(&mut bench)?)?;
     Ok(figures.into_iter().map(named).collect())
+}
+
+/// The command with its folder and variables, kept on the first core with all that it starts.
+fn on_one_core(command: &Command) -> Command {
+    let mut kept = Command::new("taskset");
+    kept.args(["--cpu-list", "0"]).arg(command.get_program());
+    kept.args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        kept.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => kept.env(name, value),
+            None => kept.env_remove(name),
+        };
+    }
+    kept
 }
 
 /// The lines that are JSON objects.

@@ -6,16 +6,14 @@ use crate::shell::{cargo, run, say};
 
 /// Writes the vectors anew; the difference is for a person to look at.
 pub(crate) fn run_command() -> Result<()> {
-    let mut tests = cargo();
-    tests.args([
-        "test",
-        "--quiet",
-        "--locked",
-        "--workspace",
-        "--test",
-        "vectors",
-    ]);
-    run(tests.env("WARDROUND_VECTORS", "write"))?;
+    // Rounds first: their keys are read from them.
+    let rounds = ["--workspace", "--test", "vectors"].as_slice();
+    let steps = ["--package", "protocol", "--lib", "vectors::"].as_slice();
+    for tests in [rounds, steps] {
+        let mut run_tests = cargo();
+        run_tests.args(["test", "--quiet", "--locked"]).args(tests);
+        run(run_tests.env("WARDROUND_VECTORS", "write"))?;
+    }
     say("written to crates/protocol/tests/vectors");
     Ok(())
 }

@@ -5,28 +5,29 @@
 //!         ▲ place
 //! finished    → what was learned is taken in, the place moves on
 //! finished, Tune, and too long no better  → the place moves on to the last Evaluate
-//! abandoned, no masked input accepted     → the same place under a new number
-//! abandoned, masked inputs accepted       → Moments: without noise the same place once more; else the study stops
-//!                                           all others: the place moves on without a result
+//! abandoned before stage mask      → the same place under a new number
+//! abandoned at stage mask or later → Moments: without noise the same place once more; else the study stops
+//!                                    all others: the place moves on without a result
 //! ```
 //!
 //! **Why a number is never used twice.** A site's masks and noise are bound to the round's number. Two sums under one
 //! number, over two sets of survivors, would differ by exactly one site's vector: the one thing that no round shows.
 //!
-//! **Why a step is not repeated once masked inputs came in.** A site charges its ledger before its masked vector leaves
+//! **Why a step is not repeated once stage mask has begun.** A site charges its ledger before its masked vector leaves
 //! it, and cannot know whether the sum was opened. So the budget of that step is spent, whatever became of it; a
 //! repetition would be charged on top, and the sites' ledgers, which hold the study to its ε, would refuse its last
-//! rounds. The step is lost instead. Before the first masked input nothing was charged, and a new number costs nothing.
-//! (A site whose vector was on its way when the stage was closed has charged a step that is then repeated; its ledger
-//! counts that, to the safe side.) Moments cannot be done without. Where they cost nothing they are tried once more; where
-//! they were paid for, the study stops and says so: a second charge would be missing at its end.
+//! rounds. The step is lost instead. That no announcement came in says nothing: one may be on its way, and its site has
+//! paid for it. Before stage mask nobody has what a masked vector is made of, so nothing was charged, and a new number
+//! costs nothing. So a site pays for each place of the plan once at most, and its ledger covers the study to its end.
+//! Moments cannot be done without. Where they cost nothing they are tried once more; where they may have been paid for,
+//! the study stops and says so: a second charge would be missing at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use learning::metrics;
 use learning::optimizer::Descent;
 use minicbor::{Decode, Encode};
-use protocol::api::Metrics;
+use protocol::api::{Metrics, Stage};
 use protocol::door::{Moments, State};
 use protocol::id::{Digest, Purpose, SiteId};
 use protocol::study::{Algorithm, Averaging, Batch, SectionName, Study, moments_from_sum};
@@ -54,7 +55,7 @@ pub struct Course {
     /// The number of the next round.
     #[n(4)]
     next_number: u32,
-    /// Rounds of moments that were lost after masked inputs came in.
+    /// Rounds of moments that were lost after they may have been paid for.
     #[n(5)]
     moments_lost: u32,
     /// Whether it goes on.
@@ -128,13 +129,25 @@ pub enum Standing {
     },
 }
 
-/// Whether a round that is abandoned had taken masked inputs, with or without their chunks.
+/// Whether sites have charged their ledgers for a round that is abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inputs {
-    /// No masked input was accepted: nothing was charged.
-    NoneAccepted,
-    /// At least one was.
-    Accepted,
+pub enum Charge {
+    /// None has: the round ended before stage mask.
+    Nobody,
+    /// Some may have, whether their vectors came in or not.
+    Perhaps,
+}
+
+impl Charge {
+    /// Of a round that ended in this stage: ledgers are charged in stage mask.
+    #[must_use]
+    pub fn at(stage: Stage) -> Self {
+        if stage < Stage::Mask {
+            Self::Nobody
+        } else {
+            Self::Perhaps
+        }
+    }
 }
 
 /// What a round showed, for people.
@@ -305,11 +318,11 @@ impl Course {
     }
 
     /// Takes in that a round was abandoned.
-    pub fn abandon_round(&mut self, study: &Study, purpose: Purpose, inputs: Inputs, reason: &str) {
-        match (inputs, purpose) {
-            (Inputs::NoneAccepted, _) => {}
+    pub fn abandon_round(&mut self, study: &Study, purpose: Purpose, charge: Charge, reason: &str) {
+        match (charge, purpose) {
+            (Charge::Nobody, _) => {}
             (
-                Inputs::Accepted,
+                Charge::Perhaps,
                 Purpose::Train
                 | Purpose::Tune
                 | Purpose::Evaluate
@@ -318,12 +331,12 @@ impl Course {
             ) => {
                 self.place += 1;
             }
-            (Inputs::Accepted, Purpose::Moments) => {
+            (Charge::Perhaps, Purpose::Moments) => {
                 self.moments_lost += 1;
                 let is_paid = study.manifest().privacy.epsilon.is_finite();
                 if is_paid || self.moments_lost > MOMENTS_RETRIES {
                     self.stop(format!(
-                        "the round of moments was lost {} times after sites had sent their vectors, the last time \
+                        "the round of moments was lost {} times when sites may have sent their vectors, the last time \
                          because {reason}; start a new study",
                         self.moments_lost
                     ));

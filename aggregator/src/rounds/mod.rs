@@ -23,7 +23,7 @@ mod patients;
 mod sum;
 
 pub use board::Board;
-pub use course::{Course, Figures, Inputs, LastRound, Standing};
+pub use course::{Charge, Course, Figures, LastRound, Standing};
 pub use error::{Fault, RoundsError, SiteFault};
 pub use open::StageTimes;
 pub use patients::PatientCount;
@@ -326,7 +326,7 @@ impl Rounds {
         tracing::warn!(round.id = ending.header.number, reason, "round abandoned");
         position
             .course
-            .abandon_round(self.study(), ending.header.purpose, ending.inputs, &reason);
+            .abandon_round(self.study(), ending.header.purpose, ending.charge, &reason);
         self.end(
             position,
             ending,
@@ -406,7 +406,7 @@ impl Rounds {
 /// What is known of a round when it ends.
 struct Ending {
     header: Header,
-    inputs: Inputs,
+    charge: Charge,
     last: LastRound,
 }
 
@@ -415,7 +415,7 @@ impl Ending {
         let participants = study.participants(open.round.header());
         Self {
             header: open.round.header().clone(),
-            inputs: open.inputs(),
+            charge: open.charge(),
             last: open.last(&participants, course.last()),
         }
     }

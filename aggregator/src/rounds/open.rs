@@ -8,7 +8,7 @@ use protocol::api::{MissingChunks, Stage};
 use protocol::id::{Digest, Header, SiteId};
 use protocol::round::{Aggregator, AnyRound, Round};
 
-use super::course::{Inputs, LastRound};
+use super::course::{Charge, LastRound};
 use super::error::{Fault, RoundsError};
 
 /// How long each stage waits for sites that do not report.
@@ -129,18 +129,9 @@ impl Open {
         })
     }
 
-    /// Whether any masked input was announced. Its site has charged its ledger by then, whether its chunks came or not.
-    pub(super) fn inputs(&self) -> Inputs {
-        let announced = match &self.round {
-            AnyRound::Masking(round) => round.announced().next().is_some(),
-            _ => false,
-        };
-        let study_has = |site: &SiteId| self.receipt(Stage::Mask, *site).is_some();
-        if announced || self.advertised().iter().any(study_has) {
-            Inputs::Accepted
-        } else {
-            Inputs::NoneAccepted
-        }
+    /// Whether sites have charged their ledgers, if the round ends now.
+    pub(super) fn charge(&self) -> Charge {
+        Charge::at(self.round.stage())
     }
 
     /// What is to outlive the round, of `participants`; `before` is what outlived the one before.

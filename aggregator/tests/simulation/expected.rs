@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aggregator::rounds::{Board, Course, Inputs, RealSum, Standing};
+use aggregator::rounds::{Board, Charge, Course, RealSum, Standing};
 use protocol::api::{RoundRecord, Stage, Status};
 use protocol::codec;
 use protocol::id::{Digest, Header, SiteId};
@@ -19,6 +19,8 @@ pub(crate) struct Expected {
     course: Course,
     /// The rounds that were open, by number.
     headers: BTreeMap<u32, Header>,
+    /// The last stage that each was seen in; none is over at once.
+    stages: BTreeMap<u32, Stage>,
     /// Records that were taken in.
     over: usize,
     /// The version of the board that was last compared; 0 for none.
@@ -30,6 +32,7 @@ impl Expected {
         Self {
             course: Course::begin(&setting.kit.study),
             headers: BTreeMap::new(),
+            stages: BTreeMap::new(),
             over: 0,
             version: 0,
         }
@@ -57,7 +60,7 @@ impl Expected {
         assert!(records.len() >= self.over, "a record is gone");
         for record in &records[self.over..] {
             match &record.abandoned {
-                Some(reason) => self.abandon(setting, record, reason, accepted),
+                Some(reason) => self.abandon(setting, record, reason),
                 None => self.finish(setting, record, sites, accepted),
             }
         }
@@ -66,21 +69,11 @@ impl Expected {
         self.compare(setting, board);
     }
 
-    fn abandon(
-        &mut self,
-        setting: &Setting,
-        record: &RoundRecord,
-        reason: &str,
-        accepted: &Accepted,
-    ) {
+    fn abandon(&mut self, setting: &Setting, record: &RoundRecord, reason: &str) {
         assert!(record.survivors.is_empty(), "an abandoned round has a sum");
-        let inputs = if accepted.contains_key(&(record.number, Stage::Mask)) {
-            Inputs::Accepted
-        } else {
-            Inputs::NoneAccepted
-        };
+        let charge = Charge::at(self.stages[&record.number]);
         self.course
-            .abandon_round(&setting.kit.study, record.purpose, inputs, reason);
+            .abandon_round(&setting.kit.study, record.purpose, charge, reason);
     }
 
     fn finish(
@@ -120,10 +113,11 @@ impl Expected {
             return;
         };
         match view.status {
-            Status::Open { header, .. } => {
+            Status::Open { header, stage, .. } => {
                 assert_eq!(header.state, want, "another sum than the survivors'");
                 assert_eq!(Some(header.purpose), self.course.purpose(study));
                 let number = header.number;
+                self.stages.insert(number, stage);
                 let before = self.headers.insert(number, header.clone());
                 assert!(before.is_none_or(|before| before == header));
                 let last = self.headers.last_key_value().map(|(number, _)| *number);

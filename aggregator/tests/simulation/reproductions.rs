@@ -97,3 +97,20 @@ fn a_study_whose_moments_are_lost_after_they_were_paid_for_comes_to_an_end() {
     operations.push(Operation::Wait(11));
     assert_eq!(run_of(&draft, &operations).ended, 1);
 }
+
+/// A site pays before its vector leaves, and its announcement can still be on its way when the stage is over. The step was
+/// once done again where no announcement had come: sites paid for it twice, and could not pay for the last round.
+#[test]
+fn a_study_whose_announcements_come_too_late_comes_to_an_end() {
+    let draft = Draft {
+        threshold: 3,
+        epsilon: 2.0,
+        patients_per_site: 100,
+        ..draft()
+    };
+    let late = Operation::Step(2, vec![(MESSAGE, Fault::Delay)]);
+    let mut operations = [stage(&[]), stage(&[])].concat();
+    operations.extend([late, Operation::Wait(11), Operation::Late(0)]);
+    let outcome = run_of(&draft, &operations);
+    assert_eq!((outcome.ended, outcome.abandoned), (1, 1));
+}

@@ -66,11 +66,6 @@ impl Setting {
         self.kit.study.plan().len()
     }
 
-    /// Whether ledgers can refuse a round.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.kit.study.manifest().privacy.epsilon.is_finite()
-    }
-
     /// What a site adds in a round: mostly small numbers, sometimes as large as they may be.
     pub(crate) fn vector(&self, header: &Header, site: SiteId) -> Vec<i64> {
         let words = format!("{} {} {site}", self.seed, header.number);

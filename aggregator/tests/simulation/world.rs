@@ -163,8 +163,8 @@ impl<'a> World<'a> {
             }
         }
         self.check_ledgers();
-        // A ledger can refuse what is left of a study, and a site can be led to believe in a round that never was.
-        let may_be_stuck = self.setting.is_limited() || self.setting.network == Network::Hostile;
+        // A site can be led to believe in a round that never was, and to pay for it.
+        let may_be_stuck = self.setting.network == Network::Hostile;
         assert!(
             may_be_stuck || !self.is_open(),
             "the study does not come to its end"

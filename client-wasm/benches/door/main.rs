@@ -305,6 +305,7 @@ fn study() -> Result<Vec<u8>> {
         aggregator,
         roster: &roster,
         weights: None,
+        dishonest: None,
     })?;
     draft.state_parameters(1)?;
     let describe = Request::Describe(Describe {

@@ -117,7 +117,7 @@ impl Module {
 
     fn chunk(&self, number: u32) -> Result<ByteVec, SessionError> {
         match &self.session {
-            Session::Round(round) => round.chunk(number).map(ByteVec::from),
+            Session::Round(round) => Ok(round.chunk(number)?.to_vec().into()),
             Session::None | Session::Baseline(_) => Err(SessionError::NoSession),
         }
     }

@@ -210,7 +210,7 @@ impl Round {
     }
 
     /// A sealed chunk of the masked vector.
-    pub(crate) fn chunk(&self, number: u32) -> Result<Vec<u8>, SessionError> {
+    pub(crate) fn chunk(&self, number: u32) -> Result<&[u8], SessionError> {
         let Stage::Agreeing(_, upload) = &self.stage else {
             return Err(SessionError::OutOfOrder("chunk"));
         };

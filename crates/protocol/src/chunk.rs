@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 use crate::cipher::TAG_LENGTH;
-use crate::id::Digest;
+use crate::id::ChunkDigest;
 use crate::pack::packed_length;
 use crate::study::Layout;
 
@@ -87,14 +87,19 @@ impl Chunking {
     /// # Errors
     ///
     /// A number that the vector does not have, another length, another digest.
-    pub fn check(&self, digests: &[Digest], number: u32, sealed: &[u8]) -> Result<(), ChunkError> {
+    pub fn check(
+        &self,
+        digests: &[ChunkDigest],
+        number: u32,
+        sealed: &[u8],
+    ) -> Result<(), ChunkError> {
         let (got, want) = (sealed.len(), self.sealed_length(number)?);
         if got != want {
             return Err(ChunkError::Length { number, got, want });
         }
         let place = usize::try_from(number).ok();
         match place.and_then(|place| digests.get(place)) {
-            Some(digest) if *digest == Digest::of(sealed) => Ok(()),
+            Some(digest) if *digest == ChunkDigest::of(sealed) => Ok(()),
             _ => Err(ChunkError::Digest { number }),
         }
     }
@@ -131,7 +136,7 @@ pub enum ChunkError {
     },
     /// The bytes are others than those that were announced.
     #[error(
-        "the SHA-256 of chunk {number} is not the one in the masked input that the site signed: send the chunk as it \
+        "the BLAKE3 hash of chunk {number} is not the one in the masked input that the site signed: send the chunk as it \
          was announced"
     )]
     Digest {
@@ -172,7 +177,7 @@ mod tests {
             bits: 7,
         };
         let (first, last) = (vec![1; 57_360], vec![2; 19]);
-        let digests = [Digest::of(&first), Digest::of(&last)];
+        let digests = [ChunkDigest::of(&first), ChunkDigest::of(&last)];
         let check = |number, bytes: &[u8]| chunking.check(&digests, number, bytes);
         assert_eq!(check(0, &first), Ok(()));
         assert_eq!(check(1, &last), Ok(()));

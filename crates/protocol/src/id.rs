@@ -69,6 +69,10 @@ bytes32! {
     Digest
 }
 bytes32! {
+    /// The BLAKE3 hash of a sealed chunk, which is long: in WebAssembly it takes a sixth of the time of SHA-256.
+    ChunkDigest
+}
+bytes32! {
     /// An Ed25519 public key: who a site is (RFC 8032).
     IdentityKey
 }
@@ -87,6 +91,14 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
         Self(digest.as_ref().try_into().expect("SHA-256 gives 32 bytes"))
+    }
+}
+
+impl ChunkDigest {
+    /// The BLAKE3 hash of a sealed chunk.
+    #[must_use]
+    pub fn of(sealed: &[u8]) -> Self {
+        Self(*blake3::hash(sealed).as_bytes())
     }
 }
 

@@ -19,6 +19,7 @@ pub mod api;
 pub mod chunk;
 mod cipher;
 pub mod codec;
+mod cores;
 pub mod door;
 pub mod holders;
 pub mod hpke;
@@ -35,6 +36,8 @@ pub mod seed;
 pub mod shamir;
 pub mod site;
 pub mod study;
+#[cfg(test)]
+mod vectors;
 pub mod weights;
 
 pub use roll::KeyFault;

@@ -10,6 +10,8 @@ use std::fmt;
 
 use zeroize::ZeroizeOnDrop;
 
+use crate::chunk::ENTRIES;
+use crate::cores;
 use crate::keystream::{self, Combine, Keystream};
 use crate::pack::low_bits;
 
@@ -86,6 +88,14 @@ impl Masks {
             // Once for all: 2^b divides the 2^32 that the masks were added modulo.
             entries.iter_mut().for_each(|entry| *entry &= low);
         }
+    }
+
+    /// As [`Masks::apply`] to the whole vector, on as many threads as there are processors.
+    pub(crate) fn apply_on_all_cores(&self, bits: u32, entries: &mut [u32]) {
+        let parts = (0..).step_by(ENTRIES).zip(entries.chunks_mut(ENTRIES));
+        cores::map(parts.collect(), |(first, entries)| {
+            self.apply(first, bits, entries);
+        });
     }
 }
 

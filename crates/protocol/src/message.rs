@@ -17,7 +17,7 @@ use crate::chunk::Chunking;
 use crate::cipher::TAG_LENGTH;
 use crate::codec::{self, DecodeError};
 use crate::door::Sealed;
-use crate::id::{AgreementKey, Digest, Header, SiteId};
+use crate::id::{AgreementKey, ChunkDigest, Digest, Header, SiteId};
 use crate::shamir::Share;
 use crate::study::{Layout, Study};
 
@@ -165,7 +165,7 @@ pub struct MaskedInput {
     pub commitment: Digest,
     /// Of each sealed chunk, in order.
     #[n(3)]
-    pub chunks: Vec<Digest>,
+    pub chunks: Vec<ChunkDigest>,
 }
 
 /// Of stage agree: the sites in the sum, as this site was told (round 3).

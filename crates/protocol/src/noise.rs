@@ -13,13 +13,11 @@
 //! Parts are added modulo 2^b, as masks are, and are not clipped. Reducing a sum is a function of it, so no privacy is
 //! lost, and adding and taking off cancel exactly whatever was drawn.
 
-use std::num::NonZeroUsize;
-use std::thread;
-
 use privacy::DiscreteGaussian;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use crate::cores;
 use crate::mask::MaskSign;
 use crate::pack::low_bits;
 use crate::seed::Seed;
@@ -90,7 +88,6 @@ impl Chain {
 /// Takes the parts of several sites' noise off `total`, modulo 2 to the power of the layout's bits; on as many threads as
 /// there are processors, since drawing noise is the longest that a round's end takes.
 pub(crate) fn take_off(chains: &[Chain], layout: &Layout, total: &mut [u32]) {
-    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let (length, mask) = (total.len(), low_bits(layout.modulus_bits));
     let of_sites = |chains: &[Chain]| {
         let mut noise = vec![0; length];
@@ -99,18 +96,12 @@ pub(crate) fn take_off(chains: &[Chain], layout: &Layout, total: &mut [u32]) {
         }
         noise
     };
-    thread::scope(|scope| {
-        let portions = chains.chunks(chains.len().div_ceil(processors).max(1));
-        let workers: Vec<_> = portions
-            .map(|portion| scope.spawn(move || of_sites(portion)))
-            .collect();
-        for worker in workers {
-            let noise = worker.join().expect("drawing noise does not panic");
-            for (entry, noise) in total.iter_mut().zip(noise) {
-                *entry = entry.wrapping_add(noise) & mask;
-            }
+    let portion = chains.len().div_ceil(cores::processors()).max(1);
+    for noise in cores::map(chains.chunks(portion).collect(), of_sites) {
+        for (entry, noise) in total.iter_mut().zip(noise) {
+            *entry = entry.wrapping_add(noise) & mask;
         }
-    });
+    }
 }
 
 #[expect(

@@ -7,7 +7,7 @@ use protocol::chunk::{ChunkError, Chunking, ENTRIES};
 use protocol::codec::{decode, encode};
 use protocol::door::Inbox;
 use protocol::hpke::{CannotOpen, Sender};
-use protocol::id::{Digest, Header, InputsDigest, Purpose, SiteId};
+use protocol::id::{ChunkDigest, Digest, Header, InputsDigest, Purpose, SiteId};
 use protocol::message::{MaskedInput, MessageError, Shares, Signed, sites_digest};
 use protocol::pack::{PackError, pack};
 use protocol::round::{Accepted, AnyRound, SiteFault, SumError};
@@ -305,7 +305,7 @@ fn an_announcement_has_one_digest_a_chunk_and_a_sound_key() {
     assert_eq!(refusal(|input| input.chunks.truncate(2)), chunks(2));
     assert_eq!(refusal(|input| input.chunks.clear()), chunks(0));
     assert_eq!(
-        refusal(|input| input.chunks.push(Digest([0; 32]))),
+        refusal(|input| input.chunks.push(ChunkDigest([0; 32]))),
         chunks(4)
     );
     let weak = refusal(|input| input.encapsulated.0 = [0; 32]);
@@ -338,7 +338,7 @@ fn forged(kit: &TestStudy, texts: &[Vec<u8>], by: SiteId, round: Digest) -> (Sig
         encapsulated: sender.encapsulated(),
         sharers: sites_digest(&kit.study.sites().collect::<Vec<_>>()),
         commitment: Digest([0; 32]),
-        chunks: chunks.iter().map(|chunk| Digest::of(chunk)).collect(),
+        chunks: chunks.iter().map(|chunk| ChunkDigest::of(chunk)).collect(),
     };
     let signed = kit.sign(&header(kit), Stage::Mask, BOB, encode(&input));
     (signed, chunks)
@@ -514,7 +514,7 @@ fn an_announcement_names_its_chunks_and_the_sites_that_share() {
     assert_eq!(input.sharers, Digest::of(&[0x84, 0, 1, 2, 3]));
 
     let chunks: Vec<Vec<u8>> = play.sites[0].chunks().collect();
-    let digests: Vec<Digest> = chunks.iter().map(|chunk| Digest::of(chunk)).collect();
+    let digests: Vec<ChunkDigest> = chunks.iter().map(|chunk| ChunkDigest::of(chunk)).collect();
     assert_eq!(input.chunks, digests);
     assert_eq!(chunking(&kit).largest(), chunks[0].len());
 }

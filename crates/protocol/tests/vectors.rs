@@ -1,35 +1,23 @@
 //! Whole rounds as numbers: what another implementation of `docs/PROTOCOL.md` must make of the same seeds, and refuse.
 //!
-//! `cargo xtask vectors` writes them anew.
+//! `cargo xtask vectors` writes them anew. The steps of the first round and its primitives are in `src/vectors.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::path::Path;
 
 use protocol::api::Stage;
 use protocol::codec::{decode, encode};
-use protocol::id::{AgreementKey, Digest, Header, Purpose, SiteId};
+use protocol::id::{AgreementKey, ChunkDigest, Digest, Header, Purpose, SiteId};
 use protocol::message::{Advert, Agreement, MaskedInput, Opening, Shares, Signed};
 use protocol::study::Crowd;
 use serde_json::{Value, json};
 use testkit::round::{Next, Play};
 use testkit::{Draft, FakeSite, TestStudy};
 
-/// Compares with the vectors that are kept, or writes them where `WARDROUND_VECTORS` is `write`.
 fn compare(name: &str, vectors: &Value) {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
-    let path = folder.join(name);
-    let text = format!("{vectors:#}\n");
-    if env::var("WARDROUND_VECTORS").is_ok_and(|mode| mode == "write") {
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(&path, &text).unwrap();
-    }
-    let kept = fs::read_to_string(&path).unwrap();
-    assert!(
-        kept == text,
-        "{name} is not what the code makes: if that is meant, `cargo xtask vectors`"
-    );
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    testkit::vectors::compare(&folder.join(name), &format!("{vectors:#}\n"));
 }
 
 /// A study with noise of which parts go off the sum, of a few sites.
@@ -281,7 +269,7 @@ fn spoiled(stage: Stage, honest: &Signed) -> impl Iterator<Item = (&'static str,
                 ),
                 (
                     "a chunk too many",
-                    changed(|input| input.chunks.push(Digest([0; 32]))),
+                    changed(|input| input.chunks.push(ChunkDigest([0; 32]))),
                 ),
                 ("no chunks", changed(|input| input.chunks.clear())),
             ]

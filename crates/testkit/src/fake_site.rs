@@ -125,7 +125,8 @@ impl<'a> FakeSite<'a> {
     /// Before [`FakeSite::mask`].
     pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> {
         let upload = self.upload.as_ref();
-        upload.unwrap_or_else(|| out_of_order()).chunks()
+        let upload = upload.unwrap_or_else(|| out_of_order());
+        upload.chunks().map(<[u8]>::to_vec)
     }
 
     /// The site's statement on the survivors.

@@ -8,6 +8,8 @@
 //!                     └─▶ noise::excess: by how much a sum's noise is above what is promised
 //! ```
 //!
+//! [`vectors`] are files of what the code makes of known seeds.
+//!
 //! Everything is made from fixed seeds: a test that fails once fails again.
 
 #![forbid(unsafe_code)]
@@ -16,6 +18,7 @@ mod fake_site;
 pub mod noise;
 pub mod round;
 mod study;
+pub mod vectors;
 
 pub use fake_site::{FakeSite, decoded};
 pub use study::{Draft, TestStudy, study};

@@ -456,6 +456,7 @@ fn kit(draft: &str, settings: &[(&str, &str)], sites: usize) -> TestStudy {
             aggregator: template.secret().public(),
             roster: &members.collect::<String>(),
             weights: None,
+            dishonest: None,
         })
         .expect("a complete draft");
     draft.state_parameters(1).expect("a draft of a model");

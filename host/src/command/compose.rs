@@ -30,6 +30,10 @@ pub(crate) struct Compose {
     /// Public weights to start from, as `host pretrain` writes them: the study names their SHA-256
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// Sites that may cheat, together with the aggregator, without harm to the others' privacy: more ask for more noise
+    /// and for a higher threshold [default: a tenth of the sites, rounded up, as far as the threshold allows]
+    #[arg(long, value_name = "COUNT")]
+    dishonest_sites: Option<u16>,
     /// The study file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -101,6 +105,7 @@ impl Compose {
             aggregator: self.aggregator_key,
             roster: &roster,
             weights: weights.as_deref().map(Digest::of),
+            dishonest: self.dishonest_sites,
         };
         let study = complete(&mut draft, &parts, &sandbox, weights.as_deref())
             .with_context(|| self.settings.draft.display().to_string())?;

@@ -77,6 +77,7 @@ fn alone(sandbox: Sandbox, mut draft: Draft) -> Result<Chosen> {
         aggregator: Secret::new(entropy::seed()?).public(),
         roster: &roster,
         weights: None,
+        dishonest: None,
     };
     let study = compose::complete(&mut draft, &parts, &sandbox, None)?;
     Ok(Chosen {

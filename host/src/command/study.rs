@@ -144,6 +144,11 @@ pub(super) fn show(study: &Study, out: &mut dyn Write) -> Result<()> {
             privacy.epsilon, privacy.delta, privacy.honest_survivors
         )?;
     }
+    writeln!(
+        out,
+        "stands      a lying aggregator with up to {} dishonest sites",
+        manifest.stands()
+    )?;
     for purpose in purposes(study) {
         vector(study, purpose, out)?;
     }

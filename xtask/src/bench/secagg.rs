@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use self::table::Table;
 use super::peers::Peers;
-use super::{Values, line, measure};
+use super::{Cores, Values, line, measure};
 use crate::figures::{self, Figures};
 use crate::module;
 use crate::shell::{root, say, show, target};
@@ -26,21 +26,24 @@ pub(super) enum Extent {
 pub(super) fn run(peers: &Peers, extent: Extent, figures: &mut Figures) -> Result<()> {
     module::build(&target().join("module-out"))?;
     let mut table = Table::default();
-    for (_, values) in measure("protocol", "secagg", Some("rounds"))? {
+    for (_, values) in measure("protocol", "secagg", Some("rounds"), Cores::One)? {
         table.keep_round(&values);
     }
+    for (_, values) in measure("protocol", "secagg", Some("rounds"), Cores::All)? {
+        table.keep_parallel(&values);
+    }
     if extent == Extent::Full {
-        for (_, values) in measure("protocol", "secagg", Some("thousand"))? {
+        for (_, values) in measure("protocol", "secagg", Some("thousand"), Cores::One)? {
             table.keep_round(&values);
         }
     }
-    for (_, values) in measure("client-wasm", "door", Some("secagg"))? {
+    for (_, values) in measure("client-wasm", "door", Some("secagg"), Cores::One)? {
         table.keep_site(&values);
     }
     for values in peers.aggregate()? {
         table.keep_peer(&values);
     }
-    let kernels = measure("protocol", "secagg", Some("kernels"))?;
+    let kernels = measure("protocol", "secagg", Some("kernels"), Cores::One)?;
     for (name, row) in table.rows() {
         figures.record(&name, row.values());
         show(&line(&name, &row.values()));

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::peers::Peers;
-use super::{Values, line, measure};
+use super::{Cores, Values, line, measure};
 use crate::figures::Figures;
 use crate::module;
 use crate::shell::{show, target};
@@ -35,7 +35,7 @@ pub(super) fn run(peers: &Peers, figures: &mut Figures) -> Result<()> {
     if let Peers::Absent(why) = peers {
         show(&format!("peers left out: {why}"));
     }
-    for (name, values) in measure("client-wasm", "door", Some("memory"))? {
+    for (name, values) in measure("client-wasm", "door", Some("memory"), Cores::All)? {
         let name = format!("{name}, {} patients", number(&values, "patients"));
         show(&line(&name, &values));
         figures.record(&name, values);
@@ -53,7 +53,7 @@ struct Best {
 
 impl Best {
     fn keep_ours(&mut self) -> Result<()> {
-        for (name, values) in measure("client-wasm", "door", Some("rates"))? {
+        for (name, values) in measure("client-wasm", "door", Some("rates"), Cores::All)? {
             let best = self.ours.entry(name).or_default();
             for (what, value) in values {
                 let before = best.get(&what).and_then(Value::as_f64).unwrap_or_default();

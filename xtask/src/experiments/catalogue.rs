@@ -1,6 +1,6 @@
 //! The experiments. A row is a few lines of data: a name, a way to train, ε, and the settings that differ.
 
-use super::definition::{Data, Experiment, Published, Row, Start, Way};
+use super::definition::{Data, Experiment, Peer, Published, Row, Start, Way};
 use crate::trial::Stays;
 
 /// All experiments, in the order that they are run.
@@ -42,6 +42,7 @@ const SYNTHETIC: Experiment = Experiment {
         row("federated, ε = 1", Way::Federated, 1.0, &[]),
         row("federated, ε = 0.5", Way::Federated, 0.5, &[]),
     ],
+    peer: Peer::Head,
     published: Published::Nothing,
 };
 
@@ -100,6 +101,7 @@ const ABLATION: Experiment = Experiment {
         of_modalities("gene expression alone", &[], &["expression"]),
         of_modalities("history alone", &[], &["history"]),
     ],
+    peer: Peer::Nothing,
     ..SYNTHETIC
 };
 
@@ -134,6 +136,7 @@ const HEART_DISEASE: Experiment = Experiment {
         row("FedAdagrad", Way::Federated, NONE, FEDADAGRAD),
         row("FedYogi", Way::Federated, NONE, FEDYOGI),
     ],
+    peer: Peer::HeartDisease,
     published: Published::Flamby,
 };
 
@@ -228,6 +231,7 @@ const DIABETES: Experiment = Experiment {
     start: Start::Seed,
     seeds: 5,
     rows: DIABETES_ROWS,
+    peer: Peer::Nothing,
     published: Published::Nothing,
 };
 

@@ -23,6 +23,8 @@ pub(super) struct Experiment {
     pub(super) seeds: u32,
     /// The rows of the table.
     pub(super) rows: &'static [Row],
+    /// What others' programs train on the same patients.
+    pub(super) peer: Peer,
     /// Published figures to read beside ours.
     pub(super) published: Published,
 }
@@ -76,6 +78,18 @@ pub(super) enum Data {
     HeartDisease,
     /// Simulated hospitals of Diabetes 130-US; each seed holds out another of its five folds.
     Diabetes(Stays),
+}
+
+/// What others' programs train on the same patients, where a Python is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// Nothing.
+    Nothing,
+    /// The whole model, from the public table of UCI Heart Disease.
+    HeartDisease,
+    /// The last layer, an ordinal one, on what our encoder makes of made-up patients. Nothing else of the model is
+    /// trained.
+    Head,
 }
 
 /// Published figures to read beside ours.

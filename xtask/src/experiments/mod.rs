@@ -27,7 +27,7 @@ use serde_json::json;
 use self::catalogue::ALL;
 use self::definition::{Experiment, Published};
 use self::page::{Beside, Origin};
-use self::peers::Peer;
+use self::peers::Peers;
 use self::results::RowResults;
 use self::run::Bench;
 use crate::figures::{Figures, machine};
@@ -98,14 +98,15 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
             machine: machine(),
             module: module.digest.clone(),
         };
-        let peer = peers::opacus(arguments.peers.as_deref(), experiment, &data, seeds)?;
-        let page = write(experiment, &results, &origin, peer, &data, &out)?;
-        show(&page);
+        let peers = Peers::train(arguments.peers.as_deref(), &bench, experiment, seeds)?;
         let rows: Vec<_> = results
             .iter()
             .map(|result| json!({ "row": result.row.name, "outcomes": result.outcomes }))
+            .chain(peers.rows().iter().map(|row| json!(row)))
             .collect();
         figures.record(experiment.name, rows);
+        let page = write(experiment, &results, &origin, &peers, &data, &out)?;
+        show(&page);
     }
     if let Some(path) = &arguments.json {
         figures.write(path)?;
@@ -163,7 +164,7 @@ fn write(
     experiment: &Experiment,
     results: &[RowResults],
     origin: &Origin,
-    peer: Option<Peer>,
+    peers: &Peers,
     data: &Path,
     out: &Path,
 ) -> Result<String> {
@@ -206,7 +207,7 @@ fn write(
     };
     let beside = Beside {
         origin,
-        peer,
+        peers,
         published,
         plots: &plots,
         tables: &tables,
@@ -288,7 +289,8 @@ mod tests {
         };
         let results = results::tests::results();
         let heart = chosen(&["heart-disease".to_owned()]).unwrap()[0];
-        write(heart, &results, &origin, None, out.path(), out.path()).unwrap();
+        let peers = Peers::NotRun;
+        write(heart, &results, &origin, &peers, out.path(), out.path()).unwrap();
         let page = std::fs::read_to_string(out.path().join("heart-disease.md")).unwrap();
         assert!(page.contains("was not there"), "{page}");
         for file in ["heart-disease.csv", "heart-disease-reliability.svg"] {

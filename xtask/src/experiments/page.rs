@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::definition::Experiment;
-use super::peers::Peer;
+use super::peers::{PeerRow, Peers};
 use super::published::Published;
 use super::results::{FIGURES, RowResults, Spread};
 
@@ -23,8 +23,8 @@ pub(super) struct Origin {
 /// What stands beside the results.
 pub(super) struct Beside<'a> {
     pub(super) origin: &'a Origin,
-    /// What others' programs reach on the same patients; none where they were not asked.
-    pub(super) peer: Option<Peer>,
+    /// What others' programs reach on the same patients.
+    pub(super) peers: &'a Peers,
     /// Published rows; the text says why where there are none though there should be.
     pub(super) published: Result<Vec<Published>, &'static str>,
     /// Names of the files of plots.
@@ -58,8 +58,12 @@ pub(super) fn markdown(
     page += &summary(results);
     page += &classes(results);
     page += &best(results);
-    if let Some(peer) = &beside.peer {
-        page += &others(peer);
+    match beside.peers {
+        Peers::Nothing => {}
+        Peers::NotRun => {
+            page += "PyTorch and Opacus were not run for this page: no Python was given (`--peers`).\n\n";
+        }
+        Peers::Run { rows, differs } => page += &others(results, rows, differs),
     }
     match &beside.published {
         Ok(rows) if rows.is_empty() => {}
@@ -159,22 +163,38 @@ fn best(results: &[RowResults]) -> String {
     )
 }
 
-fn others(peer: &Peer) -> String {
-    let line = vec![
-        "PyTorch + Opacus, ε = 1, all patients in one place".to_owned(),
-        peer.accuracy.text(3),
-        peer.macro_auc.text(3),
-        peer.macro_f1.text(3),
-    ];
+/// Ours and the peer's in one table.
+fn others(results: &[RowResults], rows: &[PeerRow], differs: &str) -> String {
     let heads = [
         "the same model, steps and rate",
         "accuracy",
         "macro AUC",
         "macro F1",
     ];
-    table(&heads, std::iter::once(line))
-        + "Opacus is given the exact means of all patients for nothing, and no budget for metrics and counts.\n\n"
+    let ours = results
+        .iter()
+        .filter(|result| BESIDE_PEERS.contains(&result.row.name))
+        .map(|result| {
+            [
+                result.row.name.to_owned(),
+                result.spread(|outcome| outcome.scores.accuracy).text(3),
+                result.spread(|outcome| outcome.scores.macro_auc).text(3),
+                result.spread(|outcome| outcome.scores.macro_f1).text(3),
+            ]
+        });
+    let theirs = rows.iter().map(|row| {
+        [
+            row.row.clone(),
+            row.spread(|line| line.accuracy).text(3),
+            row.spread(|line| line.macro_auc).text(3),
+            row.spread(|line| line.macro_f1).text(3),
+        ]
+    });
+    table(&heads, ours.chain(theirs).map(Vec::from)) + differs + "\n\n"
 }
+
+/// The rows that are repeated beside the peer's: the same without noise, and with the same ε.
+const BESIDE_PEERS: [&str; 2] = ["all patients in one place", "federated, ε = 1"];
 
 fn published(rows: &[Published]) -> String {
     let lines = rows
@@ -209,6 +229,14 @@ mod tests {
     use super::*;
 
     fn page(published: Result<Vec<Published>, &'static str>, results: &[RowResults]) -> String {
+        page_beside(&Peers::Nothing, published, results)
+    }
+
+    fn page_beside(
+        peers: &Peers,
+        published: Result<Vec<Published>, &'static str>,
+        results: &[RowResults],
+    ) -> String {
         let origin = Origin {
             command: "cargo xtask experiments synthetic".to_owned(),
             date: "2026-11-23".to_owned(),
@@ -217,7 +245,7 @@ mod tests {
         };
         let beside = Beside {
             origin: &origin,
-            peer: None,
+            peers,
             published,
             plots: &["synthetic.svg".to_owned()],
             tables: &["synthetic.csv".to_owned()],
@@ -249,6 +277,21 @@ mod tests {
         };
         assert!(page(Ok(vec![row]), &results()).contains("| FedAvg | 0.745 ± 0.007 |"));
         assert!(page(Err("not there"), &results()).contains("Published rows: not there"));
+    }
+
+    #[test]
+    fn the_peer_is_in_one_table_with_ours_or_its_absence_is_said() {
+        let run = super::super::peers::tests::run("What differs.");
+        let page = page_beside(&run, Ok(vec![]), &results());
+        let table = "| federated, ε = 1 | 0.650 ± 0.071 | 1.000 ± 0.000 | 0.733 ± 0.000 |\n\
+                     | plain | 0.700 ± 0.000 | 0.800 ± 0.000 | 0.600 ± 0.000 |\n\
+                     | noised | 0.600 ± 0.141 | 0.700 ± 0.141 | 0.500 ± 0.141 |\n\n\
+                     What differs.\n";
+        assert!(page.contains(table), "{page}");
+        let page = page_beside(&Peers::NotRun, Ok(vec![]), &results());
+        assert!(page.contains("PyTorch and Opacus were not run"), "{page}");
+        let page = page_beside(&Peers::Nothing, Ok(vec![]), &results());
+        assert!(!page.contains("PyTorch"), "{page}");
     }
 
     #[test]

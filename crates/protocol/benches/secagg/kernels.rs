@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
-use protocol::id::Digest;
+use protocol::id::{ChunkDigest, Digest};
 use protocol::mask::{MaskKey, MaskSign, Masks};
 use protocol::pack::{Packed, pack};
 use protocol::seed::Seed;
@@ -86,6 +86,10 @@ fn sealing() {
         black_box(Digest::of(black_box(&text)));
     });
     report("SHA-256", text.len(), time);
+    let time = best(200, || {
+        black_box(ChunkDigest::of(black_box(&text)));
+    });
+    report("BLAKE3", text.len(), time);
 }
 
 fn sharing() {

@@ -126,21 +126,19 @@ impl Round<Unmasking> {
             let seed = self.recover_seed(&mut recovery, &binding, *site)?;
             masks.push(&binding.self_mask(*site, &seed), MaskSign::Subtract);
         }
-        masks.apply(0, bits, &mut total);
-        for dropped in self.dropped(&survivors).collect::<Vec<_>>() {
+        for dropped in self.dropped(&survivors) {
             let secret = self.recover_key(&mut recovery, &binding, dropped)?;
             let neighbours = survivors
                 .iter()
                 .filter(|site| self.holders().neighbours(dropped, **site));
-            let mut masks = Masks::default();
             for site in neighbours {
                 let theirs = self.advert(*site)?.mask_key;
                 let pair = binding.pair_mask(&secret, &theirs, dropped, *site);
                 let pair = pair.map_err(|_| SumError::Damaged)?;
                 masks.push(&pair, pair_sign(*site, dropped).opposite());
             }
-            masks.apply(0, bits, &mut total);
         }
+        masks.apply_on_all_cores(bits, &mut total);
         if let Some(part) = self.last_part(survivors.len()) {
             let chain = |site: &SiteId| {
                 let key = self.recover_noise(&mut recovery, &binding, *site, part)?;

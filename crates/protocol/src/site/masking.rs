@@ -14,7 +14,7 @@ use crate::chunk::{ChunkError, Chunking, ENTRIES};
 use crate::door::{Inbox, Sealed};
 use crate::holders::Holders;
 use crate::hpke::Sender;
-use crate::id::{AgreementKey, Digest, InputsDigest, SiteId};
+use crate::id::{AgreementKey, ChunkDigest, InputsDigest, SiteId};
 use crate::mask::{MaskSign, Masks};
 use crate::message::{Advert, Bundle, MaskedInput, sites_digest};
 use crate::noise::Chain;
@@ -146,7 +146,7 @@ impl Masking {
             chunks: upload
                 .sealed
                 .iter()
-                .map(|chunk| Digest::of(chunk))
+                .map(|chunk| ChunkDigest::of(chunk))
                 .collect(),
         }
     }
@@ -226,16 +226,18 @@ impl Upload {
     /// # Errors
     ///
     /// A number that the vector does not have.
-    pub fn chunk(&self, number: u32) -> Result<Vec<u8>, ChunkError> {
+    pub fn chunk(&self, number: u32) -> Result<&[u8], ChunkError> {
         let place = usize::try_from(number).ok();
         let sealed = place.and_then(|place| self.sealed.get(place));
         let count = self.chunking.count();
-        sealed.cloned().ok_or(ChunkError::Number { number, count })
+        sealed
+            .map(Vec::as_slice)
+            .ok_or(ChunkError::Number { number, count })
     }
 
     /// All sealed chunks in order.
-    pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.sealed.iter().cloned()
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.sealed.iter().map(Vec::as_slice)
     }
 }
 

@@ -53,6 +53,15 @@ pub const COMPLETE: u16 = 32;
 pub(crate) const MOST_HOLDERS: u16 = 255;
 
 impl Crowd {
+    /// The most dishonest sites with which only one list of survivors can be agreed on: `2T > n + c`. `None` where that
+    /// does not hold even without one.
+    #[must_use]
+    pub fn most_dishonest(self) -> Option<u16> {
+        let beyond = 2 * u32::from(self.agreeing);
+        let most = beyond.checked_sub(u32::from(self.sites) + 1)?;
+        u16::try_from(most).ok()
+    }
+
     /// log2 of the chance that some sites are exposed, at most.
     #[must_use]
     pub fn exposed(self, graph: Graph) -> f64 {
@@ -171,6 +180,24 @@ mod tests {
             let got = chances.at_least(least, bad, 5).exp();
             assert!((got - want).abs() < 1e-12, "{bad} {least}: {got} {want}");
         }
+    }
+
+    #[test]
+    fn one_list_is_agreed_on_with_so_many_dishonest_sites_and_no_more() {
+        for (sites, agreeing, most) in [
+            (3, 2, Some(0)),
+            (5, 4, Some(2)),
+            (5, 5, Some(4)),
+            (6, 3, None),
+        ] {
+            let crowd = Crowd {
+                sites,
+                agreeing,
+                dishonest: 0,
+            };
+            assert_eq!(crowd.most_dishonest(), most, "{crowd:?}");
+        }
+        assert_eq!(THOUSAND.most_dishonest(), Some(799));
     }
 
     #[test]

@@ -260,6 +260,15 @@ impl Manifest {
         }
     }
 
+    /// Of the sites of any round, how many may be dishonest and work together with a lying aggregator: no more than leave
+    /// one list of survivors (`2T > n + c`), and the noise of the promised honest ones.
+    #[must_use]
+    pub fn stands(&self) -> u16 {
+        let crowds = [Purpose::Evaluate, Purpose::Train].map(|purpose| self.crowd(purpose));
+        let stands = crowds.map(|crowd| crowd.dishonest.min(crowd.most_dishonest().unwrap_or(0)));
+        stands.into_iter().min().unwrap_or(0)
+    }
+
     /// The smallest graph for the study's rounds, where they have many sites and it states none; `None` too where only
     /// the complete graph will do.
     #[must_use]

@@ -11,8 +11,8 @@ use crate::plot::{Axis, Mark, Plot, Point, Scale, Series};
 pub(super) fn text(table: &Table, kernels: &[(String, Values)], origin: &str) -> String {
     let mut page = String::from(INTRODUCTION);
     page.push_str(
-        "| d | sites | gone | site | in the module | Flower | times | server | Flower | times | server memory | up a weight | Flower | down |\n\
-         | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        "| d | sites | gone | site | in the module | Flower | times | server | all cores | Flower | times | server memory | up a weight | Flower | down |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for (size, row) in table.sizes() {
         let milliseconds = |seconds: Option<f64>| cell(seconds.map(|seconds| seconds * 1e3), 1);
@@ -30,6 +30,7 @@ pub(super) fn text(table: &Table, kernels: &[(String, Values)], origin: &str) ->
             milliseconds(row.peer(Peer::site)),
             times(site, row.peer(Peer::site)),
             milliseconds(server),
+            milliseconds(row.parallel()),
             milliseconds(row.peer(Peer::server)),
             times(server, row.peer(Peer::server)),
             cell(row.ours("server_peak_bytes").map(|bytes| bytes / 1e6), 1),
@@ -55,9 +56,9 @@ pub(super) fn text(table: &Table, kernels: &[(String, Values)], origin: &str) ->
 
 const INTRODUCTION: &str = "# Secure aggregation: what a round costs
 
-One thread. Times in milliseconds, the best of some rounds (of one with 100 sites and most weights, or with 10 million
-weights); a site's are those of all its stages, chunks included, without rounding to the grid, which Flower's have in them.
-All sites and the aggregator are real and the sum is checked. Nothing is sent and no disk is written; Flower's protobuf is
+One core, but for the server on *all cores*, of which Flower's makes no use. Times in milliseconds, the best of some
+rounds (of one with 100 sites and most weights, or with 10 million weights); a site's are those of all its stages, without
+rounding to the grid, which Flower's have in them. All sites and the aggregator are real and the sum is checked. Nothing is sent and no disk is written; Flower's protobuf is
 not in its times either. The server's memory, in MB, is its stored state and the most that one call needs beside it, the
 64-bit sum included; the bytes that one site sends are divided by the weights, those that it gets are in kB.
 

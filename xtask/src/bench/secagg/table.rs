@@ -20,6 +20,8 @@ pub(super) struct Size {
 pub(super) struct Row {
     /// Of the protocol, by name.
     ours: Values,
+    /// Of the server on all cores.
+    parallel: Option<f64>,
     /// Of a site in the module.
     module: Option<f64>,
     /// Of Flower.
@@ -39,9 +41,17 @@ pub(super) struct Peer {
 pub(super) struct Table(BTreeMap<Size, Row>);
 
 impl Table {
-    /// A line of the protocol's benchmark.
+    /// A line of the protocol's benchmark on one core.
     pub(super) fn keep_round(&mut self, values: &Values) {
         self.0.entry(size(values, "parameters")).or_default().ours = values.clone();
+    }
+
+    /// A line of the protocol's benchmark on all cores, which only the server makes use of.
+    pub(super) fn keep_parallel(&mut self, values: &Values) {
+        self.0
+            .entry(size(values, "parameters"))
+            .or_default()
+            .parallel = number(values, "server_seconds");
     }
 
     /// A line of the door's benchmark. Its models have about as many weights as the round they are put beside.
@@ -133,6 +143,11 @@ impl Row {
         self.module
     }
 
+    /// Seconds of the server on all cores.
+    pub(super) fn parallel(&self) -> Option<f64> {
+        self.parallel
+    }
+
     /// A figure of Flower.
     pub(super) fn peer(&self, figure: fn(&Peer) -> f64) -> Option<f64> {
         self.peer.as_ref().map(figure)
@@ -148,6 +163,7 @@ impl Row {
             ratio(self.ours("site_seconds"), self.peer(Peer::site)),
             ratio(self.module, self.peer(Peer::site)),
             self.ours("server_seconds"),
+            self.parallel,
             self.peer(Peer::server),
             ratio(self.ours("server_seconds"), self.peer(Peer::server)),
             self.ours("server_unmasking_seconds"),
@@ -188,13 +204,14 @@ impl Peer {
 }
 
 /// Names of the figures, in the order of [`Row::values`].
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "site_seconds",
     "site_module_seconds",
     "flower_site_seconds",
     "site_times_faster",
     "site_module_times_faster",
     "server_seconds",
+    "server_all_cores_seconds",
     "flower_server_seconds",
     "server_times_faster",
     "server_unmasking_seconds",
@@ -240,6 +257,9 @@ mod tests {
             let round = json!({ "sites": 10, "dropped": dropped, "parameters": 1000, "site_seconds": 0.5, "server_seconds": 2.0 });
             table.keep_round(&values(&round));
         }
+        table.keep_parallel(&values(
+            &json!({ "sites": 10, "dropped": 1, "parameters": 1000, "server_seconds": 1.5 }),
+        ));
         table.keep_site(&values(
             &json!({ "where": "module", "sites": 10, "parameters": 1000, "site_seconds": 0.25 }),
         ));
@@ -266,7 +286,7 @@ mod tests {
             csv.lines()
                 .nth(2)
                 .unwrap()
-                .starts_with("1000,10,1,0.5,0.25,1.0,2.0,4.0,2.0,8.0,4.0,"),
+                .starts_with("1000,10,1,0.5,0.25,1.0,2.0,4.0,2.0,1.5,8.0,4.0,"),
             "{csv}"
         );
     }

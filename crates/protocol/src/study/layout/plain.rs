@@ -1,0 +1,114 @@
+//! A section before its noise, and with it.
+
+use std::num::NonZeroU16;
+
+use privacy::{Mu, allocation, rounding};
+
+use super::budget::Budget;
+use super::{Section, SectionName};
+use crate::study::{Manifest, StudyError};
+
+/// A section before its noise.
+#[derive(Clone, Copy)]
+pub(super) struct Plain {
+    pub(super) name: SectionName,
+    pub(super) length: usize,
+    /// Entries that one patient can change.
+    pub(super) touched: usize,
+    pub(super) grid: f64,
+    /// L2, without rounding.
+    pub(super) sensitivity: f64,
+    /// The most that the sum over a site's patients can be, in real values.
+    pub(super) most: f64,
+    pub(super) kind: Kind,
+}
+
+/// What the entries of a section are.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// Whole numbers of labels: multiples of the grid, which rounding leaves as they are.
+    Counts,
+    /// Sums of floating-point numbers, rounded to the grid at random.
+    Reals,
+}
+
+/// What one patient changes is at most this many times the clip norm: floating-point sums depend on their order and on
+/// who shares a batch, by less than one part in 2^23 for each of at most 2^13 patients in it.
+const FLOAT_MARGIN: f64 = 1.0 + 1.0 / 1_024.0;
+
+impl Plain {
+    /// With noise of which the sites that are promised to survive have enough together.
+    pub(super) fn noised(self, manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
+        self.noised_among(manifest.privacy.honest_survivors, budget)
+    }
+
+    /// With noise of which `sites` have enough together.
+    pub(super) fn noised_among(
+        self,
+        sites: u16,
+        Budget(mu): Budget,
+    ) -> Result<Section, StudyError> {
+        let refused = |problem: String| StudyError::Noise {
+            section: self.name.name(),
+            problem,
+        };
+        let sensitivity = match self.kind {
+            Kind::Counts => self.sensitivity,
+            Kind::Reals => rounding::rounded_sensitivity(
+                self.sensitivity * FLOAT_MARGIN,
+                self.grid,
+                self.touched,
+            ),
+        };
+        let honest = NonZeroU16::new(sites)
+            .ok_or_else(|| refused("no site is promised to survive".to_owned()))?;
+        let variance = mu
+            .map(|mu| allocation::site_variance(sensitivity, mu, self.grid, honest))
+            .transpose()
+            .map_err(|error| refused(error.to_string()))?;
+        Ok(Section {
+            bound: self.bound() + variance.map_or(0, tail),
+            sensitivity,
+            variance,
+            mu,
+            ..self.unnoised(None)
+        })
+    }
+
+    /// Without noise, since what it holds has its own or is none of a patient's; `mu` is what it costs.
+    pub(super) fn unnoised(self, mu: Option<Mu>) -> Section {
+        Section {
+            name: self.name,
+            length: self.length,
+            grid: self.grid,
+            sensitivity: self.sensitivity,
+            variance: None,
+            parts: Vec::new(),
+            bound: self.bound(),
+            mu,
+        }
+    }
+
+    fn bound(&self) -> u64 {
+        steps(self.most / self.grid) + 1
+    }
+}
+
+/// The least whole number of steps at or above `value`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, and is then refused"
+)]
+fn steps(value: f64) -> u64 {
+    // Half of the range, so that adding the noise's tail cannot wrap.
+    (value.ceil() as u64).min(u64::MAX / 4)
+}
+
+/// Noise beyond this many steps has a probability below 2^-100: 12 standard deviations (CKS20, proposition 25).
+pub(in crate::study) fn tail(variance: u128) -> u64 {
+    u64::try_from(variance.isqrt() + 1)
+        .unwrap_or(u64::MAX / 64)
+        .min(u64::MAX / 64)
+        * 12
+}
