@@ -18,7 +18,7 @@ use protocol::chunk::{ChunkError, Chunking};
 use protocol::codec::{self, DecodeError};
 use protocol::door::Request;
 use protocol::holders::Holders;
-use protocol::id::{Digest, Header, SiteId};
+use protocol::id::{ChunkDigest, Header, SiteId};
 use protocol::message::{
     Advert, Agreement, MaskedInput, Opening, Shares, largest_body, sealed_shares_length,
 };
@@ -36,7 +36,7 @@ pub struct Egress {
     shared: BTreeSet<SiteId>,
     survivors: BTreeSet<SiteId>,
     /// Digests of the chunks that the masked input announces.
-    chunks: Vec<Digest>,
+    chunks: Vec<ChunkDigest>,
 }
 
 impl Egress {

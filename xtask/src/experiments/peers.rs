@@ -114,7 +114,7 @@ impl Peer {
     }
 }
 
-/// Logistic regression from FLamby's table; all seeds.
+/// Logistic regression from `FLamby`'s table; all seeds.
 fn heart_disease(python: &Path, data: &Path, seeds: u32) -> Result<String> {
     say("training with PyTorch and Opacus, all patients in one place");
     let mut command = script(python, "opacus_heart_disease.py");
