@@ -8,7 +8,7 @@ use axum::http::{Method, StatusCode};
 use protocol::agreement::Secret;
 use protocol::api::Stage;
 use protocol::codec;
-use protocol::id::{Digest, Header, SiteId};
+use protocol::id::{ChunkDigest, Digest, Header, SiteId};
 use protocol::message::{Agreement, MaskedInput, Signed};
 
 use crate::bench::{Answer, Bench, Gone, Sites, TIMES, draft};
@@ -278,6 +278,6 @@ fn masked_input() -> Vec<u8> {
         encapsulated,
         sharers: Digest([0; 32]),
         commitment: Digest([0; 32]),
-        chunks: vec![Digest([0; 32]); 2],
+        chunks: vec![ChunkDigest([0; 32]); 2],
     })
 }
