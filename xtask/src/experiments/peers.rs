@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::{Data, Experiment, Peer, Start};
 use super::results::Spread;
 use super::run::Bench;
-use crate::shell::{cargo, output, root, run, say};
+use crate::shell::{cargo, output, root, run, say, target};
 use crate::trial::public_weights;
 
 /// What came of the peer.
@@ -150,12 +150,13 @@ fn heads(python: &Path, bench: &Bench<'_>, experiment: &Experiment, seeds: u32) 
     let features = bench
         .folder
         .join(format!("features-{}.csv", std::process::id()));
+    // Of everything at once: with one package alone, dependencies would be built again with other features.
+    let build = ["build", "--quiet", "--locked", "--workspace", "--example"];
+    run(cargo().args(build).arg("features"))?;
     let mut text = String::new();
     for seed in 1..=seeds {
-        let mut export = cargo();
-        export.args(["run", "--quiet", "--locked", "--package", "synthetic"]);
-        export.args(["--example", "features", "--", "--draft"]);
-        export.arg(&draft);
+        let mut export = Command::new(target().join("debug/examples/features"));
+        export.arg("--draft").arg(&draft);
         if let Some(weights) = &weights {
             export.arg("--weights").arg(weights);
         }
