@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use self::peers::Peers;
 use crate::figures::{self, Figures};
-use crate::shell::{cargo, output, say, show};
+use crate::shell::{cargo, output, run, say, show};
 
 /// The figures of one thing.
 type Values = Map<String, Value>;
@@ -111,20 +111,15 @@ fn measure(
     say(&format!(
         "building and running the benchmark {benchmark} of {package}"
     ));
+    let target = ["--package", package, "--bench", benchmark];
+    let build = ["bench", "--quiet", "--locked"];
+    // Whatever it is measured on, it is built on all cores.
+    run(cargo().args(build).args(target).arg("--no-run"))?;
     let mut bench = match cores {
         Cores::All => cargo(),
         Cores::One => on_one_core(&cargo()),
     };
-    bench.args([
-        "bench",
-        "--quiet",
-        "--locked",
-        "--package",
-        package,
-        "--bench",
-        benchmark,
-        "--",
-    ]);
+    bench.args(build).args(target).arg("--");
     bench.args(part);
     let named = |mut values: Values| {
         let name = values.remove("name").unwrap_or_default();
