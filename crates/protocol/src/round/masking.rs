@@ -7,13 +7,13 @@ use minicbor::{Decode, Encode};
 use super::{Accepted, Agreeing, At, Round, SiteFault, TooFewSites};
 use crate::api::Stage;
 use crate::chunk::ENTRIES;
+use crate::codec;
 use crate::door::{Inbox, Messages, Sealed};
 use crate::hpke::Recipient;
 use crate::id::{Digest, SiteId};
 use crate::message::{Commitments, MaskedInput, Signed, sites_digest};
 use crate::pack::{Packed, Total};
 use crate::site::{SEAL_INFO, sealed_to_aggregator};
-use crate::{codec, cores};
 
 /// The state of a round in which sites send their masked vectors.
 #[derive(Debug, Encode, Decode)]
@@ -153,18 +153,16 @@ impl Round<Masking> {
         let (input, chunking) = (self.input(site)?, self.chunking());
         let recipient = self.recipient(site, &input)?;
         let associated = sealed_to_aggregator(self.header(), site);
-        let sealed = (0..).zip(chunks);
-        let sealed = sealed.map(|(number, sealed)| Ok((number, sealed?)));
-        let sealed: Vec<(u32, Vec<u8>)> = sealed.collect::<Result<_, E>>()?;
-        let (got, want) = (sealed.len(), chunking.count());
-        let texts = cores::map(sealed, |(number, sealed)| {
+        let mut texts = Vec::new();
+        for (number, sealed) in (0..).zip(chunks) {
+            let sealed = sealed?;
             chunking
                 .check(&input.chunks, number, &sealed)
                 .map_err(|error| SiteFault::Chunk { site, error })?;
             let text = recipient.open(number, &associated, sealed);
-            text.map_err(|error| SiteFault::Seal { site, error })
-        });
-        let texts = texts.into_iter().collect::<Result<_, SiteFault>>()?;
+            texts.push(text.map_err(|error| SiteFault::Seal { site, error })?);
+        }
+        let (got, want) = (texts.len(), chunking.count());
         if got == want {
             Ok(texts)
         } else {
@@ -181,8 +179,9 @@ impl Round<Masking> {
                 .map_err(|error| SiteFault::Vector { site, error })
         });
         let parsed: Vec<Packed<'_>> = parsed.collect::<Result<_, _>>()?;
-        let entries = total.chunks_mut(ENTRIES).zip(parsed).collect();
-        cores::map(entries, |(entries, packed)| packed.add_to(entries));
+        for (entries, packed) in total.chunks_mut(ENTRIES).zip(parsed) {
+            packed.add_to(entries);
+        }
         Ok(())
     }
 
