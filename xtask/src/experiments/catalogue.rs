@@ -129,6 +129,12 @@ const HEART_DISEASE: Experiment = Experiment {
         row("all patients in one place", Way::Pooled, NONE, &[]),
         row("federated, no noise", Way::Federated, NONE, UNCLIPPED),
         row("federated, ε = 1", Way::Federated, 1.0, &[]),
+        row(
+            "federated, ε = 1, inputs normalised by reference values",
+            Way::Federated,
+            1.0,
+            REFERENCE,
+        ),
         row("FedAvg", Way::Federated, NONE, FEDAVG),
         row("FedProx", Way::Federated, NONE, FEDPROX),
         row("SCAFFOLD", Way::Federated, NONE, SCAFFOLD),
@@ -139,6 +145,12 @@ const HEART_DISEASE: Experiment = Experiment {
     peer: Peer::HeartDisease,
     published: Published::Flamby,
 };
+
+/// By what is known of such patients beforehand, so that no budget goes to their means.
+const REFERENCE: &[&str] = &[
+    "cohort.normalisation=\"reference\"",
+    "privacy.moments-share=0.0",
+];
 
 // The rates of FLamby's own runs: 100 local steps of 4 patients a round, hospitals by their size.
 
