@@ -194,7 +194,11 @@ fn others(results: &[RowResults], rows: &[PeerRow], differs: &str) -> String {
 }
 
 /// The rows that are repeated beside the peer's: the same without noise, and with the same ε.
-const BESIDE_PEERS: [&str; 2] = ["all patients in one place", "federated, ε = 1"];
+const BESIDE_PEERS: [&str; 3] = [
+    "all patients in one place",
+    "federated, ε = 1",
+    "federated, ε = 1, inputs normalised by reference values",
+];
 
 fn published(rows: &[Published]) -> String {
     let lines = rows
