@@ -51,16 +51,7 @@ async fn a_step_that_is_lost_before_stage_mask_is_done_again_under_a_new_number(
     for _ in bench.kit.study.plan() {
         bench.play(&Gone::new()).await;
     }
-    let progress = bench.progress().await;
-    let steps = progress
-        .rounds
-        .iter()
-        .filter(|round| round.patients.is_some())
-        .count();
-    assert_eq!(
-        (steps, progress.rounds.len(), progress.model.is_some()),
-        (2, 4, true)
-    );
+    assert_eq!(course(&mut bench).await, (2, 4, true));
 }
 
 #[tokio::test]
@@ -78,18 +69,16 @@ async fn a_step_that_is_lost_at_stage_mask_or_later_is_not_done_again() {
         for _ in 1..bench.kit.study.plan().len() {
             bench.play(&Gone::new()).await;
         }
-        let progress = bench.progress().await;
-        let steps = progress
-            .rounds
-            .iter()
-            .filter(|round| round.patients.is_some())
-            .count();
-        assert_eq!(
-            (steps, progress.rounds.len(), progress.model.is_some()),
-            (1, 3, true),
-            "{stage}"
-        );
+        assert_eq!(course(&mut bench).await, (1, 3, true), "{stage}");
     }
+}
+
+/// Steps of training that were done, rounds in all, and whether there is a model.
+async fn course(bench: &mut Bench) -> (usize, usize, bool) {
+    let progress = bench.progress().await;
+    let steps = progress.rounds.iter();
+    let steps = steps.filter(|round| round.patients.is_some()).count();
+    (steps, progress.rounds.len(), progress.model.is_some())
 }
 
 #[tokio::test]

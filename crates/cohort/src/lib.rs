@@ -27,7 +27,7 @@ mod normalise;
 mod patients;
 mod prepare;
 mod slots;
-mod split;
+pub mod split;
 mod values;
 
 pub use bad_row::{BadRow, Problem, Quoted};

@@ -37,7 +37,8 @@ pub(crate) fn by_name(name: &[u8]) -> Option<Split> {
 }
 
 /// What MEDS calls a split.
-pub(crate) fn name(split: Split) -> &'static str {
+#[must_use]
+pub fn name(split: Split) -> &'static str {
     match split {
         Split::Train => "train",
         Split::Tuning => "tuning",

@@ -13,10 +13,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use cohort::{Normaliser, Patients};
+use cohort::{Normaliser, Patients, split};
 use learning::model::{Batch, Network};
 use protocol::codec;
-use protocol::door::{BadRows, File, Role, Split};
+use protocol::door::{BadRows, File, Role};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Model, Normalisation};
 use protocol::weights::Weights;
@@ -160,7 +160,7 @@ impl Encoder {
         let mut lines = String::new();
         let rows = features.chunks_exact(self.network.width());
         for ((row, split), label) in rows.zip(patients.splits()).zip(patients.labels()) {
-            let _ = write!(lines, "{},{label}", name(*split));
+            let _ = write!(lines, "{},{label}", split::name(*split));
             for feature in row {
                 let _ = write!(lines, ",{feature}");
             }
@@ -183,14 +183,6 @@ impl Encoder {
         // A study's digest splits patients where no file does.
         let study = Digest::of(b"features");
         Ok(cohort::prepare(&self.cohort, &study, &files, BadRows::Stop)?.0)
-    }
-}
-
-fn name(split: Split) -> &'static str {
-    match split {
-        Split::Train => "train",
-        Split::Tuning => "tuning",
-        Split::HeldOut => "held_out",
     }
 }
 

@@ -7,7 +7,7 @@ use protocol::door::Inbox;
 use protocol::id::{AgreementKey, ChunkDigest, Digest, Purpose, SiteId};
 use protocol::message::{Advert, Agreement, MaskedInput, MessageError, Opening, Shares, Signed};
 use protocol::round::{AnyRound, SiteFault};
-use testkit::round::{Abandoned, Dropouts, Storage};
+use testkit::round::{Abandoned, Dropouts, Play, Storage};
 use testkit::{Draft, TestStudy};
 
 use crate::{ALICE, BOB, CAROL, DAVE, ERIN, SITES, at, forged, header, kit, noised_kit};
@@ -144,20 +144,23 @@ fn a_second_word_is_refused() {
     }
 }
 
+/// The round after a stage without Erin, whose message comes when the stage is over and is refused.
+fn without_erin(kit: &TestStudy, stage: Stage, now: Stage) -> Play<'_> {
+    let mut play = at(kit, stage);
+    let erins = play.message(ERIN).unwrap();
+    play.stage(&Dropouts::from([(ERIN, stage)]), Storage::Memory)
+        .unwrap();
+    play.next_stage();
+    let site = ERIN;
+    let late = SiteFault::Late { site, stage, now };
+    assert_eq!(play.round.accept(stage, erins), Err(late));
+    play
+}
+
 #[test]
 fn a_site_that_missed_a_stage_is_not_awaited_at_the_next() {
     let kit = kit();
-    let mut play = at(&kit, Stage::Share);
-    let erins = play.message(ERIN).unwrap();
-    play.stage(&Dropouts::from([(ERIN, Stage::Share)]), Storage::Memory)
-        .unwrap();
-    play.next_stage();
-    let late = SiteFault::Late {
-        site: ERIN,
-        stage: Stage::Share,
-        now: Stage::Mask,
-    };
-    assert_eq!(play.round.accept(Stage::Share, erins), Err(late));
+    let mut play = without_erin(&kit, Stage::Share, Stage::Mask);
     assert_eq!(
         play.round.inbox(ERIN).unwrap(),
         Inbox {
@@ -182,18 +185,7 @@ fn a_site_that_missed_a_stage_is_not_awaited_at_the_next() {
 /// A vector that comes after its site was counted out would be readable: its masks are opened.
 #[test]
 fn a_vector_after_its_stage_is_refused() {
-    let kit = kit();
-    let mut play = at(&kit, Stage::Mask);
-    let erins = play.message(ERIN).unwrap();
-    play.stage(&Dropouts::from([(ERIN, Stage::Mask)]), Storage::Memory)
-        .unwrap();
-    play.next_stage();
-    let late = SiteFault::Late {
-        site: ERIN,
-        stage: Stage::Mask,
-        now: Stage::Agree,
-    };
-    assert_eq!(play.round.accept(Stage::Mask, erins), Err(late));
+    without_erin(&kit(), Stage::Mask, Stage::Agree);
 }
 
 #[test]

@@ -58,9 +58,10 @@ const INTRODUCTION: &str = "# Secure aggregation: what a round costs
 
 One core, but for the server on *all cores*, of which Flower's makes no use. Times in milliseconds, the best of some
 rounds (of one with 100 sites and most weights, or with 10 million weights); a site's are those of all its stages, without
-rounding to the grid, which Flower's have in them. All sites and the aggregator are real and the sum is checked. Nothing is sent and no disk is written; Flower's protobuf is
-not in its times either. The server's memory, in MB, is its stored state and the most that one call needs beside it, the
-64-bit sum included; the bytes that one site sends are divided by the weights, those that it gets are in kB.
+rounding to the grid, which Flower's have in them. All sites and the aggregator are real and the sum is checked.
+Nothing is sent and no disk is written; Flower's protobuf is not in its times either. The server's memory, in MB, is
+its stored state and the most that one call needs beside it, the 64-bit sum included; the bytes that one site sends are
+divided by the weights, those that it gets are in kB.
 
 An entry has 2^22 levels at each site, as Flower's default, and room for the sum of all sites. Sites that are gone shared
 their secrets and sent no vector: what costs a server most. Up to 32 sites everyone shares masks with everyone, as in
