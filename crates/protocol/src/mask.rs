@@ -12,7 +12,7 @@ use zeroize::ZeroizeOnDrop;
 
 use crate::chunk::ENTRIES;
 use crate::cores;
-use crate::keystream::{self, Combine, Keystream};
+use crate::keystream::{Combine, GROUP, Keystream};
 use crate::pack::low_bits;
 
 /// The key of one mask: it makes one vector and is used for nothing else. Never printed, wiped when dropped.
@@ -53,8 +53,10 @@ impl MaskSign {
     }
 }
 
-/// The masks of one vector. Entry `i` of a mask is the low bits of its keystream's word `i`, least significant byte
-/// first, from block 0 under a nonce of zero.
+/// The masks of one vector.
+///
+/// Every 256 entries of a mask are the low bits of the words of 16 blocks of its keystream, from block 0 on under a nonce
+/// of zero: first the first word of each block, then the second of each, and so on.
 #[derive(Clone, Default)]
 pub struct Masks(Vec<(Keystream, Combine)>);
 
@@ -72,18 +74,17 @@ impl Masks {
     ///
     /// # Panics
     ///
-    /// If `first` is not a multiple of 16, or from 2^36 on, where keystreams end.
+    /// If `first` is not a multiple of 256, or from 2^36 on, where keystreams end.
     pub fn apply(&self, first: usize, bits: u32, entries: &mut [u32]) {
         assert!(
-            first.is_multiple_of(keystream::BLOCK),
-            "entries from {first} on do not start a block of the keystream"
+            first.is_multiple_of(GROUP),
+            "entries from {first} on do not start a group of the keystream"
         );
         let low = low_bits(bits);
-        let blocks = (first / keystream::BLOCK..).step_by(AT_ONCE / keystream::BLOCK);
-        for (block, entries) in blocks.zip(entries.chunks_mut(AT_ONCE)) {
-            let block = u32::try_from(block).expect("keystreams end at 2^36 entries");
+        let groups = (first / GROUP..).step_by(AT_ONCE / GROUP);
+        for (group, entries) in groups.zip(entries.chunks_mut(AT_ONCE)) {
             for (keystream, how) in &self.0 {
-                keystream.combine(block, *how, entries);
+                keystream.combine(group, *how, entries);
             }
             // Once for all: 2^b divides the 2^32 that the masks were added modulo.
             entries.iter_mut().for_each(|entry| *entry &= low);
@@ -127,18 +128,19 @@ mod tests {
     /// RFC 8439, appendix A.1, test vectors 1 and 2 (the second is block 1).
     #[test]
     fn the_mask_is_the_keystream_of_rfc_8439() {
-        let mut entries = [0; 32];
+        let mut entries = [0; GROUP];
         masks(&[([0; 32], MaskSign::Add)]).apply(0, 32, &mut entries);
-        let bytes: Vec<u8> = entries
-            .iter()
-            .flat_map(|entry| entry.to_le_bytes())
-            .collect();
+        let block = |block| {
+            let words = entries.iter().skip(block).step_by(16);
+            let bytes: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
+            hex::encode(bytes)
+        };
         assert_eq!(
-            hex::encode(&bytes[..64]),
+            block(0),
             "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7\
              da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586"
         );
-        assert_eq!(hex::encode(&bytes[64..68]), "9f07e7be");
+        assert!(block(1).starts_with("9f07e7be5551387a98ba977c732d080d"));
     }
 
     proptest! {
@@ -155,7 +157,7 @@ mod tests {
             all.apply(0, bits, &mut masked);
             prop_assert!(masked.iter().all(|entry| *entry <= low_bits(bits)));
             // In two parts it is the same.
-            let cut = cut.min(entries.len()) / 16 * 16;
+            let cut = cut.min(entries.len()) / GROUP * GROUP;
             let mut parts = entries.clone();
             let (start, end) = parts.split_at_mut(cut);
             all.apply(0, bits, start);

@@ -172,7 +172,7 @@ fn shamir() -> Value {
 }
 
 fn masks() -> Vec<Value> {
-    let cases = [(0, 32), (0, 22), (0, 1), (16, 22), (65_536, 22)];
+    let cases = [(0, 32), (0, 22), (0, 1), (256, 22), (65_536, 22)];
     let case = |(first, bits): (usize, u32)| {
         let key = of("mask");
         json!({
