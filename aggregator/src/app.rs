@@ -11,7 +11,7 @@ use axum::routing::{get, post, put};
 
 use crate::limits::{MESSAGE, REQUEST};
 use crate::problem::Problem;
-use crate::routes::{chunks, enrol, health, progress, rounds, states, study};
+use crate::routes::{chunks, enrol, health, progress, rounds, states, study, withdraw};
 use crate::service::Service;
 
 /// The service as axum wants it.
@@ -27,6 +27,7 @@ pub fn app(service: Arc<Service>) -> Router {
     let others = Router::new()
         .route("/enrol", post(enrol::enrol))
         .route("/study", get(study::study))
+        .route("/withdraw", post(withdraw::withdraw))
         .route("/round", get(rounds::view))
         .route("/rounds/{number}/shares/{site}", get(rounds::inbox))
         .route("/rounds/{number}/chunks/{site}", get(chunks::missing))

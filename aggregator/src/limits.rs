@@ -12,6 +12,9 @@ use protocol::study::Study;
 /// The most bytes of an enrolment: a token, a name, a key and a signature.
 pub(crate) const ENROL_BYTES: usize = 4_096;
 
+/// The most bytes of a withdrawal, which has some 80.
+pub(crate) const WITHDRAW_BYTES: usize = 128;
+
 /// A [`protocol::message::Signed`] is its body, and at most this many bytes: site, signature, lengths.
 const SIGNED_OVERHEAD: usize = 128;
 

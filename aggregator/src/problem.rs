@@ -117,7 +117,9 @@ fn site_kind(fault: &SiteFault) -> (StatusCode, &'static str) {
         SiteFault::Refused(Refused::Message(MessageError::NotInRound(_))) => {
             (StatusCode::CONFLICT, "not-in-round")
         }
-        SiteFault::Refused(Refused::Message(_)) => (StatusCode::FORBIDDEN, "bad-signature"),
+        SiteFault::Withdrawal(_) | SiteFault::Refused(Refused::Message(_)) => {
+            (StatusCode::FORBIDDEN, "bad-signature")
+        }
         SiteFault::Refused(Refused::Conflict { .. }) => (StatusCode::CONFLICT, "different-message"),
         SiteFault::Refused(Refused::NotAnnounced(_)) => (StatusCode::CONFLICT, "not-announced"),
         SiteFault::Refused(Refused::Chunk {

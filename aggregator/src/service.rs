@@ -166,6 +166,16 @@ impl Running {
             .map(drop)
     }
 
+    /// Takes a site's withdrawal.
+    ///
+    /// # Errors
+    ///
+    /// See [`Rounds::withdraw`].
+    pub async fn withdraw(&self, bytes: Bytes) -> Result<(), Problem> {
+        self.with_rounds(move |rounds, now| rounds.withdraw(&bytes, now))
+            .await
+    }
+
     /// Takes a sealed chunk of a site's masked vector.
     ///
     /// # Errors

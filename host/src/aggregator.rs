@@ -12,6 +12,7 @@ use protocol::api::{Enrol, MissingChunks, RoundView, Stage};
 use protocol::codec::{self, DecodeError};
 use protocol::door::{Inbox, Messages, Survivors};
 use protocol::id::{Digest, SiteId};
+use protocol::withdrawal::Withdrawal;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 use ureq::http::{Response, StatusCode, Uri};
@@ -204,6 +205,16 @@ impl Aggregator {
         .map(drop)
     }
 
+    /// Says, once and without trying again, that this site takes no further part in a round.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn withdraw(&self, withdrawal: &Withdrawal) -> Result<(), AggregatorError> {
+        self.post_once(&self.url("withdraw"), &codec::encode(withdrawal))
+            .map(drop)
+    }
+
     /// Asks to be put into the roster.
     ///
     /// # Errors
@@ -230,11 +241,12 @@ impl Aggregator {
 
     fn post(&self, path: &str, body: &[u8]) -> Result<(), AggregatorError> {
         let url = self.url(path);
-        self.persist(|| {
-            let request = self.agent.post(&url).content_type("application/cbor");
-            accepted(&url, request.send(body).map_err(unreachable(&url))?)
-        })
-        .map(drop)
+        self.persist(|| self.post_once(&url, body)).map(drop)
+    }
+
+    fn post_once(&self, url: &str, body: &[u8]) -> Result<Vec<u8>, AggregatorError> {
+        let request = self.agent.post(url).content_type("application/cbor");
+        accepted(url, request.send(body).map_err(unreachable(url))?)
     }
 
     fn url(&self, path: &str) -> String {

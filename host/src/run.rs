@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use protocol::api::{RoundView, Stage, Status};
 use protocol::codec::{self, DecodeError};
 use protocol::door::{Request, State};
-use protocol::id::{Digest, Header, Purpose};
+use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::study::{Normalisation, Study};
+use protocol::withdrawal::{Cause, Withdrawal};
 
 use crate::aggregator::{Aggregator, AggregatorError, Delivery};
 use crate::chunks::Chunks;
@@ -100,13 +101,43 @@ impl<'a> Run<'a> {
                     stage,
                     waiting,
                 } => {
-                    self.enter(&header)?;
-                    if waiting.contains(&self.site.id) {
-                        self.take_part(stage)?;
+                    let done = self.go_on(&header, stage, &waiting);
+                    if let Some(cause) = done.as_ref().err().and_then(RunError::cause) {
+                        self.withdraw(header.number, cause);
                     }
+                    done?;
                 }
             }
         }
+    }
+
+    fn go_on(&mut self, header: &Header, stage: Stage, waiting: &[SiteId]) -> Result<(), RunError> {
+        self.enter(header)?;
+        if waiting.contains(&self.site.id) {
+            self.take_part(stage)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the aggregator that this site takes no further part in a round, so that nobody waits for it and its operator
+    /// knows why. Whether that succeeds changes nothing here.
+    fn withdraw(&self, round: u32, cause: Cause) {
+        let Site {
+            study,
+            id,
+            identity,
+            ..
+        } = self.site;
+        let withdrawal = Withdrawal::sign(study.digest(), round, *id, cause, identity);
+        self.reporter
+            .note(&match self.aggregator.withdraw(&withdrawal) {
+                Ok(()) => format!(
+                    "the aggregator was told that this site takes no further part in round {round}: {cause}"
+                ),
+                Err(error) => format!(
+                    "the aggregator could not be told that this site takes no further part in round {round}: {error}"
+                ),
+            });
     }
 
     /// Makes `part` this site's part in the round with this header.
@@ -252,22 +283,20 @@ impl<'a> Run<'a> {
     }
 
     fn sit_out(&mut self, number: u32, error: RoundError) -> Result<(), RunError> {
-        let others_fault = match &error {
+        let cause = match &error {
             // In the middle of a round: another site's or the aggregator's message was not what it must be.
-            RoundError::Module(SandboxError::Refused(_)) => {
-                matches!(&self.part, Part::In { round, .. } if round.made(Stage::Advertise).is_some())
+            RoundError::Module(SandboxError::Refused(_)) if matches!(&self.part, Part::In { round, .. } if round.made(Stage::Advertise).is_some()) => {
+                Cause::Refusal
             }
             RoundError::OtherPatients(_) | RoundError::OtherModule(_) | RoundError::Journal(_) => {
-                true
+                Cause::Failure
             }
-            _ => false,
+            _ => return Err(error.into()),
         };
-        if !others_fault {
-            return Err(error.into());
-        }
         self.reporter.note(&format!(
             "round {number} goes on without this site: {error}"
         ));
+        self.withdraw(number, cause);
         self.last = self.last.max(Some(number));
         self.part = Part::Out(number);
         Ok(())
@@ -360,6 +389,26 @@ pub enum RunError {
         /// This site's.
         last: u32,
     },
+}
+
+impl RunError {
+    /// Why this site does not go on, as far as the aggregator is concerned; `None` where it did not answer, knows
+    /// already, or is another one.
+    fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Ledger(LedgerError::StudySpent { .. } | LedgerError::PatientsSpent(_)) => {
+                Some(Cause::Budget)
+            }
+            Self::Aggregator(AggregatorError::Answer(_) | AggregatorError::OtherState { .. })
+            | Self::Round(RoundError::NoChunk(_))
+            | Self::Purpose { .. }
+            | Self::State(_)
+            | Self::OtherHeader(_)
+            | Self::Backwards { .. } => Some(Cause::Refusal),
+            Self::Round(_) | Self::Rounds(_) | Self::Ledger(_) => Some(Cause::Failure),
+            Self::Aggregator(_) | Self::OtherStudy { .. } => None,
+        }
+    }
 }
 
 impl From<DecodeError> for RunError {

@@ -76,6 +76,11 @@ pub enum SiteFault {
     /// The site takes no part in the round any more.
     #[error("site {0} takes no part in this stage")]
     Outside(SiteId),
+    /// A withdrawal that is not the site's.
+    #[error(
+        "the withdrawal of site {0} is not signed with the key that the study's roster has for it"
+    )]
+    Withdrawal(SiteId),
     /// The bytes are no signed message.
     #[error(transparent)]
     Malformed(#[from] DecodeError),

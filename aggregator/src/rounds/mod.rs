@@ -40,6 +40,7 @@ use protocol::id::{Digest, Header, SiteId};
 use protocol::message::Signed;
 use protocol::round::{Accepted, Aggregator, AnyRound, Closed, Sum};
 use protocol::study::Study;
+use protocol::withdrawal::Withdrawal;
 use tokio::sync::watch;
 
 use self::open::{Due, Open};
@@ -125,12 +126,41 @@ impl Rounds {
         if let Ok((Accepted::New, site)) = accepted {
             let mut commit = self.journal.begin()?;
             commit.message(stage, site, bytes)?;
+            let is_back = position.course.returned(site);
+            if is_back {
+                commit.course(&position.course)?;
+            }
             commit.finish()?;
+            if is_back {
+                tracing::info!(round.id = number, site = site.0, "site is back");
+                self.publish(&position);
+            }
             tracing::info!(round.id = number, %stage, site = site.0, size_bytes = bytes.len(), "message accepted");
             self.settle(&mut position, now)?;
         }
         self.memory = Memory::Current(position);
         accepted.map(|(accepted, _)| accepted)
+    }
+
+    /// Takes a site's encoded [`Withdrawal`] from the open round: who awaits it is told why it does not come, and no stage
+    /// waits for it any longer. It is stored when this returns.
+    ///
+    /// # Errors
+    ///
+    /// A withdrawal that is none, that is not the site's, or of a round that is not open; a store that fails. Nothing has
+    /// changed then.
+    pub fn withdraw(&mut self, bytes: &[u8], now: Instant) -> Result<(), RoundsError> {
+        let mut position = self.take(now)?;
+        let withdrawn = self.withdraw_in_memory(&mut position, bytes);
+        if let Ok(Accepted::New) = withdrawn {
+            let mut commit = self.journal.begin()?;
+            commit.course(&position.course)?;
+            commit.finish()?;
+            self.publish(&position);
+            self.settle(&mut position, now)?;
+        }
+        self.memory = Memory::Current(position);
+        withdrawn.map(drop)
     }
 
     /// Closes or abandons what is due at `now`.
@@ -231,10 +261,34 @@ impl Rounds {
         ))
     }
 
+    fn withdraw_in_memory(
+        &self,
+        position: &mut Position,
+        bytes: &[u8],
+    ) -> Result<Accepted, RoundsError> {
+        let withdrawal: Withdrawal = codec::decode(bytes).map_err(SiteFault::Malformed)?;
+        let Withdrawal {
+            round, site, cause, ..
+        } = withdrawal;
+        let member = self.study().member(site);
+        if !member.is_some_and(|member| withdrawal.is_by(&member.key, self.study().digest())) {
+            return Err(SiteFault::Withdrawal(site).into());
+        }
+        if position.open.as_ref().map(Open::number) != Some(round) {
+            return Err(self.board.borrow().not_open(round));
+        }
+        if position.course.withdrawn().get(&site) == Some(&(round, cause)) {
+            return Ok(Accepted::Again);
+        }
+        position.course.withdraw(site, round, cause);
+        tracing::warn!(round.id = round, site = site.0, %cause, "site withdrew");
+        Ok(Accepted::New)
+    }
+
     /// Closes and abandons until nothing is due.
     fn settle(&self, position: &mut Position, now: Instant) -> Result<(), Fault> {
         while let Some(mut open) = position.open.take() {
-            match open.due(now, &position.course.last().away, self.times) {
+            match open.due(now, &position.course, self.times) {
                 Due::Nothing => {
                     position.open = Some(open);
                     return Ok(());
@@ -243,8 +297,10 @@ impl Rounds {
                 Due::Abandon => {
                     let (stage, reported) = (open.round.stage(), open.round.reported().len());
                     let threshold = self.study().threshold(open.round.header().purpose);
+                    let withdrawn = self.named_withdrawn(&position.course);
                     let reason = format!(
-                        "{reported} sites reported at stage {stage} in time; the study's threshold is {threshold}"
+                        "{reported} sites reported at stage {stage} in time; the study's threshold is \
+                         {threshold}{withdrawn}"
                     );
                     self.abandon(
                         position,
@@ -256,6 +312,15 @@ impl Rounds {
             }
         }
         Ok(())
+    }
+
+    /// The sites that have withdrawn and why, for the end of a line; empty where none has.
+    fn named_withdrawn(&self, course: &Course) -> String {
+        let named = course.withdrawn().iter().filter_map(|(site, (_, cause))| {
+            let name = &self.study().member(*site)?.name;
+            Some(format!("; {name} withdrew: {cause}"))
+        });
+        named.collect()
     }
 
     fn close_stage(&self, position: &mut Position, open: Open, now: Instant) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use protocol::api::{MissingChunks, Stage};
 use protocol::id::{Digest, Header, SiteId};
 use protocol::round::{Aggregator, AnyRound, Round};
 
-use super::course::{Charge, LastRound};
+use super::course::{Charge, Course, LastRound};
 use super::error::{Fault, RoundsError};
 
 /// How long each stage waits for sites that do not report.
@@ -90,17 +90,24 @@ impl Open {
 
     /// What is due at `now`.
     ///
+    /// Nobody waits for sites that have withdrawn, once there are enough without them.
+    ///
     /// Stage advertise waits its full time, which is long since sites train in it, only for the sites that were not `away`
     /// when the rounds before ended. Once they have reported, the others have the time of a quick stage to join in, so that
     /// a site that is away does not hold up every round. A stage advertise in which nobody has reported goes on: there is
     /// nothing to abandon.
-    pub(super) fn due(&mut self, now: Instant, away: &BTreeSet<SiteId>, times: StageTimes) -> Due {
-        if self.round.missing().is_empty() {
+    pub(super) fn due(&mut self, now: Instant, course: &Course, times: StageTimes) -> Due {
+        let mut missing = self.round.missing();
+        if missing.is_empty() {
             return Due::Close;
         }
-        if self.round.stage() == Stage::Advertise && self.round.ready() {
-            let missing = self.round.missing();
-            if missing.iter().all(|site| away.contains(site)) {
+        if self.round.ready() {
+            missing.retain(|site| !course.withdrawn().contains_key(site));
+            if missing.is_empty() {
+                return Due::Close;
+            }
+            let is_away = |site| course.last().away.contains(site);
+            if self.round.stage() == Stage::Advertise && missing.iter().all(is_away) {
                 self.deadline = self.deadline.min(now + times.others);
             }
         }

@@ -7,6 +7,7 @@ pub(crate) mod progress;
 pub(crate) mod rounds;
 pub(crate) mod states;
 pub(crate) mod study;
+pub(crate) mod withdraw;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};

@@ -11,3 +11,4 @@ mod messages;
 mod restarts;
 mod study_run;
 mod uploads;
+mod withdrawals;

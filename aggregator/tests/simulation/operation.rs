@@ -10,6 +10,8 @@ pub(crate) enum Operation {
     Step(u16, Vec<(u8, Fault)>),
     /// A site's program is killed; it starts again with its next step.
     CrashSite(u16),
+    /// A site says that it takes no further part in its last round, and goes on all the same.
+    Withdraw(u16),
     /// A site does nothing until it returns.
     Leave(u16),
     /// A site is there again.
@@ -70,6 +72,7 @@ pub(crate) fn draw(setting: &Setting, dice: &mut Dice) -> Vec<Operation> {
                 14..18 => Operation::CrashAggregator,
                 18..24 => Operation::Wait(dice.one_of(&WAITS)),
                 24..30 => Operation::Late(dice.any()),
+                30..33 => Operation::Withdraw(site),
                 _ => Operation::Step(site, faults(setting.network, dice)),
             }
         })

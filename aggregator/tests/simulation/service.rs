@@ -29,6 +29,7 @@ pub(crate) enum Call {
     Missing(u32, SiteId),
     Send(u32, Stage, Vec<u8>),
     Chunk(u32, SiteId, u32, Vec<u8>),
+    Withdraw(Vec<u8>),
 }
 
 /// Why a call is not answered as it asks.
@@ -101,6 +102,7 @@ impl<'a> Service<'a> {
                 missing.map(|missing| codec::encode(&missing))
             }
             Call::Send(..) | Call::Chunk(..) => self.take(call).map(|_| Vec::new()),
+            Call::Withdraw(bytes) => self.rounds.withdraw(bytes, self.now).map(|()| Vec::new()),
         };
         answer.map_err(|error| refusal(&error))
     }

@@ -13,6 +13,7 @@ use protocol::codec;
 use protocol::door::{Messages, Request, State};
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::message::Signed;
+use protocol::withdrawal::{Cause, Withdrawal};
 use testkit::FakeSite;
 
 use crate::service::{Call, Refusal};
@@ -116,10 +117,22 @@ impl<'a> Site<'a> {
             Err(Stop::SitOut) => {
                 if let Part::In { number, .. } = self.part {
                     self.part = Part::Out(number);
+                    self.withdraw(wire);
                 }
             }
             Err(Stop::Exit) => self.crash(),
         }
+    }
+
+    /// Says that it takes no further part in its last round; whether that arrives does not matter to it.
+    pub(crate) fn withdraw(&self, wire: &mut Wire<'_>) {
+        let Some(number) = self.disk.rounds.keys().next_back() else {
+            return;
+        };
+        let kit = &self.setting.kit;
+        let (study, identity) = (kit.study.digest(), &kit.identities[usize::from(self.id.0)]);
+        let withdrawal = Withdrawal::sign(study, *number, self.id, Cause::Refusal, identity);
+        wire.call(Call::Withdraw(codec::encode(&withdrawal))).ok();
     }
 
     fn go_on(&mut self, wire: &mut Wire<'_>) -> Result<(), Stop> {

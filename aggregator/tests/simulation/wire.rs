@@ -75,7 +75,7 @@ impl<'a> Wire<'a> {
         self.calls = self.calls.saturating_add(1);
         let fault = self.faults.iter().find(|(at, _)| *at == number);
         let fault = fault.map(|(_, fault)| *fault);
-        if matches!(call, Call::Send(..) | Call::Chunk(..)) {
+        if matches!(call, Call::Send(..) | Call::Chunk(..) | Call::Withdraw(_)) {
             self.sent.push(call.clone());
         }
         match fault {
@@ -185,7 +185,7 @@ fn kind(call: &Call) -> &'static str {
         Call::Survivors(_) => "survivors",
         Call::Statements(_) => "statements",
         Call::Missing(..) => "missing",
-        Call::Send(..) | Call::Chunk(..) => "nothing",
+        Call::Send(..) | Call::Chunk(..) | Call::Withdraw(_) => "nothing",
     }
 }
 
@@ -203,6 +203,7 @@ fn flipped_call(call: Call, which: u32) -> Call {
         Call::Chunk(number, site, chunk, bytes) => {
             Call::Chunk(number, site, chunk, flipped(bytes, which))
         }
+        Call::Withdraw(bytes) => Call::Withdraw(flipped(bytes, which)),
         other => other,
     }
 }
@@ -243,7 +244,7 @@ fn lie(call: &Call, answer: &[u8], which: u32) -> Option<Vec<u8>> {
         Call::Missing(..) => altered(answer, |missing: &mut MissingChunks| {
             missing.chunks = vec![which % 3];
         }),
-        Call::State(_) | Call::Send(..) | Call::Chunk(..) => None,
+        Call::State(_) | Call::Send(..) | Call::Chunk(..) | Call::Withdraw(_) => None,
     }
 }
 

@@ -74,6 +74,10 @@ impl<'a> World<'a> {
         match operation {
             Operation::Step(site, faults) => self.step(*site, faults),
             Operation::CrashSite(site) => self.sites[usize::from(*site)].crash(),
+            Operation::Withdraw(site) => {
+                self.wire.begin_step(&[]);
+                self.sites[usize::from(*site)].withdraw(&mut self.wire);
+            }
             Operation::Leave(site) => self.sites[usize::from(*site)].set(Presence::Away),
             Operation::Return(site) => self.sites[usize::from(*site)].set(Presence::Here),
             Operation::CrashAggregator => self.wire.service.crash(),

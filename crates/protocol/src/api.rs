@@ -11,6 +11,7 @@
 //! | `POST rounds/{number}/{stage}` | [`crate::message::Signed`] | 204; the same message again: 204; another: 409 |
 //! | `PUT rounds/{number}/chunks/{site}/{chunk}` | a sealed chunk as it is ([`crate::chunk`]) | 204, and again: 204 |
 //! | `GET rounds/{number}/chunks/{site}` | | [`MissingChunks`], at stage mask once the site has announced them |
+//! | `POST withdraw` | [`Withdrawal`] | 204, and again: 204; a round that is not open: 410 or 404 |
 //! | `GET rounds/{number}/adverts` | | [`crate::door::Messages`], from stage share on |
 //! | `GET rounds/{number}/shares/{site}` | | [`crate::door::Inbox`], from stage mask on |
 //! | `GET rounds/{number}/survivors` | | [`crate::door::Survivors`], from stage agree on |
@@ -25,6 +26,9 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, Header, IdentityKey, Purpose, SiteId};
+use crate::withdrawal::Cause;
+#[cfg(doc)]
+use crate::withdrawal::Withdrawal;
 
 /// The stages in which sites send something, in order.
 #[derive(
@@ -177,10 +181,24 @@ pub struct Progress {
     pub planned: u32,
     /// The open round's stage, if a round is open.
     pub stage: Option<Stage>,
+    /// The sites that have withdrawn and not come back.
+    pub withdrawn: Vec<Withdrawn>,
     /// The rounds that are over, in order.
     pub rounds: Vec<RoundRecord>,
     /// Digest of the published model, once the study is finished.
     pub model: Option<Digest>,
+}
+
+/// A site that has withdrawn from a round and sent nothing since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Withdrawn {
+    /// Its name.
+    pub site: String,
+    /// The round's number.
+    pub round: u32,
+    /// Why.
+    pub cause: Cause,
 }
 
 /// A round that is over.

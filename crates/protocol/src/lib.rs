@@ -39,5 +39,6 @@ pub mod study;
 #[cfg(test)]
 mod vectors;
 pub mod weights;
+pub mod withdrawal;
 
 pub use roll::KeyFault;

@@ -6,6 +6,7 @@ use protocol::codec;
 use protocol::door::{Inbox, Messages, Moments, Request, Response, State, Survivors};
 use protocol::id::{Digest, IdentityKey, SiteId};
 use protocol::message::{Advert, Agreement, MaskedInput, Opening, Shares, Signed};
+use protocol::withdrawal::{Cause, Withdrawal};
 
 use super::play::{self, played};
 use super::{choose, chosen};
@@ -66,10 +67,11 @@ const RELAYED: [fn(&[u8]); 3] = [
     one_form::<Survivors>,
 ];
 
-const SERVICE: [fn(&[u8]); 3] = [
+const SERVICE: [fn(&[u8]); 4] = [
     one_form::<Enrol>,
     one_form::<MissingChunks>,
     one_form::<RoundView>,
+    one_form::<Withdrawal>,
 ];
 
 /// Bytes are refused, or are exactly what the value is written as.
@@ -150,12 +152,20 @@ pub(crate) fn services() -> Vec<Vec<u8>> {
     let view = |status| RoundView { version: 7, status };
     let views = open.chain([finished]).map(view);
     let views = views.map(|view| choose(2, &codec::encode(&view)));
+    let withdrawals = Cause::ALL.map(|cause| Withdrawal {
+        round: 70_000,
+        site: SiteId(2),
+        cause,
+        signature: [4; 64],
+    });
+    let withdrawals = withdrawals.map(|withdrawal| choose(3, &codec::encode(&withdrawal)));
     [
         choose(0, &codec::encode(&enrol)),
         choose(1, &codec::encode(&missing)),
     ]
     .into_iter()
     .chain(views)
+    .chain(withdrawals)
     .collect()
 }
 

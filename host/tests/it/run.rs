@@ -26,6 +26,7 @@ use protocol::door::{Progress, Report, Response, State};
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::message::Signed;
 use protocol::round::{Accepted, AnyRound, SiteFault};
+use protocol::withdrawal::{Cause, Withdrawal};
 use tempfile::TempDir;
 use testkit::round::{Dropouts, Play, Storage};
 use testkit::{Draft, TestStudy};
@@ -204,11 +205,10 @@ fn another_answer_after_a_restart_is_never_sent() {
         !matches!(error, Err(RunError::Round(RoundError::Egress(_)))),
         "{error:?}"
     );
-    let later = &server.asked()[sent..];
-    assert!(
-        later.iter().all(|asked| !asked.line.starts_with("POST")),
-        "{later:?}"
-    );
+    let later = server.asked()[sent..].to_vec();
+    let mut posted = later.iter().filter(|asked| asked.line.starts_with("POST"));
+    assert_eq!(posted.next(), Some(&world.withdrawal(Cause::Failure)));
+    assert_eq!(posted.next(), None);
 }
 
 #[test]
@@ -222,12 +222,12 @@ fn a_module_that_would_send_too_much_is_stopped() {
         matches!(error, RunError::Round(RoundError::Egress(_))),
         "{error}"
     );
-    let sent = server
-        .asked()
-        .into_iter()
-        .filter(|asked| asked.line.starts_with("POST"))
-        .count();
-    assert_eq!(sent, 2);
+    let asked = server.asked();
+    let sent = asked
+        .iter()
+        .filter(|asked| asked.line.starts_with("POST /v1/rounds/"));
+    assert_eq!(sent.count(), 2);
+    assert_eq!(asked.last(), Some(&world.withdrawal(Cause::Failure)));
     assert_eq!(world.ledger().lines().len(), 0);
 }
 
@@ -245,12 +245,28 @@ fn a_spent_budget_stops_before_anything_is_sent() {
         matches!(error, RunError::Ledger(LedgerError::PatientsSpent(_))),
         "{error}"
     );
+    let sent: Vec<Asked> = server
+        .asked()
+        .into_iter()
+        .filter(|asked| !asked.line.starts_with("GET"))
+        .collect();
+    assert_eq!(sent, [world.withdrawal(Cause::Budget)]);
+}
+
+#[test]
+fn an_aggregator_that_does_not_take_a_withdrawal_changes_nothing() {
+    let mut world = World::new();
+    world.bodies[0].push(0);
+    world.site.sandbox = tape(&world.bodies, &world.chunks);
+    let failure = world.withdrawal(Cause::Failure);
+    let server = world.serve_cut(Some((failure.line.clone(), Cut::Before)));
+    let error = world.run(&server).unwrap_err();
     assert!(
-        server
-            .asked()
-            .iter()
-            .all(|asked| asked.line.starts_with("GET"))
+        matches!(error, RunError::Round(RoundError::Egress(_))),
+        "{error}"
     );
+    let told = |asked: &&Asked| asked.line == failure.line;
+    assert_eq!(server.asked().iter().filter(told).count(), 1, "once");
 }
 
 #[test]
@@ -270,10 +286,15 @@ fn a_state_that_is_none_of_the_studys_is_refused() {
     };
     world.state = codec::encode(&state);
     world.header.state = Digest::of(&world.state);
-    let error = world.run(&world.serve(None)).unwrap_err();
+    let server = world.serve(None);
+    let error = world.run(&server).unwrap_err();
     assert!(
         error.to_string().contains("5 weights, and the study has 6"),
         "{error}"
+    );
+    assert_eq!(
+        server.asked().last(),
+        Some(&world.withdrawal(Cause::Refusal))
     );
 }
 
@@ -281,10 +302,15 @@ fn a_state_that_is_none_of_the_studys_is_refused() {
 fn an_aggregator_that_goes_back_is_refused() {
     let world = World::new();
     std::fs::create_dir_all(world.site.folder(8)).unwrap();
-    let error = world.run(&world.serve(None)).unwrap_err();
+    let server = world.serve(None);
+    let error = world.run(&server).unwrap_err();
     assert!(
         matches!(error, RunError::Backwards { number: 0, last: 8 }),
         "{error}"
+    );
+    assert_eq!(
+        server.asked().last(),
+        Some(&world.withdrawal(Cause::Refusal))
     );
 }
 
@@ -362,6 +388,16 @@ impl World {
             bodies,
             chunks,
             site,
+        }
+    }
+
+    /// What the aggregator gets when this site withdraws from the round.
+    fn withdrawal(&self, cause: Cause) -> Asked {
+        let (study, identity) = (self.site.study.digest(), &self.site.identity);
+        let withdrawal = Withdrawal::sign(study, self.header.number, SITE, cause, identity);
+        Asked {
+            line: "POST /v1/withdraw".to_owned(),
+            body: codec::encode(&withdrawal),
         }
     }
 
@@ -477,6 +513,7 @@ fn answer(table: &mut Table, header: &Header, state: &[u8], asked: &Asked) -> Re
                 other => panic!("{other}"),
             })
         }
+        ["POST", "v1", "withdraw"] => Reply::Answer(204, "", Vec::new()),
         ["POST", "v1", "rounds", "0", stage] => take(play, stage.parse().unwrap(), &asked.body),
         other => panic!("{other:?}"),
     }

@@ -4,11 +4,14 @@ use serde_json::{Value, json};
 
 use super::{compare, key, mask};
 use crate::agreement::{self, Secret};
+use crate::codec;
 use crate::hpke::{Recipient, Sender};
-use crate::id::{AgreementKey, ChunkDigest, Digest};
+use crate::id::{AgreementKey, ChunkDigest, Digest, SiteId};
+use crate::identity::Identity;
 use crate::pack::{Packed, pack};
 use crate::seed::Seed;
 use crate::shamir::{self, Place, Share};
+use crate::withdrawal::{Cause, Withdrawal};
 
 #[test]
 fn primitives_by_themselves() {
@@ -20,6 +23,7 @@ fn primitives_by_themselves() {
         "pack": packs(),
         "hpke": hpke(),
         "chunk": chunks(),
+        "withdrawal": withdrawals(),
     });
     compare("primitives.json", &vectors);
 }
@@ -284,6 +288,24 @@ fn misplaced(secret: &Secret, sender: &Sender, associated: &[u8]) -> Vec<Value> 
     let told = cases
         .map(|(case, opened)| json!({ "case": case, "refusal": opened.unwrap_err().to_string() }));
     told.into()
+}
+
+/// Encoded withdrawals of one site.
+fn withdrawals() -> Value {
+    let (identity, study) = (Identity::from_seed(&of("identity")), Digest(of("study")));
+    let sign = |cause| Withdrawal::sign(study, 70_000, SiteId(258), cause, &identity);
+    let case = |cause: Cause| {
+        let withdrawal = sign(cause);
+        assert!(withdrawal.is_by(&identity.key(), study));
+        json!({ "cause": cause, "message": hex::encode(codec::encode(&withdrawal)) })
+    };
+    json!({
+        "identity": { "seed": hex::encode(of("identity")), "key": identity.key().to_string() },
+        "study": hex::encode(study.0),
+        "round": 70_000,
+        "site": 258,
+        "messages": Cause::ALL.map(case),
+    })
 }
 
 /// The `info` of the seal to the aggregator.
