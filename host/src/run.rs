@@ -283,11 +283,13 @@ impl<'a> Run<'a> {
     }
 
     fn sit_out(&mut self, number: u32, error: RoundError) -> Result<(), RunError> {
+        let has_advertised = matches!(
+            &self.part,
+            Part::In { round, .. } if round.made(Stage::Advertise).is_some()
+        );
         let cause = match &error {
             // In the middle of a round: another site's or the aggregator's message was not what it must be.
-            RoundError::Module(SandboxError::Refused(_)) if matches!(&self.part, Part::In { round, .. } if round.made(Stage::Advertise).is_some()) => {
-                Cause::Refusal
-            }
+            RoundError::Module(SandboxError::Refused(_)) if has_advertised => Cause::Refusal,
             RoundError::OtherPatients(_) | RoundError::OtherModule(_) | RoundError::Journal(_) => {
                 Cause::Failure
             }

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// Python with PyTorch, Opacus and Flower, to measure beside them [default: they are left out]
     #[arg(long, value_name = "PYTHON")]
     peers: Option<PathBuf>,
-    /// Also rounds of secure aggregation with 1,000 sites, which take long
+    /// Also rounds of secure aggregation with 1,000 sites, and with 10 million weights: half an hour
     #[arg(long)]
     full: bool,
     /// File that every printed figure is written to

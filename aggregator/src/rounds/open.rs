@@ -143,10 +143,9 @@ impl Open {
 
     /// What is to outlive the round, of `participants`; `before` is what outlived the one before.
     pub(super) fn last(&self, participants: &[SiteId], before: &LastRound) -> LastRound {
-        let opened = self
-            .advertised()
-            .into_iter()
-            .filter_map(|site| Some((site, self.receipt(Stage::Unmask, site)?)))
+        let opened = participants
+            .iter()
+            .filter_map(|site| Some((*site, self.receipt(Stage::Unmask, *site)?)))
             .collect();
         let reported = self.round.reported();
         let had_part = |site: &SiteId| participants.contains(site);
@@ -162,14 +161,6 @@ impl Open {
             away,
             opened,
         }
-    }
-
-    fn advertised(&self) -> BTreeSet<SiteId> {
-        // The greatest roster has 255 sites (`Study::parse`).
-        let sites = (0..=u16::from(u8::MAX)).map(SiteId);
-        sites
-            .filter(|site| self.receipt(Stage::Advertise, *site).is_some())
-            .collect()
     }
 
     fn receipt(&self, stage: Stage, site: SiteId) -> Option<Digest> {

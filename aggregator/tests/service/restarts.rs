@@ -68,6 +68,32 @@ async fn what_was_acknowledged_is_there_after_a_kill_and_may_be_sent_again() {
     assert_eq!(bench.progress().await.rounds[0].patients, Some(60.0));
 }
 
+/// Two bytes number a site: also those above 255 may have lost the last answer.
+#[tokio::test]
+async fn the_last_message_may_be_sent_again_by_any_of_many_sites() {
+    let mut bench = Bench::new(&Draft {
+        patients_per_site: 2_580,
+        fraction_bits: 8,
+        ..Draft::timed(258, 3)
+    });
+    let kit = Arc::clone(&bench.kit);
+    let mut sites = Sites::of(&kit, &bench.open().await.0);
+    let gone = (100..125).map(|site| (SiteId(site), Stage::Advertise));
+    bench
+        .play_until(&mut sites, &gone.collect(), |stage| stage == Stage::Unmask)
+        .await;
+    let (header, _, waiting) = bench.open().await;
+    let mut sent = Vec::new();
+    for site in waiting {
+        sent.push(bench.message(&mut sites, Stage::Unmask, site).await);
+    }
+    for signed in sent.iter().chain(&sent) {
+        let answer = bench.send(&header, Stage::Unmask, signed).await;
+        answer.is_taken(&format!("the message of site {}", signed.site));
+    }
+    assert_eq!(bench.open().await.0.number, 1);
+}
+
 #[tokio::test]
 async fn versions_rise_over_restarts() {
     let mut bench = Bench::new(&draft());

@@ -1,5 +1,7 @@
 //! A site that lives in memory: module and host in one.
 
+use std::sync::Arc;
+
 use protocol::api::Stage;
 use protocol::codec;
 use protocol::door::{Inbox, Messages, Survivors};
@@ -17,7 +19,8 @@ pub struct FakeSite<'a> {
     header: Header,
     /// Its number.
     pub site: SiteId,
-    vector: Vec<i64>,
+    /// Shared, since rounds of a thousand sites are timed.
+    vector: Arc<[i64]>,
     part: Part,
     upload: Option<Upload>,
 }
@@ -36,13 +39,18 @@ enum Part {
 impl<'a> FakeSite<'a> {
     /// A site that will add `vector`; its randomness depends on its number and the round alone.
     #[must_use]
-    pub fn new(kit: &'a TestStudy, header: &Header, site: SiteId, vector: Vec<i64>) -> Self {
+    pub fn new(
+        kit: &'a TestStudy,
+        header: &Header,
+        site: SiteId,
+        vector: impl Into<Arc<[i64]>>,
+    ) -> Self {
         let seed = Seed::new(Self::session_seed(header, site).0);
         Self {
             kit,
             header: header.clone(),
             site,
-            vector,
+            vector: vector.into(),
             part: Part::Advertising(seed),
             upload: None,
         }

@@ -1,6 +1,7 @@
 //! A whole round in memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::api::Stage;
 use protocol::door::Messages;
@@ -84,9 +85,12 @@ impl<'a> Play<'a> {
     ///
     /// On a header that is none of the study's.
     #[must_use]
-    pub fn new(kit: &'a TestStudy, header: &Header, vectors: &[Vec<i64>]) -> Self {
-        let fake =
-            |(site, vector): (SiteId, &Vec<i64>)| FakeSite::new(kit, header, site, vector.clone());
+    pub fn new<V: Clone + Into<Arc<[i64]>>>(
+        kit: &'a TestStudy,
+        header: &Header,
+        vectors: &[V],
+    ) -> Self {
+        let fake = |(site, vector): (SiteId, &V)| FakeSite::new(kit, header, site, vector.clone());
         let sites = kit.study.sites().zip(vectors).map(fake).collect();
         let round =
             Round::begin(kit.aggregator(), header.clone()).expect("the header is of this study");

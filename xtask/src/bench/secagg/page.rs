@@ -57,7 +57,7 @@ pub(super) fn text(table: &Table, kernels: &[(String, Values)], origin: &str) ->
 const INTRODUCTION: &str = "# Secure aggregation: what a round costs
 
 One core, but for the server on *all cores*, of which Flower's makes no use. Times in milliseconds, the best of some
-rounds (of one with 100 sites and most weights, or with 10 million weights); a site's are those of all its stages, without
+rounds (of one with 100 sites and most weights, with 1,000 sites, or with 10 million weights); a site's are those of all its stages, without
 rounding to the grid, which Flower's have in them. All sites and the aggregator are real and the sum is checked.
 Nothing is sent and no disk is written; Flower's protobuf is not in its times either. The server's memory, in MB, is
 its stored state and the most that one call needs beside it, the 64-bit sum included; the bytes that one site sends are
@@ -70,7 +70,8 @@ dishonest and a tenth gone, Flower's is SecAgg+ with 2⌈log₂ n⌉ neighbours.
 not cryptographic, under seeds of 28 to 32 bits; its server does not open seals, check digests or signatures.
 
 Flower is not run with 1,000 sites or 10 million weights: rounds would take hours, or more memory than there is. Ours are
-run with 1,000 sites where `--full` is given, since every one of them checks every signature.
+run with 1,000 sites, and with 10 million weights of more than 5 sites, where `--full` is given; not with both, since all
+sites are in one process.
 
 ";
 
