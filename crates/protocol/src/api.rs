@@ -64,6 +64,18 @@ impl Stage {
         Self::Unmask,
     ];
 
+    /// The one before it; none before stage advertise.
+    #[must_use]
+    pub fn before(self) -> Option<Self> {
+        match self {
+            Self::Advertise => None,
+            Self::Share => Some(Self::Advertise),
+            Self::Mask => Some(Self::Share),
+            Self::Agree => Some(Self::Mask),
+            Self::Unmask => Some(Self::Agree),
+        }
+    }
+
     /// Its name in paths and messages.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -22,6 +22,8 @@ use crate::study::{Graph, Study};
 pub struct Holders {
     /// By the site whose secrets they are; in ascending order, the site itself among them.
     of: BTreeMap<SiteId, Vec<SiteId>>,
+    /// The other way round: by the holder, whose secrets it holds shares of, in ascending order.
+    held: BTreeMap<SiteId, Vec<SiteId>>,
     threshold: usize,
 }
 
@@ -30,10 +32,8 @@ impl Holders {
     pub(crate) fn draw(study: &Study, header: &Header, adverts: &BTreeMap<SiteId, Advert>) -> Self {
         let Some(graph) = study.graph(header.purpose) else {
             let all: Vec<SiteId> = adverts.keys().copied().collect();
-            return Self {
-                of: all.iter().map(|site| (*site, all.clone())).collect(),
-                threshold: study.threshold(header.purpose),
-            };
+            let of = all.iter().map(|site| (*site, all.clone())).collect();
+            return Self::new(of, study.threshold(header.purpose));
         };
         let everyone = study.participants(header);
         let of = adverts.iter().map(|(site, advert)| {
@@ -41,9 +41,20 @@ impl Holders {
             holders.retain(|holder| adverts.contains_key(holder));
             (*site, holders)
         });
+        Self::new(of.collect(), usize::from(graph.threshold))
+    }
+
+    fn new(of: BTreeMap<SiteId, Vec<SiteId>>, threshold: usize) -> Self {
+        let mut held: BTreeMap<SiteId, Vec<SiteId>> = BTreeMap::new();
+        for (dealer, holders) in &of {
+            for holder in holders {
+                held.entry(*holder).or_default().push(*dealer);
+            }
+        }
         Self {
-            of: of.collect(),
-            threshold: usize::from(graph.threshold),
+            of,
+            held,
+            threshold,
         }
     }
 
@@ -76,6 +87,13 @@ impl Holders {
     #[must_use]
     pub fn of(&self, dealer: SiteId) -> &[SiteId] {
         self.of.get(&dealer).map_or(&[], Vec::as_slice)
+    }
+
+    /// The sites of whose secrets `holder` holds shares, itself included, in ascending order; none of a site that did not
+    /// advertise.
+    #[must_use]
+    pub fn held_by(&self, holder: SiteId) -> &[SiteId] {
+        self.held.get(&holder).map_or(&[], Vec::as_slice)
     }
 
     /// Whether `holder` holds shares of `dealer`'s secrets.

@@ -11,7 +11,7 @@
 //!
 //! ```text
 //! x86-64 with AVX-512   32 blocks together   keystream/avx512.rs, if the processor says that it has it
-//! x86-64 with AVX2       8 blocks together   keystream/avx2.rs, if the processor says that it has it
+//! x86-64 with AVX2      16 blocks together   keystream/avx2.rs, if the processor says that it has it
 //! WebAssembly            8 blocks together   keystream/simd128.rs
 //! everything else       the `chacha20` crate, which has vectors of its own (SSE2, NEON)
 //! ```
@@ -81,6 +81,9 @@ impl Keystream {
 
     /// As [`Keystream::combine`], by the crate's keystream.
     fn combine_rest(&self, first: usize, how: Combine, entries: &mut [u32]) {
+        if entries.is_empty() {
+            return;
+        }
         let flip = how.flip();
         let mut stream = ChaCha20::new((&self.0).into(), &[0; 12].into());
         stream.seek(64 * u64::from(block(first)));

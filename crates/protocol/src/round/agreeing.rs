@@ -54,7 +54,7 @@ impl Round<Agreeing> {
             return Ok(Accepted::Again);
         }
         let agreement: Agreement = self.body(&signed)?;
-        if agreement != Agreement::on(&self.notes.reported(Stage::Mask)) {
+        if agreement != Agreement::on(&self.notes.reported(Stage::Mask).collect()) {
             return Err(SiteFault::OtherSurvivors(signed.site));
         }
         let accepted = self.receive(&signed);

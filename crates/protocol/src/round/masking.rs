@@ -44,15 +44,11 @@ impl Round<Masking> {
     /// The shares that were sent to `site`, none for a site that took no part in the stage before; and who took part.
     #[must_use]
     pub fn inbox(&self, site: SiteId) -> Inbox {
-        let sharers = self.awaited();
-        let shares = self
-            .state
-            .inboxes
-            .get(&site)
-            .filter(|_| sharers.contains(&site));
+        let shares = self.state.inboxes.get(&site);
+        let shares = shares.filter(|_| self.is_awaited(site));
         Inbox {
             shares: shares.cloned().unwrap_or_default(),
-            sharers: sharers.into_iter().collect(),
+            sharers: self.awaited(),
         }
     }
 
@@ -76,8 +72,7 @@ impl Round<Masking> {
         if got != want {
             return Err(SiteFault::Chunks { site, got, want });
         }
-        let sharers: Vec<SiteId> = self.awaited().into_iter().collect();
-        if input.sharers != sites_digest(&sharers) {
+        if input.sharers != sites_digest(&self.awaited()) {
             return Err(SiteFault::OtherSharers(site));
         }
         self.recipient(site, &input)?;
@@ -220,8 +215,7 @@ impl Round<Masking> {
             total,
             announced: mut inputs,
         } = state;
-        let survivors = notes.reported(Stage::Mask);
-        inputs.retain(|site, _| survivors.contains(site));
+        inputs.retain(|site, _| notes.has_reported(Stage::Mask, *site));
         let state = Agreeing {
             commitments,
             total,

@@ -40,7 +40,7 @@ pub use unmasking::{Sum, Suspect, Unmasking};
 
 pub use crate::agreement::Secret;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use minicbor::{Decode, Encode};
@@ -162,13 +162,14 @@ struct Notes {
 }
 
 impl Notes {
-    /// The sites whose message of `stage` was accepted.
-    fn reported(&self, stage: Stage) -> BTreeSet<SiteId> {
-        self.receipts
-            .keys()
-            .filter(|(at, _)| *at == stage)
-            .map(|(_, site)| *site)
-            .collect()
+    /// The sites whose message of `stage` was accepted, in ascending order.
+    fn reported(&self, stage: Stage) -> impl Iterator<Item = SiteId> {
+        let sites = (stage, SiteId(0))..=(stage, SiteId(u16::MAX));
+        self.receipts.range(sites).map(|((_, site), _)| *site)
+    }
+
+    fn has_reported(&self, stage: Stage, site: SiteId) -> bool {
+        self.receipts.contains_key(&(stage, site))
     }
 }
 
@@ -255,16 +256,15 @@ impl<S: At> Round<S> {
     /// The sites that have reported at this stage, in ascending order.
     #[must_use]
     pub fn reported(&self) -> Vec<SiteId> {
-        self.notes.reported(S::STAGE).into_iter().collect()
+        self.notes.reported(S::STAGE).collect()
     }
 
     /// The sites that this stage still waits for: those that took part in the one before, in ascending order.
     #[must_use]
     pub fn missing(&self) -> Vec<SiteId> {
-        self.awaited()
-            .difference(&self.notes.reported(S::STAGE))
-            .copied()
-            .collect()
+        let mut sites = self.awaited();
+        sites.retain(|site| !self.notes.has_reported(S::STAGE, *site));
+        sites
     }
 
     /// Whether the stage can be closed; it need not be, as long as sites are missing.
@@ -276,7 +276,7 @@ impl<S: At> Round<S> {
     /// Whether enough sites have reported to close the stage.
     fn enough(&self) -> Result<(), TooFewSites> {
         let (reported, threshold) = (
-            self.notes.reported(S::STAGE).len(),
+            self.notes.reported(S::STAGE).count(),
             self.study().threshold(self.header().purpose),
         );
         if reported >= threshold {
@@ -290,17 +290,18 @@ impl<S: At> Round<S> {
         }
     }
 
-    fn awaited(&self) -> BTreeSet<SiteId> {
-        match S::STAGE {
-            Stage::Advertise => self
-                .study()
-                .participants(self.header())
-                .into_iter()
-                .collect(),
-            Stage::Share => self.notes.reported(Stage::Advertise),
-            Stage::Mask => self.notes.reported(Stage::Share),
-            Stage::Agree => self.notes.reported(Stage::Mask),
-            Stage::Unmask => self.notes.reported(Stage::Agree),
+    /// The sites that take part in this stage: those that took part in the one before, in ascending order.
+    fn awaited(&self) -> Vec<SiteId> {
+        match S::STAGE.before() {
+            Some(before) => self.notes.reported(before).collect(),
+            None => self.study().participants(self.header()),
+        }
+    }
+
+    fn is_awaited(&self, site: SiteId) -> bool {
+        match S::STAGE.before() {
+            Some(before) => self.notes.has_reported(before, site),
+            None => self.study().takes_part(site, self.header()),
         }
     }
 
@@ -310,7 +311,7 @@ impl<S: At> Round<S> {
         T: Encode<()> + for<'b> Decode<'b, ()>,
     {
         let body = signed.open(self.study(), self.header(), S::STAGE)?;
-        if self.awaited().contains(&signed.site) {
+        if self.is_awaited(signed.site) {
             Ok(body)
         } else {
             Err(SiteFault::NotAwaited {

@@ -1,6 +1,6 @@
 //! Stage unmask: shares open the sum's masks and the noise that it does not need, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 use zeroize::Zeroizing;
@@ -91,12 +91,12 @@ impl Round<Unmasking> {
             return Ok(Accepted::Again);
         }
         let opening: Opening = self.body(signed)?;
-        let survivors = self.notes.reported(Stage::Mask);
-        let held = |site: &SiteId| self.holders().holds(signed.site, *site);
-        let seeds = survivors.iter().copied().filter(held);
-        let is_noise_opened = self.last_part(survivors.len()).is_some();
+        let held = self.holders().held_by(signed.site).iter().copied();
+        let seeds = held.clone().filter(|site| self.survives(*site));
+        let keys = held.filter(|site| self.is_dropped(*site));
+        let is_noise_opened = self.last_part(self.state.inputs.len()).is_some();
         let fits = sites(&opening.seeds).eq(seeds.clone())
-            && sites(&opening.keys).eq(self.dropped(&survivors).filter(held))
+            && sites(&opening.keys).eq(keys)
             && sites(&opening.noise).eq(seeds.filter(|_| is_noise_opened));
         if !fits {
             return Err(SiteFault::Openings(signed.site));
@@ -116,7 +116,7 @@ impl Round<Unmasking> {
     /// bound to, a sum that honest sites cannot add up to.
     pub fn close(mut self) -> Result<Sum, SumError> {
         self.enough()?;
-        let survivors = self.notes.reported(Stage::Mask);
+        let survivors: Vec<SiteId> = self.notes.reported(Stage::Mask).collect();
         let layout = self.study().layout(self.header().purpose);
         let (bits, binding) = (layout.modulus_bits, self.notes.roll.binding(self.header()));
         let mut total = std::mem::take(&mut self.state.total.0);
@@ -126,7 +126,8 @@ impl Round<Unmasking> {
             let seed = self.recover_seed(&mut recovery, &binding, *site)?;
             masks.push(&binding.self_mask(*site, &seed), MaskSign::Subtract);
         }
-        for dropped in self.dropped(&survivors) {
+        let shared: Vec<SiteId> = self.notes.reported(Stage::Share).collect();
+        for dropped in shared.into_iter().filter(|site| self.is_dropped(*site)) {
             let secret = self.recover_key(&mut recovery, &binding, dropped)?;
             let neighbours = survivors
                 .iter()
@@ -152,7 +153,6 @@ impl Round<Unmasking> {
         }
         let values = Total(total).centred(bits);
         check(&layout, &values, survivors.len())?;
-        let survivors = survivors.into_iter().collect();
         Ok(Sum {
             values,
             survivors,
@@ -160,15 +160,14 @@ impl Round<Unmasking> {
         })
     }
 
-    /// The sites that shared their secrets, but whose vectors are not in the sum.
-    fn dropped<'a>(
-        &self,
-        survivors: &'a BTreeSet<SiteId>,
-    ) -> impl Iterator<Item = SiteId> + use<'a> {
-        let shared = self.notes.reported(Stage::Share);
-        shared
-            .into_iter()
-            .filter(move |site| !survivors.contains(site))
+    /// Whether a site's vector is in the sum.
+    fn survives(&self, site: SiteId) -> bool {
+        self.notes.has_reported(Stage::Mask, site)
+    }
+
+    /// Whether a site shared its secrets, but its vector is not in the sum.
+    fn is_dropped(&self, site: SiteId) -> bool {
+        self.notes.has_reported(Stage::Share, site) && !self.survives(site)
     }
 
     /// The last part of each survivor's noise that goes off the sum, from 1; `None` where all of them stay.
