@@ -72,15 +72,43 @@ impl Shared {
 #[error("the X25519 key is a point of small order, or not in canonical form")]
 pub struct WeakKey;
 
-/// Refuses public keys with which no agreement is secret.
+/// Refuses public keys with which no agreement is secret, without the cost of an agreement.
 ///
 /// # Errors
 ///
 /// A point of small order, and bytes that are not the canonical form of a point.
 pub fn check(key: &AgreementKey) -> Result<(), WeakKey> {
-    // Clamped scalars are multiples of 8, the cofactor: any of them takes a point of small order to zero.
-    Secret::new([0; 32]).agree(key).map(|_| ())
+    if is_canonical(key) && !SMALL_ORDER.contains(&key.0) {
+        Ok(())
+    } else {
+        Err(WeakKey)
+    }
 }
+
+/// All points of small order on the curve and its twist, in their canonical form: 0, 1, the two of order 8, and p - 1.
+const SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    [
+        0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00,
+    ],
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4,
+        0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49,
+        0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef,
+        0x5b, 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f,
+        0x11, 0x57,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0x7f,
+    ],
+];
 
 /// Whether the bytes are below the prime 2^255 - 19: else another 32 bytes are the same point.
 fn is_canonical(key: &AgreementKey) -> bool {
@@ -91,6 +119,7 @@ fn is_canonical(key: &AgreementKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Digest;
 
     fn key(text: &str) -> AgreementKey {
         text.parse().unwrap()
@@ -135,6 +164,7 @@ mod tests {
             "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
         ] {
             assert_eq!(check(&key(weak)), Err(WeakKey), "{weak}");
+            assert!(Secret::new([1; 32]).agree(&key(weak)).is_err(), "{weak}");
         }
         check(&key(
             "0900000000000000000000000000000000000000000000000000000000000000",
@@ -145,5 +175,26 @@ mod tests {
         ))
         .unwrap();
         check(&Secret::new([7; 32]).public()).unwrap();
+    }
+
+    /// Clamped scalars are multiples of 8, the cofactor: any of them takes a point of small order to zero, and no other.
+    #[test]
+    fn the_list_is_of_the_points_that_agree_on_zero() {
+        let agrees = |key| Secret::new([0; 32]).agree(&key).is_ok();
+        assert!(SMALL_ORDER.iter().all(|key| !agrees(AgreementKey(*key))));
+        for seed in 0..200_u8 {
+            // Half of all strings are points of the curve, the others of its twist.
+            let mut bytes = Digest::of(&[seed]).0;
+            bytes[31] &= 0x7f;
+            let key = AgreementKey(bytes);
+            assert_eq!(check(&key).is_ok(), agrees(key), "{key}");
+        }
+        for low in 0..=u8::MAX {
+            for bytes in [[0; 32], SMALL_ORDER[4]] {
+                let mut near = AgreementKey(bytes);
+                near.0[0] = low;
+                assert_eq!(check(&near).is_ok(), agrees(near), "{near}");
+            }
+        }
     }
 }
