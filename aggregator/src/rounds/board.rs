@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use minicbor::Encode;
-use protocol::api::{Progress, RoundRecord, RoundView, Stage, Status, Withdrawn};
+use protocol::api::{Progress, RoundRecord, RoundView, Stage, Status};
 use protocol::codec;
 use protocol::id::{Digest, Header, SiteId};
 use protocol::study::Study;
-use protocol::withdrawal::Cause;
 
 use super::course::{Course, Standing};
 use super::error::{RoundsError, SiteFault};
 use super::open::Open;
+use super::withdrawals::Withdrawals;
 
 /// What everybody may see of a study.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ impl Board {
         course: &Course,
         open: Option<&Open>,
         records: &[RoundRecord],
+        withdrawals: &Withdrawals,
     ) -> Self {
         let state = Bytes::from(codec::encode(&course.state(study)));
         let situation = match (open, course.standing()) {
@@ -73,7 +74,7 @@ impl Board {
             title: study.manifest().title.clone(),
             planned: u32::try_from(study.plan().len()).unwrap_or(u32::MAX),
             stage: open.map(|open| open.round.stage()),
-            withdrawn: withdrawn(study, course),
+            withdrawn: withdrawals.named(study),
             rounds: records.to_vec(),
             model,
         };
@@ -236,17 +237,6 @@ impl Shown {
             .into(),
         )
     }
-}
-
-fn withdrawn(study: &Study, course: &Course) -> Vec<Withdrawn> {
-    let named = |(site, (round, cause)): (&SiteId, &(u32, Cause))| {
-        Some(Withdrawn {
-            site: study.member(*site)?.name.clone(),
-            round: *round,
-            cause: *cause,
-        })
-    };
-    course.withdrawn().iter().filter_map(named).collect()
 }
 
 /// Numbers and stages only rise, so a version that is made of them does as well, and needs no counter to be stored.

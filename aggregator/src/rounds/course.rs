@@ -31,7 +31,6 @@ use protocol::api::{Metrics, Stage};
 use protocol::door::{Moments, State};
 use protocol::id::{Digest, Purpose, SiteId};
 use protocol::study::{Algorithm, Averaging, Batch, SectionName, Study, moments_from_sum};
-use protocol::withdrawal::Cause;
 
 use super::clusters::Clusters;
 use super::error::Fault;
@@ -77,9 +76,6 @@ pub struct Course {
     /// Clusters, where the study looks for them.
     #[n(11)]
     clusters: Clusters,
-    /// The sites that have withdrawn and sent nothing since: the round, and why.
-    #[n(12)]
-    withdrawn: BTreeMap<SiteId, (u32, Cause)>,
 }
 
 /// The best model so far, by the tuning patients.
@@ -193,7 +189,6 @@ impl Course {
             moments_lost: 0,
             standing: Standing::Running,
             last: LastRound::default(),
-            withdrawn: BTreeMap::new(),
         }
     }
 
@@ -218,22 +213,6 @@ impl Course {
     /// Keeps what is to outlive the round that ends.
     pub fn keep(&mut self, last: LastRound) {
         self.last = last;
-    }
-
-    /// The sites that have withdrawn and sent nothing since: the round, and why.
-    #[must_use]
-    pub fn withdrawn(&self) -> &BTreeMap<SiteId, (u32, Cause)> {
-        &self.withdrawn
-    }
-
-    /// Notes that a site takes no further part in a round.
-    pub fn withdraw(&mut self, site: SiteId, round: u32, cause: Cause) {
-        self.withdrawn.insert(site, (round, cause));
-    }
-
-    /// Notes that a site takes part again; gives whether it had withdrawn.
-    pub fn returned(&mut self, site: SiteId) -> bool {
-        self.withdrawn.remove(&site).is_some()
     }
 
     /// Takes the next number; from here on it counts as used.

@@ -21,6 +21,7 @@ mod error;
 mod open;
 mod patients;
 mod sum;
+mod withdrawals;
 
 pub use board::Board;
 pub use course::{Charge, Course, Figures, LastRound, Standing};
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use minicbor::bytes::ByteVec;
-use protocol::api::{RoundRecord, Stage};
+use protocol::api::{RoundRecord, Stage, Withdrawn};
 use protocol::codec;
 use protocol::id::{Digest, Header, SiteId};
 use protocol::message::Signed;
@@ -44,6 +45,7 @@ use protocol::withdrawal::Withdrawal;
 use tokio::sync::watch;
 
 use self::open::{Due, Open};
+use self::withdrawals::Withdrawals;
 use crate::store::{Commit, Journal};
 
 /// The rounds of one study.
@@ -72,6 +74,7 @@ struct Position {
     records: Vec<RoundRecord>,
     /// None once the study is finished or stopped.
     open: Option<Open>,
+    withdrawals: Withdrawals,
 }
 
 impl Rounds {
@@ -87,8 +90,13 @@ impl Rounds {
         now: Instant,
     ) -> Result<Self, Fault> {
         let course = Course::begin(aggregator.study());
-        let (board, _) =
-            watch::channel(Arc::new(Board::of(aggregator.study(), &course, None, &[])));
+        let (board, _) = watch::channel(Arc::new(Board::of(
+            aggregator.study(),
+            &course,
+            None,
+            &[],
+            &Withdrawals::default(),
+        )));
         let mut rounds = Self {
             aggregator,
             journal,
@@ -126,9 +134,9 @@ impl Rounds {
         if let Ok((Accepted::New, site)) = accepted {
             let mut commit = self.journal.begin()?;
             commit.message(stage, site, bytes)?;
-            let is_back = position.course.returned(site);
+            let is_back = position.withdrawals.take_back(site);
             if is_back {
-                commit.course(&position.course)?;
+                commit.withdrawals(&position.withdrawals)?;
             }
             commit.finish()?;
             if is_back {
@@ -154,7 +162,7 @@ impl Rounds {
         let withdrawn = self.withdraw_in_memory(&mut position, bytes);
         if let Ok(Accepted::New) = withdrawn {
             let mut commit = self.journal.begin()?;
-            commit.course(&position.course)?;
+            commit.withdrawals(&position.withdrawals)?;
             commit.finish()?;
             self.publish(&position);
             self.settle(&mut position, now)?;
@@ -197,6 +205,7 @@ impl Rounds {
                 course,
                 records: Vec::new(),
                 open: None,
+                withdrawals: Withdrawals::default(),
             };
             self.open_next(&mut position, self.journal.begin()?, now)?;
             return Ok(position);
@@ -222,6 +231,7 @@ impl Rounds {
             course,
             records,
             open,
+            withdrawals: self.journal.withdrawals()?.unwrap_or_default(),
         };
         self.publish(&position);
         Ok(position)
@@ -277,10 +287,9 @@ impl Rounds {
         if position.open.as_ref().map(Open::number) != Some(round) {
             return Err(self.board.borrow().not_open(round));
         }
-        if position.course.withdrawn().get(&site) == Some(&(round, cause)) {
+        if !position.withdrawals.note(site, round, cause) {
             return Ok(Accepted::Again);
         }
-        position.course.withdraw(site, round, cause);
         tracing::warn!(round.id = round, site = site.0, %cause, "site withdrew");
         Ok(Accepted::New)
     }
@@ -288,7 +297,8 @@ impl Rounds {
     /// Closes and abandons until nothing is due.
     fn settle(&self, position: &mut Position, now: Instant) -> Result<(), Fault> {
         while let Some(mut open) = position.open.take() {
-            match open.due(now, &position.course, self.times) {
+            let away = &position.course.last().away;
+            match open.due(now, away, &position.withdrawals, self.times) {
                 Due::Nothing => {
                     position.open = Some(open);
                     return Ok(());
@@ -297,11 +307,12 @@ impl Rounds {
                 Due::Abandon => {
                     let (stage, reported) = (open.round.stage(), open.round.reported().len());
                     let threshold = self.study().threshold(open.round.header().purpose);
-                    let withdrawn = self.named_withdrawn(&position.course);
-                    let reason = format!(
-                        "{reported} sites reported at stage {stage} in time; the study's threshold is \
-                         {threshold}{withdrawn}"
+                    let mut reason = format!(
+                        "{reported} sites reported at stage {stage} in time; the study's threshold is {threshold}"
                     );
+                    for Withdrawn { site, cause, .. } in position.withdrawals.named(self.study()) {
+                        reason.push_str(&format!("; {site} withdrew: {cause}"));
+                    }
                     self.abandon(
                         position,
                         &Ending::of(&open, self.study(), &position.course),
@@ -312,15 +323,6 @@ impl Rounds {
             }
         }
         Ok(())
-    }
-
-    /// The sites that have withdrawn and why, for the end of a line; empty where none has.
-    fn named_withdrawn(&self, course: &Course) -> String {
-        let named = course.withdrawn().iter().filter_map(|(site, (_, cause))| {
-            let name = &self.study().member(*site)?.name;
-            Some(format!("; {name} withdrew: {cause}"))
-        });
-        named.collect()
     }
 
     fn close_stage(&self, position: &mut Position, open: Open, now: Instant) -> Result<(), Fault> {
@@ -462,8 +464,9 @@ impl Rounds {
             course,
             records,
             open,
+            withdrawals,
         } = position;
-        let board = Board::of(self.study(), course, open.as_ref(), records);
+        let board = Board::of(self.study(), course, open.as_ref(), records, withdrawals);
         self.board.send_replace(Arc::new(board));
     }
 }

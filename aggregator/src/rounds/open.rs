@@ -8,8 +8,9 @@ use protocol::api::{MissingChunks, Stage};
 use protocol::id::{Digest, Header, SiteId};
 use protocol::round::{Aggregator, AnyRound, Round};
 
-use super::course::{Charge, Course, LastRound};
+use super::course::{Charge, LastRound};
 use super::error::{Fault, RoundsError};
+use super::withdrawals::Withdrawals;
 
 /// How long each stage waits for sites that do not report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,18 +97,25 @@ impl Open {
     /// when the rounds before ended. Once they have reported, the others have the time of a quick stage to join in, so that
     /// a site that is away does not hold up every round. A stage advertise in which nobody has reported goes on: there is
     /// nothing to abandon.
-    pub(super) fn due(&mut self, now: Instant, course: &Course, times: StageTimes) -> Due {
+    pub(super) fn due(
+        &mut self,
+        now: Instant,
+        away: &BTreeSet<SiteId>,
+        withdrawals: &Withdrawals,
+        times: StageTimes,
+    ) -> Due {
         let mut missing = self.round.missing();
         if missing.is_empty() {
             return Due::Close;
         }
         if self.round.ready() {
-            missing.retain(|site| !course.withdrawn().contains_key(site));
+            missing.retain(|site| !withdrawals.has(*site));
             if missing.is_empty() {
                 return Due::Close;
             }
-            let is_away = |site| course.last().away.contains(site);
-            if self.round.stage() == Stage::Advertise && missing.iter().all(is_away) {
+            if self.round.stage() == Stage::Advertise
+                && missing.iter().all(|site| away.contains(site))
+            {
                 self.deadline = self.deadline.min(now + times.others);
             }
         }

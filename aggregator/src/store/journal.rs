@@ -5,6 +5,7 @@
 //! stage        the open round as it was when its stage began                         one, or none
 //! message      each message that was accepted in that stage                          stage + messages = the round now
 //! chunk        each chunk of the masked vectors that stage mask's messages announce
+//! withdrawals  the sites that take no further part, until they send something              one, or none
 //! record       each round that is over, for people
 //! ```
 //!
@@ -34,6 +35,7 @@ const RECORDS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("records")
 
 const COURSE: &str = "course";
 const STAGE: &str = "stage";
+const WITHDRAWALS: &str = "withdrawals";
 
 /// The database of one study.
 #[derive(Debug)]
@@ -85,6 +87,17 @@ impl Journal {
     /// A database that fails, and a value that another version of the program wrote.
     pub fn course<T: Encode<()> + for<'b> Decode<'b, ()>>(&self) -> Result<Option<T>, StoreError> {
         self.value(COURSE)
+    }
+
+    /// The sites that take no further part, once there was one.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails, and a value that another version of the program wrote.
+    pub fn withdrawals<T: Encode<()> + for<'b> Decode<'b, ()>>(
+        &self,
+    ) -> Result<Option<T>, StoreError> {
+        self.value(WITHDRAWALS)
     }
 
     /// The open round as it was when its stage began.
@@ -216,6 +229,15 @@ impl Commit {
     /// A database that fails; so for all that follow.
     pub fn course(&mut self, course: &impl Encode<()>) -> Result<&mut Self, StoreError> {
         self.value(COURSE, course)
+    }
+
+    /// The sites that take no further part.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn withdrawals(&mut self, sites: &impl Encode<()>) -> Result<&mut Self, StoreError> {
+        self.value(WITHDRAWALS, sites)
     }
 
     /// The open round as its stage begins: messages and chunks of the stage before are part of it and go.
