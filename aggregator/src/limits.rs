@@ -44,6 +44,7 @@ impl BodyLimits {
         let header = |purpose| Header {
             study: study.digest(),
             number: 0,
+            place: 0,
             purpose,
             state: Digest([0; 32]),
         };

@@ -335,6 +335,7 @@ mod tests {
         let header = Header {
             study: zero,
             number,
+            place: number,
             purpose: Purpose::Train,
             state: Digest::of(b"state"),
         };

@@ -222,6 +222,12 @@ impl Course {
         number
     }
 
+    /// The place of the next round in the study's plan.
+    #[must_use]
+    pub fn place(&self) -> u32 {
+        self.place
+    }
+
     /// What the next round computes; nothing at the end of the plan.
     #[must_use]
     pub fn purpose(&self, study: &Study) -> Option<Purpose> {

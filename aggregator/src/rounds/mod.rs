@@ -434,6 +434,7 @@ impl Rounds {
                 let header = Header {
                     study: study.digest(),
                     number,
+                    place: position.course.place(),
                     purpose,
                     state,
                 };

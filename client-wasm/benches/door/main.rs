@@ -219,6 +219,7 @@ fn train(door: &mut Door, study: &[u8], prepared: Prepared) -> Result<f64> {
     let header = Header {
         study: parsed.digest(),
         number: 0,
+        place: 0,
         purpose: Purpose::Train,
         state: Digest::of(&state),
     };

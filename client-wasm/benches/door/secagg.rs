@@ -113,6 +113,7 @@ fn play(door: &mut Door, kit: &TestStudy, prepared: &Prepared) -> Result<Spent> 
     let header = Header {
         study: kit.study.digest(),
         number: 0,
+        place: 0,
         purpose: Purpose::Train,
         state: Digest::of(&state),
     };

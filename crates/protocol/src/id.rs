@@ -179,11 +179,15 @@ pub struct Header {
     /// The round's number, from 0. A number is used once: an abandoned round is never repeated under it.
     #[n(1)]
     pub number: u32,
-    /// What the round computes.
+    /// The round's place in the study's plan, from 0: which of its planned rounds this is. Several numbers may have the
+    /// same place, where rounds were abandoned before anybody paid for them.
     #[n(2)]
+    pub place: u32,
+    /// What the round computes: what the plan has at `place`.
+    #[n(3)]
     pub purpose: Purpose,
     /// The digest of the encoded [`crate::door::State`] that all sites start from.
-    #[n(3)]
+    #[n(4)]
     pub state: Digest,
 }
 

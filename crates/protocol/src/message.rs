@@ -324,11 +324,18 @@ mod tests {
         let header = Header {
             study: Digest([1; 32]),
             number: 2,
+            place: 1,
             purpose: Purpose::Train,
             state: Digest([3; 32]),
         };
-        // CBOR by hand: an array of a string of 32 bytes, 2, the index of the purpose, and 32 bytes.
-        let encoded = [&[0x84, 0x58, 32][..], &[1; 32], &[2, 1, 0x58, 32], &[3; 32]].concat();
+        // CBOR by hand: an array of a string of 32 bytes, 2, 1, the index of the purpose, and 32 bytes.
+        let encoded = [
+            &[0x85, 0x58, 32][..],
+            &[1; 32],
+            &[2, 1, 1, 0x58, 32],
+            &[3; 32],
+        ]
+        .concat();
         assert_eq!(header.digest(), Digest::of(&encoded));
 
         let bytes = Signed::bytes_to_sign(&header, Stage::Agree, SiteId(0x0102), b"body");

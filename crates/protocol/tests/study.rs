@@ -383,6 +383,7 @@ fn a_lottery_chooses_other_sites_in_each_round_and_all_of_them_in_the_end() {
         let header = |purpose| Header {
             study: study.digest(),
             number,
+            place: number,
             purpose,
             state: Digest::of(b""),
         };
@@ -403,6 +404,7 @@ fn a_lottery_chooses_other_sites_in_each_round_and_all_of_them_in_the_end() {
     let header = Header {
         study: study.digest(),
         number: 0,
+        place: 0,
         purpose: Purpose::Train,
         state: Digest::of(b""),
     };

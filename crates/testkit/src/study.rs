@@ -223,12 +223,20 @@ pub struct TestStudy {
 }
 
 impl TestStudy {
-    /// The header of a round that starts from some state.
+    /// The header of a round that starts from some state, at the place of its number where the plan has such a round
+    /// there, else at the first place that has.
     #[must_use]
     pub fn header(&self, number: u32, purpose: Purpose) -> Header {
+        let plan = self.study.plan();
+        let at = |place: u32| plan.get(usize::try_from(place).ok()?).copied();
+        let places = std::iter::once(number).chain(0..);
+        let planned = places
+            .take(plan.len() + 1)
+            .find(|place| at(*place) == Some(purpose));
         Header {
             study: self.study.digest(),
             number,
+            place: planned.unwrap_or(number),
             purpose,
             state: Digest::of(b"a state"),
         }

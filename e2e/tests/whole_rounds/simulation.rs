@@ -95,6 +95,7 @@ impl Federation {
             let header = Header {
                 study: study.digest(),
                 number: course.take_number(),
+                place: course.place(),
                 purpose,
                 state: Digest::of(&state),
             };
@@ -167,6 +168,7 @@ impl Federation {
             let header = Header {
                 study: study.digest(),
                 number: course.take_number(),
+                place: course.place(),
                 purpose: Purpose::Moments,
                 state: Digest::of(&state),
             };
@@ -203,6 +205,7 @@ impl Federation {
         let header = Header {
             study: self.kit.study.digest(),
             number: 1,
+            place: 1,
             purpose,
             state: Digest::of(&state),
         };
@@ -257,6 +260,7 @@ impl Federation {
         let header = Header {
             study: study.digest(),
             number: course.take_number(),
+            place: course.place(),
             purpose: course.purpose(study).expect("a study has rounds"),
             state: Digest::of(&state),
         };

@@ -360,6 +360,7 @@ impl World {
         let header = Header {
             study: kit.study.digest(),
             number: 0,
+            place: 0,
             purpose: Purpose::Train,
             state: Digest::of(&state),
         };

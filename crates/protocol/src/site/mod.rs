@@ -122,6 +122,7 @@ mod tests {
         let header = Header {
             study: study.digest(),
             number: 1,
+            place: 0,
             purpose: Purpose::Train,
             state: Digest([3; 32]),
         };
