@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use protocol::study::Study;
+use protocol::door::{Moments, State};
+use protocol::study::{Normalisation, Study};
 
 /// When this site's adverts leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,35 @@ impl Pace {
         (0..MOST_DOUBLINGS)
             .find(|doublings| self.after(*doublings) >= time)
             .unwrap_or(MOST_DOUBLINGS)
+    }
+}
+
+/// The state that the first round of training starts from, where moments are shared with the features' reference values in
+/// their place: what a local trial trains on.
+#[must_use]
+pub fn first_state(study: &Study) -> State {
+    let manifest = study.manifest();
+    let parameters = usize::try_from(manifest.model.parameters).unwrap_or(usize::MAX);
+    let reference = manifest.cohort.features().map(|feature| Moments {
+        mean: feature.mean,
+        sd: feature.sd,
+    });
+    State {
+        offset: vec![0.0; parameters],
+        normalisation: match manifest.cohort.normalisation {
+            Normalisation::Shared => reference.collect(),
+            Normalisation::Reference => Vec::new(),
+        },
+        control: if manifest.training.algorithm.has_control_variates() {
+            vec![0.0; parameters]
+        } else {
+            Vec::new()
+        },
+        clip_norm: manifest
+            .privacy
+            .adaptive_clip
+            .map(|_| manifest.privacy.clip_norm),
+        centres: Vec::new(),
     }
 }
 

@@ -14,6 +14,12 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// None: whoever makes the call repeats it.
+    pub const NONE: Self = Self {
+        first: Duration::ZERO,
+        longest: Duration::ZERO,
+        total: Duration::ZERO,
+    };
     /// For a person who is waiting: gives up within seconds.
     pub const SHORT: Self = Self {
         first: Duration::from_millis(250),

@@ -75,6 +75,7 @@ pub struct Reading {
     module: Digest,
     files: Vec<PatientFile>,
     bad_rows: BadRows,
+    tickets: Tickets,
     task: Task,
 }
 
@@ -131,6 +132,7 @@ impl Reading {
             module,
             files,
             bad_rows,
+            tickets: Tickets::default(),
             task: Task::Over,
         }
     }
@@ -157,11 +159,7 @@ impl Reading {
     /// # Errors
     ///
     /// Files that cannot be read, that change while they are, or that the module refuses; a disk that fails.
-    pub(crate) fn next(
-        &mut self,
-        event: Event,
-        tickets: &mut Tickets,
-    ) -> Result<Next, ReadingError> {
+    pub fn next(&mut self, event: Event) -> Result<Next, ReadingError> {
         let task = std::mem::replace(&mut self.task, Task::Over);
         match (task, event) {
             (_, Event::Failed(failure)) => Err(ReadingError::of(failure)),
@@ -182,7 +180,7 @@ impl Reading {
                 self.collected(collecting, bytes).map(Next::Step)
             }
             (Task::Preparing(key), Event::Answered(response)) => {
-                self.prepared(key, *response, tickets).map(Next::Step)
+                self.prepared(key, *response).map(Next::Step)
             }
             (Task::Storing(cohort, ticket), Event::Stored(receipt)) if receipt.is_of(ticket) => {
                 Ok(Next::Done(cohort))
@@ -270,19 +268,14 @@ impl Reading {
         }))))
     }
 
-    fn prepared(
-        &mut self,
-        key: Digest,
-        response: Response,
-        tickets: &mut Tickets,
-    ) -> Result<Step, ReadingError> {
+    fn prepared(&mut self, key: Digest, response: Response) -> Result<Step, ReadingError> {
         let Response::Prepared(prepared) = response else {
             return Err(ReadingError::OutOfOrder);
         };
         let bytes = codec::encode(&prepared);
         let cohort = Cohort::of(prepared);
         let name = cohort.digest;
-        let writes = tickets.writes(vec![
+        let writes = self.tickets.writes(vec![
             Write::Put(Key::Cohort(name), bytes),
             Write::Put(Key::Prepared(key), name.to_string().into_bytes()),
         ]);
@@ -377,11 +370,10 @@ mod tests {
             };
             let files = vec![file("events", Role::Events), file("labels", Role::Labels)];
             let mut reading = Reading::new(b"study", Digest::of(b"module"), files, BadRows::Stop);
-            let mut tickets = Tickets::default();
             let mut step = reading.begin()?;
             loop {
                 let event = self.answer(step);
-                match reading.next(event, &mut tickets)? {
+                match reading.next(event)? {
                     Next::Step(next) => step = next,
                     Next::Done(cohort) => return Ok(*cohort),
                 }

@@ -69,7 +69,7 @@ impl Starting {
             (Task::Repairing(kept, ticket), Event::Stored(receipt)) if receipt.is_of(ticket) => {
                 self.read(kept)
             }
-            (Task::Reading(kept), event) => match self.reading.next(event, tickets)? {
+            (Task::Reading(kept), event) => match self.reading.next(event)? {
                 Next::Step(step) => {
                     self.task = Task::Reading(kept);
                     Ok(Progress::Step(step))
