@@ -16,12 +16,14 @@
 
 mod fake_site;
 pub mod noise;
+mod roster;
 pub mod round;
 mod study;
 pub mod vectors;
 
 pub use fake_site::{FakeSite, decoded};
-pub use study::{Draft, TestStudy, study};
+pub use roster::{Lots, nonce, roster};
+pub use study::{Draft, Random, TestStudy, study};
 
 use chacha20::ChaCha20Rng;
 use rand_core::SeedableRng;
