@@ -8,10 +8,11 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::api::{Enrol, MissingChunks, RoundView, Stage};
+use protocol::api::{Announcements, Enrol, MissingChunks, Reveal, RoundView, Stage};
 use protocol::codec::{self, DecodeError};
 use protocol::door::{Inbox, Messages, Survivors};
 use protocol::id::{Digest, SiteId};
+use protocol::lottery::RollCall;
 use protocol::withdrawal::Withdrawal;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
@@ -224,6 +225,47 @@ impl Aggregator {
         self.post("enrol", &codec::encode(enrol))
     }
 
+    /// The closed list of the sites that enrolled.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn roll_call(&self) -> Result<RollCall, AggregatorError> {
+        self.decoded("roll-call")
+    }
+
+    /// Reveals this site's nonce for the closed list; the same may be sent again.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn reveal(&self, reveal: &Reveal) -> Result<(), AggregatorError> {
+        self.post("reveal", &codec::encode(reveal))
+    }
+
+    /// What a site announced at stage mask in the rounds from number `from` on, in ascending order: one page of it. The next
+    /// page is from the number after its last one; a page without any is the end.
+    ///
+    /// That an announcement is the site's own, [`protocol::api::Announcement::open`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`AggregatorError::Order`] where numbers do not ascend from `from` on, so that every page brings the end nearer; as
+    /// all calls: see [`AggregatorError`].
+    pub fn announcements(&self, site: SiteId, from: u32) -> Result<Announcements, AggregatorError> {
+        let path = format!("announcements/{site}?from={from}");
+        let page: Announcements = self.decoded(&path)?;
+        let mut least = Some(from);
+        for announcement in &page.announcements {
+            let number = announcement.header.number;
+            if least.is_none_or(|least| number < least) {
+                return Err(AggregatorError::Order { number });
+            }
+            least = number.checked_add(1);
+        }
+        Ok(page)
+    }
+
     fn decoded<T: minicbor::Encode<()> + for<'b> minicbor::Decode<'b, ()>>(
         &self,
         path: &str,
@@ -325,6 +367,12 @@ pub enum AggregatorError {
     /// The aggregator's answer is none.
     #[error("the aggregator's answer cannot be read: {0}")]
     Answer(DecodeError),
+    /// Announcements that are not in order.
+    #[error("the aggregator gave the announcement of round {number} out of order")]
+    Order {
+        /// The round's number.
+        number: u32,
+    },
     /// The aggregator's answer is not what its name says.
     #[error("the aggregator gave a state whose SHA-256 is {got} for the one named {want}")]
     OtherState {

@@ -24,6 +24,7 @@ pub mod identity;
 pub mod journal;
 pub mod ledger;
 pub mod limits;
+pub mod nonce;
 pub mod patients;
 pub mod pin;
 pub mod replay;

@@ -1,9 +1,9 @@
 //! `host approve`
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use host::compiled::Compiled;
 use host::config::Config;
@@ -14,7 +14,7 @@ use protocol::id::{Digest, IdentityKey};
 use protocol::study::Study;
 
 use super::site::{self, Limits};
-use super::study;
+use super::{consent, study};
 
 /// Approves a study and its module: `host run` runs these, and nothing else
 #[derive(Args, Debug)]
@@ -62,7 +62,8 @@ impl Approve {
             described.module
         )?;
         if !self.yes {
-            ask(out)?;
+            let question = "Approve this study and this module for this site?";
+            consent::ask(question, out)?;
         }
         let approved = Approved::pin(&config.state, &text, &module, weights.as_deref())?;
         writeln!(
@@ -89,26 +90,4 @@ fn check_roster(study: &Study, site: &str, key: IdentityKey) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn ask(out: &mut dyn Write) -> Result<()> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        bail!("nobody is there to ask: approve with --yes once a person has read the above");
-    }
-    write!(
-        out,
-        "Approve this study and this module for this site? Type yes: "
-    )?;
-    out.flush()?;
-    let mut answer = String::new();
-    stdin
-        .lock()
-        .read_line(&mut answer)
-        .context("reading the answer")?;
-    if answer.trim() == "yes" {
-        Ok(())
-    } else {
-        bail!("not approved")
-    }
 }
