@@ -6,7 +6,7 @@ use protocol::api::Stage;
 use protocol::id::{Purpose, SiteId};
 use testkit::Draft;
 
-use crate::bench::{Bench, Gone, draft};
+use crate::bench::{Bench, Gone, draft, noised};
 
 #[tokio::test]
 async fn the_sum_is_of_the_survivors_whatever_the_stage_at_which_one_vanishes() {
@@ -107,16 +107,6 @@ async fn an_evaluation_without_noise_that_is_lost_is_not_done_again() {
     }
     bench.play(&gone(&[0, 1], Stage::Agree)).await;
     assert_eq!(course(&mut bench).await, (2, 3, true));
-}
-
-/// Three sites with a finite ε.
-fn noised() -> Draft {
-    Draft {
-        epsilon: 2.0,
-        fraction_bits: 16,
-        patients_per_site: 100,
-        ..draft()
-    }
 }
 
 /// Steps of training that were done, rounds in all, and whether there is a model.
