@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::server::{Reply, Server};
 use host::aggregator::{Aggregator, AggregatorError, Delivery};
 use host::retry::Patience;
-use protocol::api::{RoundView, Stage, Status};
+use protocol::api::{Announcement, Announcements, RoundView, Stage, Status};
 use protocol::codec;
-use protocol::id::Digest;
+use protocol::id::{Digest, Header, Purpose, SiteId};
 
 const QUICK: Patience = Patience {
     first: Duration::from_millis(2),
@@ -192,4 +192,43 @@ fn a_pinned_authority_must_be_one() {
         matches!(error, AggregatorError::NoCertificate(_)),
         "{error}"
     );
+}
+
+/// A page whose numbers do not rise would have a site ask for ever.
+#[test]
+fn announcements_bring_the_end_nearer_or_are_refused() {
+    let page = |numbers: &[u32]| {
+        let announcement = |number: &u32| Announcement {
+            header: Header {
+                study: Digest([1; 32]),
+                number: *number,
+                place: 0,
+                purpose: Purpose::Train,
+                state: Digest([2; 32]),
+            },
+            message: vec![7].into(),
+        };
+        Announcements {
+            announcements: numbers.iter().map(announcement).collect(),
+        }
+    };
+    for (numbers, fits) in [
+        (&[][..], true),
+        (&[5, 6, 90], true),
+        (&[7, u32::MAX], true),
+        (&[4], false),
+        (&[5, 5], false),
+        (&[6, 5], false),
+        (&[u32::MAX, u32::MAX], false),
+    ] {
+        let server = in_turn(vec![Reply::cbor(codec::encode(&page(numbers)))]);
+        let got = client(&server).announcements(SiteId(3), 5);
+        assert_eq!(server.asked()[0].line, "GET /v1/announcements/3?from=5");
+        if fits {
+            assert_eq!(got.unwrap(), page(numbers));
+        } else {
+            let error = got.unwrap_err();
+            assert!(matches!(error, AggregatorError::Order { .. }), "{error}");
+        }
+    }
 }
