@@ -11,7 +11,9 @@ use axum::routing::{get, post, put};
 
 use crate::limits::{MESSAGE, REQUEST};
 use crate::problem::Problem;
-use crate::routes::{chunks, enrol, health, progress, rounds, states, study, withdraw};
+use crate::routes::{
+    announcements, chunks, enrol, health, progress, roll_call, rounds, states, study, withdraw,
+};
 use crate::service::Service;
 
 /// The service as axum wants it.
@@ -26,12 +28,15 @@ pub fn app(service: Arc<Service>) -> Router {
         .layer(from_fn_with_state(MESSAGE, within));
     let others = Router::new()
         .route("/enrol", post(enrol::enrol))
+        .route("/roll-call", get(roll_call::roll_call))
+        .route("/reveal", post(roll_call::reveal))
         .route("/study", get(study::study))
         .route("/withdraw", post(withdraw::withdraw))
         .route("/round", get(rounds::view))
         .route("/rounds/{number}/shares/{site}", get(rounds::inbox))
         .route("/rounds/{number}/chunks/{site}", get(chunks::missing))
         .route("/states/{digest}", get(states::state))
+        .route("/announcements/{site}", get(announcements::announcements))
         .route("/progress", get(progress::progress))
         .route("/health", get(health::health))
         .layer(from_fn_with_state(REQUEST, within));

@@ -33,13 +33,23 @@ pub(crate) enum Command {
         site: SiteName,
     },
     /// Print the enrolled sites as `[[roster]]` tables of a study
-    Roster {
-        /// Folder with all that the aggregator keeps
-        #[arg(long, value_name = "FOLDER")]
-        store: PathBuf,
-    },
+    Roster(Roster),
     /// Run the service: enrolment, and the rounds of a study where one is given
     Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Roster {
+    /// Folder with all that the aggregator keeps
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) store: PathBuf,
+    /// Close the list first, for a study that draws the sites of a round by lot: nobody can join it any more, and each
+    /// site reveals its nonce for exactly this list (`host reveal`)
+    #[arg(long, conflicts_with = "reopen")]
+    pub(crate) close: bool,
+    /// Start over: forget all sites and what they revealed, so that each enrols again with a new token and a new nonce
+    #[arg(long)]
+    pub(crate) reopen: bool,
 }
 
 #[derive(Debug, Args)]

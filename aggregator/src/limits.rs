@@ -9,8 +9,11 @@ use protocol::id::{Digest, Header, Purpose};
 use protocol::message::largest_body;
 use protocol::study::Study;
 
-/// The most bytes of an enrolment: a token, a name, a key and a signature.
+/// The most bytes of an enrolment: a token, a name, a key, a commitment and a signature.
 pub(crate) const ENROL_BYTES: usize = 4_096;
+
+/// The most bytes of what a site reveals: a key, a digest, a nonce and a signature, some 170.
+pub(crate) const REVEAL_BYTES: usize = 256;
 
 /// The most bytes of a withdrawal, which has some 80.
 pub(crate) const WITHDRAW_BYTES: usize = 128;

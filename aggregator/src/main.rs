@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aggregator::rounds::StageTimes;
 use aggregator::serve::Socket;
-use aggregator::store::{SiteName, Store, load_key, load_or_create_key};
+use aggregator::store::{Enrolled, Roster, SiteName, Store, load_key, load_or_create_key};
 use aggregator::{Service, SystemClock};
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -34,7 +34,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Key { store } => key(&store),
         Command::Token { store, site } => token(&store, &site),
-        Command::Roster { store } => roster(&store),
+        Command::Roster(options) => roster(&options),
         Command::Serve(options) => serve(&options),
     }
 }
@@ -53,14 +53,54 @@ fn token(store: &Path, site: &SiteName) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn roster(store: &Path) -> anyhow::Result<()> {
-    for site in open(store)?.enrolment().sites()? {
+fn roster(options: &cli::Roster) -> anyhow::Result<()> {
+    let enrolment = open(&options.store)?.enrolment();
+    if options.reopen {
+        enrolment.reopen()?;
+        note(
+            "the roster is open and empty: give each site a new token, with which it enrols again",
+        );
+        return Ok(());
+    }
+    if options.close {
+        let list = enrolment.close().context("closing the roster")?;
+        note(&format!(
+            "closed    {} sites, list {}",
+            list.entries().len(),
+            list.digest()
+        ));
+    }
+    let roster = enrolment.roster()?;
+    for site in roster.sites() {
+        let lot = site.lot.map_or_else(String::new, |lot| {
+            format!(
+                "lot = {{ nonce = \"{}\", signature = \"{}\" }}\n",
+                lot.nonce, lot.signature
+            )
+        });
         say(&format!(
-            "[[roster]]\nname = \"{}\"\nkey = \"{}\"\n",
+            "[[roster]]\nname = \"{}\"\nkey = \"{}\"\n{lot}",
             site.name, site.key
         ));
     }
+    if let Roster::Closed(sites) = &roster {
+        note_missing(sites);
+    }
     Ok(())
+}
+
+/// Says who has not revealed: a study that draws sites by lot waits for all of them.
+fn note_missing(sites: &[Enrolled]) {
+    let missing = sites.iter().filter(|site| site.lot.is_none());
+    let missing: Vec<&str> = missing.map(|site| site.name.as_str()).collect();
+    if missing.is_empty() {
+        note("revealed  all sites");
+    } else {
+        note(&format!(
+            "missing   {} (each runs `host reveal`; if one will not, start over with --reopen)",
+            missing.join(", ")
+        ));
+    }
 }
 
 fn serve(options: &Serve) -> anyhow::Result<()> {
@@ -129,6 +169,14 @@ fn log_to_stderr(format: LogFormat) {
 )]
 fn say(line: &str) {
     println!("{line}");
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what is for the operator and not for the file that stdout goes to"
+)]
+fn note(line: &str) {
+    eprintln!("{line}");
 }
 
 #[expect(

@@ -53,7 +53,7 @@ pub enum Problem {
     /// No state with this digest is kept.
     #[error("no state {0} is kept")]
     UnknownState(Digest),
-    /// A site did not enrol.
+    /// A site did not enrol, or what it reveals was not taken.
     #[error(transparent)]
     Enrol(EnrolError),
     /// A site's request does not fit the rounds.
@@ -85,6 +85,11 @@ impl Problem {
             Self::Enrol(EnrolError::TokenUsed) => (StatusCode::CONFLICT, "token-used"),
             Self::Enrol(EnrolError::OtherName { .. }) => (StatusCode::FORBIDDEN, "other-name"),
             Self::Enrol(EnrolError::Signature) => (StatusCode::FORBIDDEN, "bad-signature"),
+            Self::Enrol(EnrolError::Closed) => (StatusCode::CONFLICT, "roster-closed"),
+            Self::Enrol(EnrolError::Open) => (StatusCode::CONFLICT, "roster-open"),
+            Self::Enrol(EnrolError::OtherList { .. }) => (StatusCode::CONFLICT, "other-list"),
+            Self::Enrol(EnrolError::NotListed) => (StatusCode::FORBIDDEN, "not-in-roster"),
+            Self::Enrol(EnrolError::OtherNonce) => (StatusCode::FORBIDDEN, "other-nonce"),
             Self::Site(fault) => site_kind(fault),
             Self::Stopped(_) => (StatusCode::GONE, "study-stopped"),
             Self::Internal(_) | Self::Enrol(EnrolError::Store(_)) => {

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use protocol::api::{Enrol, MissingChunks, Stage};
+use protocol::api::{Announcements, Enrol, MissingChunks, Reveal, Stage};
 use protocol::id::SiteId;
+use protocol::lottery::RollCall;
 use protocol::round::{Aggregator, Secret};
 use protocol::study::{Study, StudyError};
 use tokio::sync::watch;
@@ -15,7 +16,7 @@ use crate::clock::Clock;
 use crate::limits::BodyLimits;
 use crate::problem::Problem;
 use crate::rounds::{Board, Fault, Rounds, StageTimes};
-use crate::store::{Enrolment, Store, StoreError};
+use crate::store::{EnrolError, Enrolment, Store, StoreError};
 
 /// All that the service is made of.
 #[derive(Debug)]
@@ -106,11 +107,37 @@ impl Service {
     ///
     /// See [`Enrolment::enrol`].
     pub async fn enrol(&self, request: Enrol) -> Result<(), Problem> {
-        let enrolment = self.enrolment.clone();
-        spawn_blocking(move || enrolment.enrol(&request))
+        self.with_enrolment(move |enrolment| enrolment.enrol(&request))
             .await
-            .map_err(Fault::Worker)??;
-        Ok(())
+    }
+
+    /// The closed list of sites.
+    ///
+    /// # Errors
+    ///
+    /// See [`Enrolment::roll_call`].
+    pub async fn roll_call(&self) -> Result<RollCall, Problem> {
+        self.with_enrolment(Enrolment::roll_call).await
+    }
+
+    /// Takes what a site reveals for the closed list.
+    ///
+    /// # Errors
+    ///
+    /// See [`Enrolment::reveal`].
+    pub async fn reveal(&self, reveal: Reveal) -> Result<(), Problem> {
+        self.with_enrolment(move |enrolment| enrolment.reveal(&reveal))
+            .await
+    }
+
+    /// The work is done by a thread of its own, since it waits for the disk.
+    async fn with_enrolment<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Enrolment) -> Result<T, EnrolError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let enrolment = self.enrolment.clone();
+        let done = spawn_blocking(move || work(&enrolment));
+        Ok(done.await.map_err(Fault::Worker)??)
     }
 
     /// What everybody may see, at once where its version is above `seen`, else after at most `wait`.
@@ -204,6 +231,16 @@ impl Running {
         site: SiteId,
     ) -> Result<MissingChunks, Problem> {
         self.with_rounds(move |rounds, now| rounds.missing_chunks(number, site, now))
+            .await
+    }
+
+    /// What a site announced in the rounds from number `from` on.
+    ///
+    /// # Errors
+    ///
+    /// See [`Rounds::announcements`].
+    pub async fn announcements(&self, site: SiteId, from: u32) -> Result<Announcements, Problem> {
+        self.with_rounds(move |rounds, now| rounds.announcements(site, from, now))
             .await
     }
 

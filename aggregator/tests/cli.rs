@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use aggregator::store::Store;
-use protocol::api::Enrol;
+use protocol::api::{Enrol, Reveal};
 use protocol::identity::Identity;
-use testkit::Draft;
+use testkit::{Draft, Lots, nonce};
 
 fn aggregator(arguments: &[&str], store: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aggregator"));
@@ -120,18 +120,7 @@ fn tokens_and_roster_work_beside_a_service() {
     assert_eq!(stdout(&run(&["roster"], folder.path())), "");
     let identity = Identity::from_seed(&[1; 32]);
     let (token, name) = (token.trim().to_owned(), "St. Mary's".to_owned());
-    let signature = identity.sign(&Enrol::signed_bytes(&token, &name));
-    let enrol = Enrol {
-        token,
-        name,
-        key: identity.key(),
-        signature,
-    };
-    Store::at(folder.path())
-        .unwrap()
-        .enrolment()
-        .enrol(&enrol)
-        .unwrap();
+    enrol(folder.path(), &token, &name, &identity);
     let key = identity.key();
     let roster = stdout(&run(&["roster"], folder.path()));
     assert_eq!(
@@ -140,6 +129,75 @@ fn tokens_and_roster_work_beside_a_service() {
     );
     let bad = run(&["token", "--site", "\"quoted\""], folder.path());
     assert_eq!(bad.status.code(), Some(2));
+}
+
+/// Does what a site's host does.
+fn enrol(store: &Path, token: &str, name: &str, identity: &Identity) {
+    let commitment = nonce(identity).commitment(&identity.key());
+    let signed = Enrol::signed_bytes(token, &commitment, name);
+    let enrol = Enrol {
+        token: token.to_owned(),
+        name: name.to_owned(),
+        key: identity.key(),
+        commitment,
+        signature: identity.sign(&signed),
+    };
+    let store = Store::at(store).unwrap();
+    store.enrolment().enrol(&enrol).unwrap();
+}
+
+#[test]
+fn a_roster_is_closed_revealed_and_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let enrolment = Store::at(folder.path()).unwrap().enrolment();
+    let words = refusal(&run(&["roster", "--close"], folder.path()));
+    assert!(words.contains("no site has enrolled"), "{words}");
+    let sites = [("Anna", [1; 32]), ("Berta", [2; 32])];
+    let sites = sites.map(|(name, seed)| (name.to_owned(), Identity::from_seed(&seed)));
+    for (name, identity) in &sites {
+        let token = stdout(&run(&["token", "--site", name], folder.path()));
+        enrol(folder.path(), token.trim(), name, identity);
+    }
+    let closed = run(&["roster", "--close"], folder.path());
+    let list = enrolment.roll_call().unwrap();
+    let names = |lots| {
+        let sites = sites
+            .each_ref()
+            .map(|(name, identity)| (name.clone(), identity));
+        let tables = testkit::roster(&sites, lots);
+        format!("{}\n", tables.trim_start())
+    };
+    assert_eq!(stdout(&closed), names(Lots::None));
+    let missing = "missing   Anna, Berta (each runs `host reveal`; if one will not, start over with --reopen)\n";
+    assert_eq!(
+        String::from_utf8(closed.stderr).unwrap(),
+        format!("closed    2 sites, list {}\n{missing}", list.digest())
+    );
+    for (place, (_, identity)) in sites.iter().enumerate() {
+        let reveal = Reveal {
+            key: identity.key(),
+            list: list.digest(),
+            lot: nonce(identity).reveal(&list, identity),
+        };
+        enrolment.reveal(&reveal).unwrap();
+        let printed = run(&["roster"], folder.path());
+        let told = String::from_utf8(printed.stderr.clone()).unwrap();
+        if place == 0 {
+            assert!(told.starts_with("missing   Berta (each runs"), "{told}");
+        } else {
+            assert_eq!(told, "revealed  all sites\n");
+            assert_eq!(stdout(&printed), names(Lots::Revealed));
+        }
+    }
+    let both = run(&["roster", "--close", "--reopen"], folder.path());
+    assert_eq!(both.status.code(), Some(2));
+    let reopened = run(&["roster", "--reopen"], folder.path());
+    assert_eq!(stdout(&reopened), "");
+    assert_eq!(
+        String::from_utf8(reopened.stderr).unwrap(),
+        "the roster is open and empty: give each site a new token, with which it enrols again\n"
+    );
+    assert_eq!(stdout(&run(&["roster"], folder.path())), "");
 }
 
 #[test]

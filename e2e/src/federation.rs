@@ -60,7 +60,8 @@ impl Federation {
             hosts,
             stage_seconds: 5,
         };
-        let roster = federation.enrol()?;
+        federation.enrol()?;
+        let roster = federation.roster(drawn(draft, settings)?)?;
         federation.compose(draft, settings, weights, &roster)?;
         for place in 0..federation.sites.len() {
             federation.approve(place, weights)?;
@@ -269,8 +270,8 @@ impl Federation {
             .join("\n---\n")
     }
 
-    /// Enrols every site with a one-time token and gives the roster file.
-    fn enrol(&mut self) -> Result<PathBuf> {
+    /// Enrols every site with a one-time token.
+    fn enrol(&mut self) -> Result<()> {
         self.serve(None)?;
         for site in self.sites.clone() {
             let folder = self.folder.join(&site.name);
@@ -294,6 +295,27 @@ impl Federation {
                 .args(["--token", token.trim(), "--config"])
                 .arg(folder.join("host.toml"));
             finish(&mut enrol)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the roster file; where sites are drawn by lot, the list is closed and every site reveals its nonce for it.
+    fn roster(&mut self, participants: Drawn) -> Result<PathBuf> {
+        if participants == Drawn::ByLot {
+            let mut close = self.programs.aggregator();
+            finish(
+                close
+                    .args(["roster", "--close", "--store"])
+                    .arg(self.store()),
+            )?;
+            for place in 0..self.sites.len() {
+                let mut reveal = self.programs.host();
+                finish(
+                    reveal
+                        .args(["reveal", "--yes", "--config"])
+                        .arg(self.config(place)),
+                )?;
+            }
         }
         self.kill_aggregator()?;
         let mut roster = self.programs.aggregator();
@@ -382,6 +404,33 @@ impl Federation {
     fn store(&self) -> PathBuf {
         self.folder.join("aggregator")
     }
+}
+
+/// Who takes part in a round of training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drawn {
+    /// Every site.
+    All,
+    /// Some, by lot.
+    ByLot,
+}
+
+/// Who takes part in a study of this draft with these settings.
+fn drawn(draft: &Path, settings: &[String]) -> Result<Drawn> {
+    let text =
+        std::fs::read_to_string(draft).with_context(|| format!("reading {}", draft.display()))?;
+    let setting = "participants";
+    let of_draft = text
+        .lines()
+        .any(|line| line.trim_start().starts_with(setting));
+    let of_settings = settings
+        .iter()
+        .any(|text| text.starts_with("training.participants"));
+    Ok(if of_draft || of_settings {
+        Drawn::ByLot
+    } else {
+        Drawn::All
+    })
 }
 
 /// A port of loopback that nothing listened on a moment ago.

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use participant::patience::Patience;
 use participant::{Destination, Failure, Fetch, Outgoing};
-use protocol::api::{Enrol, RoundView};
+use protocol::api::{Announcements, Enrol, Reveal, RoundView};
 use protocol::codec::{self, DecodeError};
 use protocol::id::{Digest, SiteId};
+use protocol::lottery::RollCall;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 use ureq::http::{Response, StatusCode, Uri};
@@ -127,6 +128,7 @@ impl Aggregator {
             Fetch::Survivors(round) => format!("rounds/{round}/survivors"),
             Fetch::Statements(round) => format!("rounds/{round}/statements"),
             Fetch::MissingChunks(round, site) => format!("rounds/{round}/chunks/{site}"),
+            Fetch::Announcements(site, from) => format!("announcements/{site}?from={from}"),
         })
     }
 
@@ -161,6 +163,47 @@ impl Aggregator {
     /// As all calls: see [`AggregatorError`].
     pub fn enrol(&self, enrol: &Enrol) -> Result<(), AggregatorError> {
         self.post("enrol", &codec::encode(enrol))
+    }
+
+    /// The closed list of the sites that enrolled.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn roll_call(&self) -> Result<RollCall, AggregatorError> {
+        self.decoded("roll-call")
+    }
+
+    /// Reveals this site's nonce for the closed list; the same may be sent again.
+    ///
+    /// # Errors
+    ///
+    /// As all calls: see [`AggregatorError`].
+    pub fn reveal(&self, reveal: &Reveal) -> Result<(), AggregatorError> {
+        self.post("reveal", &codec::encode(reveal))
+    }
+
+    /// What a site announced at stage mask in the rounds from number `from` on, in ascending order: one page of it. The next
+    /// page is from the number after its last one; a page without any is the end.
+    ///
+    /// That an announcement is the site's own, [`protocol::api::Announcement::open`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`AggregatorError::Order`] where numbers do not ascend from `from` on, so that every page brings the end nearer; as
+    /// all calls: see [`AggregatorError`].
+    pub fn announcements(&self, site: SiteId, from: u32) -> Result<Announcements, AggregatorError> {
+        let path = format!("announcements/{site}?from={from}");
+        let page: Announcements = self.decoded(&path)?;
+        let mut least = Some(from);
+        for announcement in &page.announcements {
+            let number = announcement.header.number;
+            if least.is_none_or(|least| number < least) {
+                return Err(AggregatorError::Order { number });
+            }
+            least = number.checked_add(1);
+        }
+        Ok(page)
     }
 
     fn decoded<T: minicbor::Encode<()> + for<'b> minicbor::Decode<'b, ()>>(
@@ -255,6 +298,12 @@ pub enum AggregatorError {
     /// The aggregator's answer is none.
     #[error("the aggregator's answer cannot be read: {0}")]
     Answer(DecodeError),
+    /// Announcements that are not in order.
+    #[error("the aggregator gave the announcement of round {number} out of order")]
+    Order {
+        /// The round's number.
+        number: u32,
+    },
     /// The aggregator's answer is not what its name says.
     #[error("the aggregator gave a state whose SHA-256 is {got} for the one named {want}")]
     OtherState {

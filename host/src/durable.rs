@@ -49,6 +49,24 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(FileError::at("reading", path))
 }
 
+/// The files and folders in a folder, by name; none where the folder is not there.
+///
+/// # Errors
+///
+/// A folder that cannot be read.
+pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(FileError::at("reading", folder))?,
+    };
+    let paths = entries.map(|entry| Ok(entry?.path()));
+    let mut paths = paths
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(FileError::at("reading", folder))?;
+    paths.sort();
+    Ok(paths)
+}
+
 /// Makes a folder, and those above it, that only this user can enter; one that is there is left as it is.
 ///
 /// # Errors

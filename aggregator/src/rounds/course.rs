@@ -6,9 +6,12 @@
 //! finished    → what was learned is taken in, the place moves on
 //! finished, Tune, and too long no better  → the place moves on to the last Evaluate
 //! abandoned before stage mask      → the same place under a new number
-//! abandoned at stage mask or later → Moments: without noise the same place once more; else the study stops
+//! abandoned at stage mask or later → Moments: the study stops
+//!                                    Train, Seed, Cluster without noise: the study stops
 //!                                    all others: the place moves on without a result
 //! ```
+//!
+//! Numbers only rise and places never go back: a place that may have been charged is never asked for again.
 //!
 //! **Why a number is never used twice.** A site's masks and noise are bound to the round's number. Two sums under one
 //! number, over two sets of survivors, would differ by exactly one site's vector: the one thing that no round shows.
@@ -19,8 +22,11 @@
 //! rounds. The step is lost instead. That no announcement came in says nothing: one may be on its way, and its site has
 //! paid for it. Before stage mask nobody has what a masked vector is made of, so nothing was charged, and a new number
 //! costs nothing. So a site pays for each place of the plan once at most, and its ledger covers the study to its end.
-//! Moments cannot be done without. Where they cost nothing they are tried once more; where they may have been paid for,
-//! the study stops and says so: a second charge would be missing at its end.
+//! Moments cannot be done without, so the study stops and says so.
+//!
+//! **Why a study without noise stops where a step is lost.** The next step would start from the same state. Two sums of
+//! the same vectors, over two sets of survivors, differ by one hospital's vector, and at ε = ∞ nothing hides it: so a site
+//! that has sent a masked vector does not answer again from that state, and the study cannot go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,26 +61,23 @@ pub struct Course {
     /// The number of the next round.
     #[n(4)]
     next_number: u32,
-    /// Rounds of moments that were lost after they may have been paid for.
-    #[n(5)]
-    moments_lost: u32,
     /// Whether it goes on.
-    #[n(6)]
+    #[n(5)]
     standing: Standing,
     /// The round before the next one.
-    #[n(7)]
+    #[n(6)]
     last: LastRound,
     /// The sites' shared control variate; empty where the study has none.
-    #[n(8)]
+    #[n(7)]
     control: Vec<f32>,
     /// The clip norm, where the study adapts it.
-    #[n(9)]
+    #[n(8)]
     clip_norm: Option<f64>,
     /// The best model so far, where training can stop early.
-    #[n(10)]
+    #[n(9)]
     best: Option<Best>,
     /// Clusters, where the study looks for them.
-    #[n(11)]
+    #[n(10)]
     clusters: Clusters,
 }
 
@@ -161,9 +164,6 @@ pub struct Figures {
     pub metrics: Option<Metrics>,
 }
 
-/// Most losses of a round of moments that a study without noise goes on from.
-const MOMENTS_RETRIES: u32 = 1;
-
 impl Course {
     /// The start of a study.
     #[must_use]
@@ -186,7 +186,6 @@ impl Course {
             patients: PatientCount::default(),
             place: 0,
             next_number: 0,
-            moments_lost: 0,
             standing: Standing::Running,
             last: LastRound::default(),
         }
@@ -325,8 +324,22 @@ impl Course {
 
     /// Takes in that a round was abandoned.
     pub fn abandon_round(&mut self, study: &Study, purpose: Purpose, charge: Charge, reason: &str) {
+        let is_noised = study.manifest().privacy.epsilon.is_finite();
         match (charge, purpose) {
             (Charge::Nobody, _) => {}
+            (Charge::Perhaps, Purpose::Moments) => self.stop(format!(
+                "the round of moments was lost when sites may have sent their vectors, because {reason}; it cannot be done \
+                 again, since sites charge for it once, and no other round can do without it: start a new study"
+            )),
+            (Charge::Perhaps, Purpose::Train | Purpose::Seed | Purpose::Cluster) if !is_noised => {
+                self.stop(format!(
+                    "the {purpose} round at place {} was lost when sites may have sent their vectors, because {reason}; \
+                     this study adds no noise (epsilon = inf), and sites do not answer twice from one state then, since \
+                     the difference of two sums is one hospital's vector: start a new study, from the same draft and \
+                     with the hospitals that can stay to its end",
+                    self.place
+                ));
+            }
             (
                 Charge::Perhaps,
                 Purpose::Train
@@ -336,17 +349,6 @@ impl Course {
                 | Purpose::Cluster,
             ) => {
                 self.place += 1;
-            }
-            (Charge::Perhaps, Purpose::Moments) => {
-                self.moments_lost += 1;
-                let is_paid = study.manifest().privacy.epsilon.is_finite();
-                if is_paid || self.moments_lost > MOMENTS_RETRIES {
-                    self.stop(format!(
-                        "the round of moments was lost {} times when sites may have sent their vectors, the last time \
-                         because {reason}; start a new study",
-                        self.moments_lost
-                    ));
-                }
             }
         }
     }

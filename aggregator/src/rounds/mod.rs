@@ -13,6 +13,7 @@
 //! After a fault of ours (a full disk, say) memory may be ahead of the disk. Then nothing in memory is trusted: the next
 //! call restores everything from the store first.
 
+mod announcements;
 mod board;
 mod chunks;
 mod clusters;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use minicbor::bytes::ByteVec;
-use protocol::api::{RoundRecord, Stage, Withdrawn};
+use protocol::api::{Announcement, RoundRecord, Stage, Withdrawn};
 use protocol::codec;
 use protocol::id::{Digest, Header, SiteId};
 use protocol::message::Signed;
@@ -134,6 +135,11 @@ impl Rounds {
         if let Ok((Accepted::New, site)) = accepted {
             let mut commit = self.journal.begin()?;
             commit.message(stage, site, bytes)?;
+            if let (Stage::Mask, Some(open)) = (stage, &position.open) {
+                let header = open.round.header().clone();
+                let message = bytes.to_vec().into();
+                commit.announcement(site, &Announcement { header, message })?;
+            }
             let is_back = position.withdrawals.take_back(site);
             if is_back {
                 commit.withdrawals(&position.withdrawals)?;

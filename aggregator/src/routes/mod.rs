@@ -1,9 +1,11 @@
 //! One file a thing: extract, call the service, answer.
 
+pub(crate) mod announcements;
 pub(crate) mod chunks;
 pub(crate) mod enrol;
 pub(crate) mod health;
 pub(crate) mod progress;
+pub(crate) mod roll_call;
 pub(crate) mod rounds;
 pub(crate) mod states;
 pub(crate) mod study;

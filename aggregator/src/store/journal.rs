@@ -7,7 +7,11 @@
 //! chunk        each chunk of the masked vectors that stage mask's messages announce
 //! withdrawals  the sites that take no further part, until they send something              one, or none
 //! record       each round that is over, for people
+//! announced    what each site announced at stage mask, with the round's header                for the study's life
 //! ```
+//!
+//! Announcements are kept, though no round needs them once it is over: a site that lost its ledger's last lines learns
+//! from its own signatures what it has charged.
 //!
 //! A [`Commit`] takes effect as a whole and is on the disk when [`Commit::finish`] returns, so a kill at any moment
 //! leaves the study before it or after it. To restore is to take the stage and to accept its messages again, and to add
@@ -18,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use minicbor::{Decode, Encode};
-use protocol::api::{RoundRecord, Stage};
+use protocol::api::{Announcement, Announcements, RoundRecord, Stage};
 use protocol::codec;
 use protocol::id::SiteId;
 use redb::{
@@ -32,6 +36,8 @@ const MESSAGES: TableDefinition<'_, (u8, u16), &[u8]> = TableDefinition::new("me
 /// By site, then by number.
 const CHUNKS: TableDefinition<'_, (u16, u32), &[u8]> = TableDefinition::new("chunks");
 const RECORDS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("records");
+/// By site, then by the round's number.
+const ANNOUNCED: TableDefinition<'_, (u16, u32), &[u8]> = TableDefinition::new("announced");
 
 const COURSE: &str = "course";
 const STAGE: &str = "stage";
@@ -181,6 +187,41 @@ impl Journal {
             .collect()
     }
 
+    /// What a site announced in the rounds from number `from` on, by number: as many as fit into `most_bytes`, and one at
+    /// least where there is one.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails, and a value that another version of the program wrote.
+    pub fn announcements(
+        &self,
+        site: SiteId,
+        from: u32,
+        most_bytes: usize,
+    ) -> Result<Announcements, StoreError> {
+        let database = self.database()?;
+        let read = || -> Result<Vec<Vec<u8>>, redb::Error> {
+            let table = database.begin_read()?.open_table(ANNOUNCED)?;
+            let mut found: Vec<Vec<u8>> = Vec::new();
+            let mut left = most_bytes;
+            for entry in table.range((site.0, from)..=(site.0, u32::MAX))? {
+                let bytes = entry?.1.value().to_vec();
+                if bytes.len() > left && !found.is_empty() {
+                    break;
+                }
+                left = left.saturating_sub(bytes.len());
+                found.push(bytes);
+            }
+            Ok(found)
+        };
+        let decode = |bytes: &Vec<u8>| {
+            let what = "announcement";
+            codec::decode(bytes).map_err(|source| StoreError::Unreadable { what, source })
+        };
+        let announcements = read()?.iter().map(decode).collect::<Result<_, _>>()?;
+        Ok(Announcements { announcements })
+    }
+
     fn database(&self) -> Result<&Database, StoreError> {
         self.database.as_ref().ok_or(StoreError::Closed)
     }
@@ -211,6 +252,7 @@ fn open(path: &Path) -> Result<Database, redb::Error> {
     transaction.open_table(MESSAGES)?;
     transaction.open_table(CHUNKS)?;
     transaction.open_table(RECORDS)?;
+    transaction.open_table(ANNOUNCED)?;
     transaction.commit()?;
     Ok(database)
 }
@@ -265,6 +307,25 @@ impl Commit {
             transaction
                 .open_table(MESSAGES)?
                 .insert((code(stage), site.0), bytes)?;
+            Ok(())
+        })
+    }
+
+    /// What a site announced at stage mask; it is kept for the life of the study.
+    ///
+    /// # Errors
+    ///
+    /// A database that fails.
+    pub fn announcement(
+        &mut self,
+        site: SiteId,
+        announcement: &Announcement,
+    ) -> Result<&mut Self, StoreError> {
+        let (number, bytes) = (announcement.header.number, codec::encode(announcement));
+        self.with(|transaction| {
+            transaction
+                .open_table(ANNOUNCED)?
+                .insert((site.0, number), bytes.as_slice())?;
             Ok(())
         })
     }
@@ -372,6 +433,8 @@ fn code(stage: Stage) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use protocol::id::{Digest, Header, Purpose};
+
     use super::*;
 
     fn folder_and_journal() -> (tempfile::TempDir, Journal) {
@@ -427,6 +490,50 @@ mod tests {
         commit.forget_round().unwrap();
         commit.finish().unwrap();
         assert_eq!(journal.stage::<u8>().unwrap(), None);
+    }
+
+    fn announcement(number: u32, length: usize) -> Announcement {
+        Announcement {
+            header: Header {
+                study: Digest([1; 32]),
+                number,
+                place: number,
+                purpose: Purpose::Train,
+                state: Digest([2; 32]),
+            },
+            message: vec![7; length].into(),
+        }
+    }
+
+    #[test]
+    fn announcements_are_there_for_good_by_site_and_number_in_pages() {
+        let (folder, journal) = folder_and_journal();
+        for number in [0, 3, 300, 70_000, u32::MAX] {
+            let mut commit = journal.begin().unwrap();
+            commit
+                .announcement(SiteId(1), &announcement(number, 1_000))
+                .unwrap()
+                .stage(&1_u8)
+                .unwrap()
+                .forget_round()
+                .unwrap();
+            commit.finish().unwrap();
+        }
+        drop(journal);
+        let journal = Journal::open(&folder.path().join("study.redb")).unwrap();
+        let numbers = |site, from, most| {
+            let page = journal.announcements(SiteId(site), from, most).unwrap();
+            let numbers = page.announcements.iter();
+            numbers
+                .map(|announcement| announcement.header.number)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(1, 0, usize::MAX), [0, 3, 300, 70_000, u32::MAX]);
+        assert_eq!(numbers(1, 0, 2_500), [0, 3]);
+        assert_eq!(numbers(1, 4, 1), [300]);
+        assert_eq!(numbers(1, u32::MAX, 1), [u32::MAX]);
+        assert!(numbers(0, 0, usize::MAX).is_empty());
+        assert!(numbers(2, 0, usize::MAX).is_empty());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! STORE/aggregator.key         the X25519 secret, mode 0600
-//! STORE/enrolment.redb         tokens (as SHA-256) and enrolled sites; opened for moments, so that the commands
-//!                              `token` and `roster` work beside a running service
+//! STORE/enrolment.redb         tokens (as SHA-256), enrolled sites, the closed list of them and what they reveal; opened
+//!                              for moments, so that the commands `token` and `roster` work beside a running service
 //! STORE/studies/DIGEST.redb    the rounds of the study with that digest; held open, and locked, by the service
 //! ```
 
@@ -11,7 +11,9 @@ mod enrolment;
 mod journal;
 mod key;
 
-pub use enrolment::{EnrolError, Enrolled, Enrolment, SiteName, SiteNameError, Token};
+pub use enrolment::{
+    EnrolError, Enrolled, Enrolment, Roster, RosterError, SiteName, SiteNameError, Token,
+};
 pub use journal::{Commit, Journal};
 pub use key::{load_key, load_or_create_key};
 

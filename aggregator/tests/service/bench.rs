@@ -75,6 +75,16 @@ pub(crate) fn draft() -> Draft {
     }
 }
 
+/// The same with a finite ε.
+pub(crate) fn noised() -> Draft {
+    Draft {
+        epsilon: 2.0,
+        fraction_bits: 16,
+        patients_per_site: 100,
+        ..draft()
+    }
+}
+
 impl Bench {
     pub(crate) fn new(draft: &Draft) -> Self {
         let (kit, folder) = (Arc::new(draft.make()), tempfile::tempdir().unwrap());
@@ -202,6 +212,11 @@ impl Bench {
         self.play_until(&mut sites, gone, |_| false).await;
     }
 
+    /// Whether the study stopped before its end.
+    pub(crate) async fn is_stopped(&mut self) -> bool {
+        self.get("round").await.kind() == "study-stopped"
+    }
+
     /// Plays the open round until `stop` says so of the stage that is open, or to its end.
     pub(crate) async fn play_until(
         &mut self,
@@ -209,7 +224,7 @@ impl Bench {
         gone: &Gone,
         stop: impl Fn(Stage) -> bool,
     ) {
-        loop {
+        while !self.is_stopped().await {
             let Status::Open {
                 header,
                 stage,

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use protocol::api::Stage;
 use protocol::id::SiteId;
 
-use crate::bench::{Bench, Gone, Sites, TIMES, draft};
+use crate::bench::{Bench, Gone, Sites, TIMES, draft, noised};
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -83,7 +83,7 @@ async fn a_site_that_is_away_costs_each_later_round_a_quick_stage_alone() {
 
 #[tokio::test]
 async fn a_stage_has_its_full_time_again_after_a_restart() {
-    let mut bench = Bench::new(&draft());
+    let mut bench = Bench::new(&noised());
     let kit = Arc::clone(&bench.kit);
     let mut sites = Sites::of(&kit, &bench.open().await.0);
     bench

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use aggregator::store::{SiteName, Store};
+use aggregator::store::{Enrolled, Roster, RosterError, SiteName, Store};
 use aggregator::{Service, app};
 use axum::body::Body;
+use axum::http::request::Builder;
 use axum::http::{Request, StatusCode};
-use protocol::api::Enrol;
+use protocol::api::{Enrol, Reveal};
 use protocol::codec;
+use protocol::id::{Digest, Nonce};
 use protocol::identity::Identity;
+use protocol::lottery::{Lot, RollCall, SecretNonce};
 use ring::rand::SystemRandom;
 use tempfile::TempDir;
+use testkit::nonce;
 use tower::ServiceExt as _;
 
 use crate::bench::{Bench, draft};
@@ -45,9 +49,30 @@ impl Desk {
     }
 
     async fn enrol(&self, request: &Enrol) -> (StatusCode, String) {
-        let request = Request::post("/v1/enrol")
-            .body(Body::from(codec::encode(request)))
-            .unwrap();
+        self.post("enrol", codec::encode(request)).await
+    }
+
+    async fn reveal(&self, reveal: &Reveal) -> (StatusCode, String) {
+        self.post("reveal", codec::encode(reveal)).await
+    }
+
+    /// The closed list, or the problem's kind.
+    async fn roll_call(&self) -> Result<RollCall, String> {
+        let (status, body) = self.ask(Request::get("/v1/roll-call"), Vec::new()).await;
+        if status == StatusCode::OK {
+            Ok(codec::decode(&body).unwrap())
+        } else {
+            Err(kind(&body))
+        }
+    }
+
+    async fn post(&self, path: &str, body: Vec<u8>) -> (StatusCode, String) {
+        let (status, body) = self.ask(Request::post(format!("/v1/{path}")), body).await;
+        (status, kind(&body))
+    }
+
+    async fn ask(&self, request: Builder, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
+        let request = request.body(Body::from(body)).unwrap();
         let response = app(Arc::clone(&self.service))
             .oneshot(request)
             .await
@@ -56,26 +81,75 @@ impl Desk {
         let body = axum::body::to_bytes(response.into_body(), usize::MAX)
             .await
             .unwrap();
-        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        (
-            status,
-            problem["type"]
-                .as_str()
-                .unwrap_or_default()
-                .replace("urn:wardround:problem:", ""),
-        )
+        (status, body.to_vec())
+    }
+
+    fn sites(&self) -> Vec<Enrolled> {
+        self.store.enrolment().roster().unwrap().sites().to_vec()
+    }
+
+    /// Kills the service and starts another from what is on the disk at this moment.
+    fn kill(&mut self) {
+        let copy = tempfile::tempdir().unwrap();
+        let file = "enrolment.redb";
+        std::fs::copy(self.folder.path().join(file), copy.path().join(file)).unwrap();
+        self.store = Store::at(copy.path()).unwrap();
+        self.service = Arc::new(Service::enrolment_only(&self.store));
+        self.folder = copy;
+    }
+
+    /// Enrols a site whose nonce is the testkit's.
+    async fn join(&self, name: &str, identity: &Identity) {
+        let token = self.token(name);
+        let enrolled = self.enrol(&request(&token, name, identity)).await;
+        assert_eq!(enrolled, (StatusCode::NO_CONTENT, String::new()));
     }
 }
 
+/// The last part of a problem's type, or nothing.
+fn kind(body: &[u8]) -> String {
+    let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let kind = problem["type"].as_str().unwrap_or_default();
+    kind.replace("urn:wardround:problem:", "")
+}
+
 fn request(token: &str, name: &str, identity: &Identity) -> Enrol {
-    let signature = identity.sign(&Enrol::signed_bytes(token, name));
+    committed(token, name, identity, &nonce(identity))
+}
+
+fn committed(token: &str, name: &str, identity: &Identity, nonce: &SecretNonce) -> Enrol {
+    let commitment = nonce.commitment(&identity.key());
+    let signature = identity.sign(&Enrol::signed_bytes(token, &commitment, name));
     Enrol {
         token: token.to_owned(),
         name: name.to_owned(),
         key: identity.key(),
+        commitment,
         signature,
     }
 }
+
+fn reveal(list: &RollCall, identity: &Identity) -> Reveal {
+    Reveal {
+        key: identity.key(),
+        list: list.digest(),
+        lot: nonce(identity).reveal(list, identity),
+    }
+}
+
+/// A nonce that is not the one of [`nonce`].
+fn other_nonce() -> SecretNonce {
+    SecretNonce::new([77; 32])
+}
+
+fn hospitals() -> [(&'static str, Identity); 3] {
+    ["North", "South", "West"].map(|name| {
+        let seed = Digest::of(name.as_bytes()).0;
+        (name, Identity::from_seed(&seed))
+    })
+}
+
+const TAKEN: (StatusCode, String) = (StatusCode::NO_CONTENT, String::new());
 
 #[tokio::test]
 async fn a_token_enrols_one_site_with_one_key() {
@@ -97,7 +171,12 @@ async fn a_token_enrols_one_site_with_one_key() {
         desk.enrol(&second).await,
         (StatusCode::CONFLICT, "token-used".to_owned())
     );
-    let sites = desk.store.enrolment().sites().unwrap();
+    let other = committed(&token, "St. Mary's North", &north, &other_nonce());
+    assert_eq!(
+        desk.enrol(&other).await,
+        (StatusCode::CONFLICT, "token-used".to_owned())
+    );
+    let sites = desk.sites();
     assert_eq!(sites.len(), 1);
     assert_eq!(
         (sites[0].name.as_str(), sites[0].key),
@@ -128,7 +207,7 @@ async fn enrolments_that_are_not_right_use_no_token_up() {
         desk.enrol(&stolen).await,
         (StatusCode::FORBIDDEN, "bad-signature".to_owned())
     );
-    assert!(desk.store.enrolment().sites().unwrap().is_empty());
+    assert!(desk.sites().is_empty());
     assert_eq!(
         desk.enrol(&request(&token, "North", &identity)).await.0,
         StatusCode::NO_CONTENT
@@ -144,11 +223,160 @@ async fn a_new_token_of_a_site_lets_it_replace_its_key() {
             desk.enrol(&request(&token, "North", &identity)).await.0,
             StatusCode::NO_CONTENT
         );
+        assert_eq!(desk.sites()[0].key, identity.key());
+    }
+}
+
+#[tokio::test]
+async fn a_closed_roster_takes_no_site_and_each_site_reveals_for_exactly_it() {
+    let mut desk = Desk::new();
+    let hospitals = hospitals();
+    for (name, identity) in &hospitals {
+        desk.join(name, identity).await;
+    }
+    let (late, late_token) = (Identity::from_seed(&[9; 32]), desk.token("Late"));
+    let early = reveal(&RollCall::new(Vec::new()).unwrap(), &hospitals[0].1);
+    let open = (StatusCode::CONFLICT, "roster-open".to_owned());
+    assert_eq!(desk.reveal(&early).await, open);
+    assert_eq!(desk.roll_call().await, Err(open.1));
+
+    let list = desk.store.enrolment().close().unwrap();
+    assert_eq!(desk.store.enrolment().close().unwrap(), list);
+    let names = list.entries().iter().map(|entry| entry.name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["North", "South", "West"]);
+    assert_eq!(desk.roll_call().await.unwrap(), list);
+    let closed = (StatusCode::CONFLICT, "roster-closed".to_owned());
+    let joining = request(&late_token, "Late", &late);
+    assert_eq!(desk.enrol(&joining).await, closed);
+    let other_key = request(&desk.token("North"), "North", &late);
+    assert_eq!(desk.enrol(&other_key).await, closed);
+
+    for (_, identity) in &hospitals[..2] {
+        assert_eq!(desk.reveal(&reveal(&list, identity)).await, TAKEN);
+        desk.kill();
+        // The answer was lost.
+        assert_eq!(desk.reveal(&reveal(&list, identity)).await, TAKEN);
+    }
+    let Roster::Closed(sites) = desk.store.enrolment().roster().unwrap() else {
+        panic!("the list is open");
+    };
+    let lots: Vec<Option<Lot>> = sites.iter().map(|site| site.lot).collect();
+    let of = |place: usize| Some(reveal(&list, &hospitals[place].1).lot);
+    assert_eq!(lots, [of(0), of(1), None]);
+}
+
+#[tokio::test]
+async fn what_is_revealed_is_the_nonce_that_was_committed_to_signed_for_the_closed_list() {
+    let desk = Desk::new();
+    let hospitals = hospitals();
+    for (name, identity) in &hospitals {
+        desk.join(name, identity).await;
+    }
+    let list = desk.store.enrolment().close().unwrap();
+    let north = &hospitals[0].1;
+    let honest = reveal(&list, north);
+    let shorter = RollCall::new(list.entries()[..2].to_vec()).unwrap();
+    let other = Lot {
+        nonce: Nonce([77; 32]),
+        ..honest.lot
+    };
+    let stranger = Identity::from_seed(&[9; 32]);
+    for (wrong, status, kind) in [
+        (reveal(&shorter, north), 409, "other-list"),
+        (
+            Reveal {
+                lot: reveal(&shorter, north).lot,
+                ..honest.clone()
+            },
+            403,
+            "bad-signature",
+        ),
+        (
+            Reveal {
+                lot: other,
+                ..honest.clone()
+            },
+            403,
+            "other-nonce",
+        ),
+        (
+            Reveal {
+                lot: reveal(&list, &hospitals[1].1).lot,
+                ..honest.clone()
+            },
+            403,
+            "other-nonce",
+        ),
+        (reveal(&list, &stranger), 403, "not-in-roster"),
+    ] {
+        let (got, said) = desk.reveal(&wrong).await;
+        assert_eq!((got.as_u16(), said.as_str()), (status, kind));
+    }
+    assert!(desk.sites().iter().all(|site| site.lot.is_none()));
+    assert_eq!(desk.reveal(&honest).await, TAKEN);
+    let (status, said) = desk.post("reveal", vec![0; 257]).await;
+    assert_eq!((status.as_u16(), said.as_str()), (413, "body-too-large"));
+}
+
+#[tokio::test]
+async fn a_roster_that_is_opened_again_keeps_no_site_and_no_nonce() {
+    let desk = Desk::new();
+    let hospitals = hospitals();
+    let mut first = Vec::new();
+    for (name, identity) in &hospitals {
+        let enrol = request(&desk.token(name), name, identity);
+        assert_eq!(desk.enrol(&enrol).await, TAKEN);
+        first.push(enrol);
+    }
+    let list = desk.store.enrolment().close().unwrap();
+    assert_eq!(desk.reveal(&reveal(&list, &hospitals[0].1)).await, TAKEN);
+    desk.store.enrolment().reopen().unwrap();
+    assert_eq!(
+        desk.store.enrolment().roster().unwrap(),
+        Roster::Open(Vec::new())
+    );
+    assert!(matches!(
+        desk.store.enrolment().close(),
+        Err(RosterError::Empty)
+    ));
+    // Who repeats an old request brings no old commitment back.
+    for enrol in &first {
         assert_eq!(
-            desk.store.enrolment().sites().unwrap()[0].key,
-            identity.key()
+            desk.enrol(enrol).await,
+            (StatusCode::CONFLICT, "token-used".to_owned())
         );
     }
+    for (name, identity) in &hospitals {
+        let token = desk.token(name);
+        let enrol = committed(&token, name, identity, &other_nonce());
+        assert_eq!(desk.enrol(&enrol).await, TAKEN);
+    }
+    let again = desk.store.enrolment().close().unwrap();
+    assert_ne!(again.digest(), list.digest());
+    assert_eq!(
+        desk.reveal(&reveal(&list, &hospitals[0].1)).await.1,
+        "other-list"
+    );
+    assert!(desk.sites().iter().all(|site| site.lot.is_none()));
+}
+
+#[tokio::test]
+async fn an_enrolment_is_there_as_a_whole_after_a_kill_or_not_at_all() {
+    let mut desk = Desk::new();
+    let (name, identity) = &hospitals()[0];
+    let enrol = request(&desk.token(name), name, identity);
+    desk.kill();
+    assert!(desk.sites().is_empty());
+    assert_eq!(desk.enrol(&enrol).await, TAKEN);
+    desk.kill();
+    assert_eq!(desk.enrol(&enrol).await, TAKEN);
+    let list = desk.store.enrolment().close().unwrap();
+    desk.kill();
+    // The list was closed with the commitment that came with the key.
+    assert_eq!(desk.roll_call().await.unwrap(), list);
+    assert_eq!(list.entries()[0].commitment, enrol.commitment);
+    // The answer to the enrolment was lost until now.
+    assert_eq!(desk.enrol(&enrol).await, TAKEN);
 }
 
 #[tokio::test]
@@ -198,7 +426,7 @@ async fn sites_can_enrol_while_a_study_runs() {
         bench.post("enrol", codec::encode(&enrol)).await.status,
         StatusCode::NO_CONTENT
     );
-    assert_eq!(store.enrolment().sites().unwrap().len(), 1);
+    assert_eq!(store.enrolment().roster().unwrap().sites().len(), 1);
     bench
         .post("enrol", b"no CBOR".to_vec())
         .await

@@ -8,7 +8,7 @@ use protocol::api::Stage;
 use protocol::id::{Header, Purpose, SiteId};
 use testkit::{Draft, TestStudy};
 
-use crate::bench::{Bench, Gone, Restarts, Sites, TIMES, draft};
+use crate::bench::{Bench, Gone, Restarts, Sites, TIMES, draft, noised};
 
 const SITE: SiteId = SiteId(0);
 
@@ -167,7 +167,7 @@ async fn a_site_whose_chunks_are_not_all_there_has_dropped_out() {
 #[tokio::test]
 async fn an_announcement_alone_is_enough_to_spend_a_step() {
     for restarts in [Restarts::Never, Restarts::AfterEachChange] {
-        let mut bench = Bench::new(&draft());
+        let mut bench = Bench::new(&noised());
         let kit = Arc::clone(&bench.kit);
         let (_, mut sites) = masking(&kit, &mut bench).await;
         bench.restarts = restarts;

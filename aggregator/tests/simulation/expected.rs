@@ -117,6 +117,7 @@ impl Expected {
                 assert_eq!(header.state, want, "another sum than the survivors'");
                 assert_eq!(Some(header.purpose), self.course.purpose(study));
                 let number = header.number;
+                self.check_place(&header);
                 self.stages.insert(number, stage);
                 let before = self.headers.insert(number, header.clone());
                 assert!(before.is_none_or(|before| before == header));
@@ -127,6 +128,22 @@ impl Expected {
                 assert_eq!(state, want, "another model than the survivors' sums make");
                 assert_eq!(self.course.purpose(study), None);
             }
+        }
+    }
+}
+
+impl Expected {
+    /// Places never go back, and one that may have been charged is never asked for again.
+    fn check_place(&self, header: &Header) {
+        for (number, before) in self.headers.range(..header.number) {
+            let may_be_charged = Charge::at(self.stages[number]) == Charge::Perhaps;
+            assert!(
+                header.place > before.place || header.place == before.place && !may_be_charged,
+                "round {} is at place {} after round {number} at place {}",
+                header.number,
+                header.place,
+                before.place
+            );
         }
     }
 }

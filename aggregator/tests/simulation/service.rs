@@ -30,6 +30,7 @@ pub(crate) enum Call {
     Send(u32, Stage, Vec<u8>),
     Chunk(u32, SiteId, u32, Vec<u8>),
     Withdraw(Vec<u8>),
+    Announcements(SiteId, u32),
 }
 
 /// Why a call is not answered as it asks.
@@ -100,6 +101,10 @@ impl<'a> Service<'a> {
             Call::Missing(number, site) => {
                 let missing = self.rounds.missing_chunks(*number, *site, self.now);
                 missing.map(|missing| codec::encode(&missing))
+            }
+            Call::Announcements(site, from) => {
+                let shown = self.rounds.announcements(*site, *from, self.now);
+                shown.map(|shown| codec::encode(&shown))
             }
             Call::Send(..) | Call::Chunk(..) => self.take(call).map(|_| Vec::new()),
             Call::Withdraw(bytes) => self.rounds.withdraw(bytes, self.now).map(|()| Vec::new()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use participant::journal::Journal;
 use participant::ledger::{Ledger, LedgerId};
 use participant::pace::Pace;
+use participant::patience::Patience;
 use participant::reading::PatientFile;
 use participant::{
     Destination, Event, Failure, Fetch, Key, ModuleFailure, Now, Outgoing, Participant, Step,
@@ -212,6 +213,7 @@ impl<'a> Site<'a> {
             module: kit.study.manifest().module,
             id: self.id,
             pace: Pace::new(&kit.study, 0),
+            patience: Patience::LONG,
             files: vec![file("events", Role::Events), file("labels", Role::Labels)],
             bad_rows: BadRows::Stop,
             budget: None,
@@ -392,6 +394,7 @@ fn call(fetch: Fetch) -> Call {
         Fetch::Survivors(round) => Call::Survivors(round),
         Fetch::Statements(round) => Call::Statements(round),
         Fetch::MissingChunks(round, site) => Call::Missing(round, site),
+        Fetch::Announcements(site, from) => Call::Announcements(site, from),
     }
 }
 

@@ -185,6 +185,7 @@ fn kind(call: &Call) -> &'static str {
         Call::Survivors(_) => "survivors",
         Call::Statements(_) => "statements",
         Call::Missing(..) => "missing",
+        Call::Announcements(..) => "announcements",
         Call::Send(..) | Call::Chunk(..) | Call::Withdraw(_) => "nothing",
     }
 }
@@ -244,7 +245,11 @@ fn lie(call: &Call, answer: &[u8], which: u32) -> Option<Vec<u8>> {
         Call::Missing(..) => altered(answer, |missing: &mut MissingChunks| {
             missing.chunks = vec![which % 3];
         }),
-        Call::State(_) | Call::Send(..) | Call::Chunk(..) | Call::Withdraw(_) => None,
+        Call::State(_)
+        | Call::Send(..)
+        | Call::Chunk(..)
+        | Call::Withdraw(_)
+        | Call::Announcements(..) => None,
     }
 }
 

@@ -277,7 +277,11 @@ impl Ledger {
         charged_at: u64,
     ) -> Result<Line, LedgerError> {
         self.covers(study, header)?;
-        Ok(Line {
+        Ok(self.next_line(study, header, body, charged_at))
+    }
+
+    fn next_line(&self, study: &Study, header: &Header, body: Digest, charged_at: u64) -> Line {
+        Line {
             charged_at,
             title: study.manifest().title.clone(),
             study: header.study,
@@ -291,7 +295,24 @@ impl Ledger {
             }),
             loss: release(study, header).loss,
             previous: self.last,
-        })
+        }
+    }
+
+    /// Takes in a release that has happened and is not in the ledger, which comes from a backup; gives its line, to be stored.
+    ///
+    /// # Errors
+    ///
+    /// A round that was charged.
+    pub(crate) fn take_back(
+        &mut self,
+        study: &Study,
+        header: &Header,
+        body: Digest,
+        charged_at: u64,
+    ) -> Result<Line, LedgerError> {
+        let line = self.next_line(study, header, body, charged_at);
+        self.push(line.clone())?;
+        Ok(line)
     }
 
     /// Takes in a line that is stored.

@@ -59,6 +59,7 @@ mod participant;
 pub mod patience;
 pub mod plan;
 pub mod reading;
+pub mod reconcile;
 pub mod register;
 pub mod replay;
 mod starting;

@@ -7,6 +7,7 @@ use protocol::study::Study;
 
 use crate::notice::Notice;
 use crate::pace::Pace;
+use crate::patience::Patience;
 use crate::reading::{PatientFile, Reading};
 use crate::starting::{Progress, Starting};
 use crate::step::{Event, Now, Step};
@@ -29,6 +30,8 @@ pub struct Site {
     pub id: SiteId,
     /// When its adverts leave.
     pub pace: Pace,
+    /// How long a call that fails is repeated.
+    pub patience: Patience,
     /// Its files of patients.
     pub files: Vec<PatientFile>,
     /// What to do with rows that cannot be used.

@@ -129,6 +129,8 @@ pub enum Fetch {
     Statements(u32),
     /// The chunks of this site's masked vector that the aggregator lacks.
     MissingChunks(u32, SiteId),
+    /// What this site announced, from the round with this number on.
+    Announcements(SiteId, u32),
 }
 
 impl Fetch {

@@ -6,7 +6,7 @@ use protocol::withdrawal::Cause;
 use crate::egress::EgressError;
 use crate::ledger::LedgerError;
 use crate::step::ModuleFailure;
-use crate::{plan, reading, register};
+use crate::{plan, reading, reconcile, register};
 
 /// Why a site does not go on in the study. What was sent, and what it cost, is stored.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -21,6 +21,15 @@ pub enum Stop {
     /// The register is not the one that stood beside the ledger.
     #[error(transparent)]
     Lost(#[from] plan::Lost),
+    /// The ledger comes from a backup.
+    #[error(
+        "the aggregator holds masked inputs that this site signed and its ledger does not have (rounds {0:?}): the state folder comes \
+         from a backup; run `host ledger reconcile`, which charges them"
+    )]
+    LedgerBehind(Vec<u32>),
+    /// What the aggregator shows of this site's past is not its own.
+    #[error(transparent)]
+    NotOurs(#[from] reconcile::NotOurs),
     /// The study does not explain what the aggregator asks.
     #[error(transparent)]
     Plan(#[from] plan::Refusal),
@@ -110,6 +119,8 @@ impl Stop {
             Self::Conflict(_)
             | Self::Refused(_)
             | Self::Unreachable(_)
+            | Self::LedgerBehind(_)
+            | Self::NotOurs(_)
             | Self::Reading(_)
             | Self::OutOfOrder(_) => None,
         }

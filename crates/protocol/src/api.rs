@@ -4,7 +4,9 @@
 //!
 //! | request | body | answer |
 //! | --- | --- | --- |
-//! | `POST enrol` | [`Enrol`] | 204; the operator then puts the key into the roster |
+//! | `POST enrol` | [`Enrol`] | 204, and again: 204; a roster that is closed: 409 |
+//! | `GET roll-call` | | [`RollCall`]: the sites of the closed roster; a roster that is open: 409 |
+//! | `POST reveal` | [`Reveal`] | 204, and again: 204; a lot for another list: 409 |
 //! | `GET study` | | `study.toml` as it is (`application/toml`) |
 //! | `GET round?seen=V&wait=S` | | [`RoundView`], at once where its version is above `V`, else after at most `S` seconds |
 //! | `GET states/{digest}` | | the encoded [`crate::door::State`] with this digest |
@@ -16,16 +18,24 @@
 //! | `GET rounds/{number}/shares/{site}` | | [`crate::door::Inbox`], from stage mask on |
 //! | `GET rounds/{number}/survivors` | | [`crate::door::Survivors`], from stage agree on |
 //! | `GET rounds/{number}/statements` | | [`crate::door::Messages`], from stage unmask on |
+//! | `GET announcements/{site}?from=N` | | [`Announcements`] of the rounds from number `N` on, as many as fit; none: the end |
 //! | `GET progress` | | [`Progress`] as JSON: every round so far |
 //! | `GET health` | | 204 |
 
 use std::fmt;
 use std::str::FromStr;
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::codec;
 use crate::id::{Digest, Header, IdentityKey, Purpose, SiteId};
+use crate::lottery::Lot;
+#[cfg(doc)]
+use crate::lottery::RollCall;
+use crate::message::{MaskedInput, MessageError, Signed};
+use crate::study::Study;
 use crate::withdrawal::Cause;
 #[cfg(doc)]
 use crate::withdrawal::Withdrawal;
@@ -123,18 +133,100 @@ pub struct Enrol {
     /// The site's identity key.
     #[n(2)]
     pub key: IdentityKey,
-    /// Ed25519 signature by that key over `"wardround/1 enrol" ‖ SHA-256(token) ‖ name`: the sender holds the key.
-    #[cbor(n(3), with = "minicbor::bytes")]
+    /// What binds the site to its nonce in the lottery ([`crate::id::Nonce::commitment`]).
+    #[n(3)]
+    pub commitment: Digest,
+    /// Ed25519 signature by that key over [`Enrol::signed_bytes`]: the sender holds the key.
+    #[cbor(n(4), with = "minicbor::bytes")]
     pub signature: [u8; 64],
 }
 
 impl Enrol {
-    /// The bytes that [`Enrol::signature`] signs.
+    /// The bytes that [`Enrol::signature`] signs: `"wardround/1 enrol" ‖ SHA-256(token) ‖ commitment ‖ name`.
     #[must_use]
-    pub fn signed_bytes(token: &str, name: &str) -> Vec<u8> {
+    pub fn signed_bytes(token: &str, commitment: &Digest, name: &str) -> Vec<u8> {
         let token = Digest::of(token.as_bytes());
-        [b"wardround/1 enrol".as_slice(), &token.0, name.as_bytes()].concat()
+        let context = b"wardround/1 enrol".as_slice();
+        [context, &token.0, &commitment.0, name.as_bytes()].concat()
     }
+}
+
+/// What a site reveals once the roster is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Reveal {
+    /// The site's identity key.
+    #[n(0)]
+    pub key: IdentityKey,
+    /// The digest of the list that the site signed.
+    #[n(1)]
+    pub list: Digest,
+    /// Its nonce and its signature.
+    #[n(2)]
+    pub lot: Lot,
+}
+
+/// What a site announced at stage mask in rounds of a study: what it charged its ledger for, with its own signature.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Announcements {
+    /// By number, ascending; none where there are no more.
+    #[n(0)]
+    pub announcements: Vec<Announcement>,
+}
+
+/// That a site sent a masked input in a round.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Announcement {
+    /// The round.
+    #[n(0)]
+    pub header: Header,
+    /// The encoded [`Signed`] of stage mask.
+    #[n(1)]
+    pub message: ByteVec,
+}
+
+impl Announcement {
+    /// What `site` announced, where it is that site's and of this study: whoever hands it over cannot have made it up.
+    ///
+    /// # Errors
+    ///
+    /// A round of another study, and a message that is not one of this site for that round.
+    pub fn open(&self, study: &Study, site: SiteId) -> Result<MaskedInput, AnnouncementError> {
+        let Self { header, message } = self;
+        if header.study != study.digest() {
+            return Err(AnnouncementError::Study(header.study));
+        }
+        let signed: Signed = codec::decode(message).map_err(AnnouncementError::Malformed)?;
+        if signed.site != site {
+            return Err(AnnouncementError::Site {
+                got: signed.site,
+                want: site,
+            });
+        }
+        Ok(signed.open(study, header, Stage::Mask)?)
+    }
+}
+
+/// Why an announcement is not what a site sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnouncementError {
+    /// Of another study.
+    #[error("the announcement is of study {0}, not of this one")]
+    Study(Digest),
+    /// Of another site.
+    #[error("the announcement is of site {got}, not of site {want}")]
+    Site {
+        /// Whose it is.
+        got: SiteId,
+        /// Whose it was to be.
+        want: SiteId,
+    },
+    /// The bytes are no signed message.
+    #[error("the announcement is not a signed message: {0}")]
+    Malformed(codec::DecodeError),
+    /// The site did not sign it for this round.
+    #[error(transparent)]
+    Message(#[from] MessageError),
 }
 
 /// Which chunks of a site's masked vector are still to be sent.

@@ -80,6 +80,10 @@ bytes32! {
     /// An X25519 public key (RFC 7748).
     AgreementKey
 }
+bytes32! {
+    /// A site's part in the lottery of who takes part, once it is revealed ([`crate::lottery`]).
+    Nonce
+}
 
 impl Digest {
     /// The SHA-256 digest of `bytes`.

@@ -26,6 +26,7 @@ pub mod hpke;
 pub mod id;
 pub mod identity;
 mod keystream;
+pub mod lottery;
 pub mod mask;
 pub mod message;
 mod noise;

@@ -4,11 +4,13 @@
 //! ```text
 //! tests/vectors/round.json ──▶ keys.json         each secret, key and vector of that round
 //!     round-on-a-graph.json ─▶ holders.json      who holds whose shares in that round
+//!                              lottery.json      who is drawn to take part, from nonces to sites
 //!                              primitives.json   each primitive by itself, with what is refused
 //! ```
 
 mod holders;
 mod keys;
+mod lottery;
 mod played;
 mod primitives;
 

@@ -5,7 +5,7 @@ use protocol::api::Stage;
 use protocol::id::{Digest, Header, Purpose};
 use protocol::message::MessageError;
 use protocol::study::{Manifest, Study, StudyError, Trained};
-use testkit::Draft;
+use testkit::{Draft, Random};
 
 fn refusal(toml: &str) -> StudyError {
     Study::parse(toml.as_bytes()).expect_err("the study cannot be run as it says")
@@ -373,11 +373,14 @@ fn a_lottery_chooses_other_sites_in_each_round_and_all_of_them_in_the_end() {
     let draft = Draft {
         sites: 9,
         threshold: 5,
+        random: Some(Random {
+            sites: 4,
+            threshold: 3,
+        }),
         ..Draft::default()
     };
-    let chosen = "rounds = 4\nparticipants.random = { sites = 4, threshold = 3 }";
-    let toml = draft.toml().replace("rounds = 4", chosen);
-    let (kit, study) = (draft.make(), Study::parse(toml.as_bytes()).unwrap());
+    let kit = draft.make();
+    let study = &kit.study;
     let mut times = [0_u32; 9];
     for number in 0..200 {
         let header = |purpose| Header {
@@ -416,7 +419,7 @@ fn a_lottery_chooses_other_sites_in_each_round_and_all_of_them_in_the_end() {
         } else {
             Err(MessageError::NotInRound(site))
         };
-        assert_eq!(signed.verify(&study, &header, Stage::Advertise), want);
+        assert_eq!(signed.verify(study, &header, Stage::Advertise), want);
     }
     assert_eq!(study.threshold(Purpose::Evaluate), 5);
     for participants in [
@@ -425,10 +428,9 @@ fn a_lottery_chooses_other_sites_in_each_round_and_all_of_them_in_the_end() {
         "{ sites = 4, threshold = 5 }",
         "{ sites = 10, threshold = 6 }",
     ] {
-        let toml = draft.toml().replace(
-            "rounds = 4",
-            &format!("rounds = 4\nparticipants.random = {participants}"),
-        );
+        let toml = draft
+            .toml()
+            .replace("{ sites = 4, threshold = 3 }", participants);
         assert!(
             matches!(
                 refusal(&toml),

@@ -19,6 +19,7 @@ mod disk;
 mod fake_module;
 mod fake_site;
 pub mod noise;
+mod roster;
 pub mod round;
 mod study;
 pub mod vectors;
@@ -26,7 +27,8 @@ pub mod vectors;
 pub use disk::Disk;
 pub use fake_module::{FakeModule, Vector};
 pub use fake_site::{FakeSite, decoded};
-pub use study::{Draft, TestStudy, study};
+pub use roster::{Lots, nonce, roster};
+pub use study::{Draft, Random, TestStudy, study};
 
 use chacha20::ChaCha20Rng;
 use rand_core::SeedableRng;

@@ -1,6 +1,5 @@
 //! Small studies that can be run.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use protocol::agreement::Secret;
@@ -10,6 +9,8 @@ use protocol::identity::Identity;
 use protocol::message::Signed;
 use protocol::round::Aggregator;
 use protocol::study::{COMPLETE, Crowd, Graph, Study};
+
+use crate::roster::{Lots, roster};
 
 /// A study with this many sites and this threshold, and otherwise the settings of [`Draft::default`].
 #[must_use]
@@ -29,6 +30,8 @@ pub struct Draft {
     pub sites: u16,
     /// Sites that must agree.
     pub threshold: u16,
+    /// The sites of a round of training, where a lottery names some; `None` for all.
+    pub random: Option<Random>,
     /// Picks of each site and shares that give a secret; `None` for the complete graph.
     pub graph: Option<Graph>,
     /// Weights of the model: entries of the update.
@@ -55,11 +58,21 @@ pub struct Draft {
     pub title: &'static str,
 }
 
+/// How many sites a lottery names for a round of training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Random {
+    /// How many.
+    pub sites: u16,
+    /// Of these, how many must agree.
+    pub threshold: u16,
+}
+
 impl Default for Draft {
     fn default() -> Self {
         Self {
             sites: 5,
             threshold: 3,
+            random: None,
             graph: None,
             parameters: 6,
             rounds: 4,
@@ -109,7 +122,7 @@ impl Draft {
     ///
     /// # Panics
     ///
-    /// Never: writing into a string cannot fail.
+    /// Never: each site has its own name and key.
     #[must_use]
     pub fn toml(&self) -> String {
         let Self {
@@ -137,6 +150,10 @@ impl Draft {
                 threshold,
             } = graph;
             format!("graph = {{ neighbours = {neighbours}, threshold = {threshold} }}")
+        });
+        let participants = self.random.map_or_else(String::new, |random| {
+            let Random { sites, threshold } = random;
+            format!("participants.random = {{ sites = {sites}, threshold = {threshold} }}\n")
         });
         let moments_share = if *normalisation == "shared" { 0.1 } else { 0.0 };
         let mut toml = format!(
@@ -168,7 +185,7 @@ parameters = {parameters}
 rounds = {rounds}
 algorithm.gradient = {{ batch = "all" }}
 optimizer.momentum = {{ rate = 0.5, momentum = 0.9 }}
-
+{participants}
 [rounds]
 floor-seconds = {floor_seconds:?}
 
@@ -190,14 +207,14 @@ metrics-share = 0.1
 weight-share = 0.1
 "#
         );
-        for site in 0..self.sites {
-            let key = identity(site).key();
-            write!(
-                toml,
-                "\n[[roster]]\nname = \"Hospital {site}\"\nkey = \"{key}\"\n"
-            )
-            .expect("writing into a string cannot fail");
-        }
+        let identities: Vec<Identity> = (0..self.sites).map(identity).collect();
+        let sites = (0..self.sites).map(|site| format!("Hospital {site}"));
+        let lots = if self.random.is_some() {
+            Lots::Revealed
+        } else {
+            Lots::None
+        };
+        toml.push_str(&roster(&sites.zip(&identities).collect::<Vec<_>>(), lots));
         toml
     }
 

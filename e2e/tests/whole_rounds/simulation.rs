@@ -20,7 +20,7 @@ use protocol::identity::Identity;
 use protocol::round::{AnyRound, Closed, Round, SiteFault};
 use protocol::study::Study;
 use synthetic::{Hospital, Settings, synthesise};
-use testkit::TestStudy;
+use testkit::{Lots, TestStudy};
 
 /// A federation whose study has not begun.
 pub(crate) struct Federation {
@@ -448,17 +448,17 @@ fn kit(draft: &str, settings: &[(&str, &str)], sites: usize) -> TestStudy {
     let identities: Vec<Identity> = (1..=sites)
         .map(|site| Identity::from_seed(&Digest::of(format!("site {site}").as_bytes()).0))
         .collect();
-    let members = identities.iter().enumerate().map(|(place, identity)| {
-        format!(
-            "[[roster]]\nname = \"hospital {place}\"\nkey = \"{}\"\n",
-            identity.key()
-        )
-    });
+    let sites = (0..).zip(&identities);
+    let sites = sites.map(|(place, identity)| (format!("hospital {place}"), identity));
+    let is_drawn = settings
+        .iter()
+        .any(|(name, _)| *name == "training.participants");
+    let lots = if is_drawn { Lots::Revealed } else { Lots::None };
     draft
         .complete(&Parts {
             module: Digest::of(b"a module"),
             aggregator: template.secret().public(),
-            roster: &members.collect::<String>(),
+            roster: &testkit::roster(&sites.collect::<Vec<_>>(), lots),
             weights: None,
             dishonest: None,
         })

@@ -1,10 +1,13 @@
 //! What parties send each other, in CBOR.
 
 use minicbor::{Decode, Encode};
-use protocol::api::{Enrol, MissingChunks, RoundView, Stage, Status};
+use protocol::api::{
+    Announcement, Announcements, Enrol, MissingChunks, Reveal, RoundView, Stage, Status,
+};
 use protocol::codec;
 use protocol::door::{Inbox, Messages, Moments, Request, Response, State, Survivors};
-use protocol::id::{Digest, IdentityKey, SiteId};
+use protocol::id::{Digest, IdentityKey, Nonce, SiteId};
+use protocol::lottery::{Entry, Lot, LotSignature, RollCall};
 use protocol::message::{Advert, Agreement, MaskedInput, Opening, Shares, Signed};
 use protocol::withdrawal::{Cause, Withdrawal};
 
@@ -67,12 +70,26 @@ const RELAYED: [fn(&[u8]); 3] = [
     one_form::<Survivors>,
 ];
 
-const SERVICE: [fn(&[u8]); 4] = [
+const SERVICE: [fn(&[u8]); 7] = [
     one_form::<Enrol>,
     one_form::<MissingChunks>,
     one_form::<RoundView>,
     one_form::<Withdrawal>,
+    one_form::<RollCall>,
+    one_form::<Reveal>,
+    announcements,
 ];
+
+/// What a site is told that it announced is refused, or is what it signed itself.
+fn announcements(input: &[u8]) {
+    one_form::<Announcements>(input);
+    let Ok(page) = codec::decode::<Announcements>(input) else {
+        return;
+    };
+    for announcement in &page.announcements {
+        let _ = announcement.open(&play::kit().study, SiteId(0));
+    }
+}
 
 /// Bytes are refused, or are exactly what the value is written as.
 pub(super) fn one_form<T: Encode<()> + for<'b> Decode<'b, ()>>(input: &[u8]) {
@@ -136,7 +153,22 @@ pub(crate) fn services() -> Vec<Vec<u8>> {
         token: "token".to_owned(),
         name: "hospital".to_owned(),
         key: IdentityKey([1; 32]),
+        commitment: Digest([5; 32]),
         signature: [2; 64],
+    };
+    let entries = [1, 2].map(|seed| Entry {
+        name: format!("hospital {seed}"),
+        key: IdentityKey([seed; 32]),
+        commitment: Digest([seed; 32]),
+    });
+    let list = RollCall::new(entries.to_vec()).expect("each is there once");
+    let reveal = Reveal {
+        key: IdentityKey([1; 32]),
+        list: list.digest(),
+        lot: Lot {
+            nonce: Nonce([6; 32]),
+            signature: LotSignature([7; 64]),
+        },
     };
     let missing = MissingChunks {
         chunks: vec![0, 3, 70_000],
@@ -162,11 +194,27 @@ pub(crate) fn services() -> Vec<Vec<u8>> {
     [
         choose(0, &codec::encode(&enrol)),
         choose(1, &codec::encode(&missing)),
+        choose(4, &codec::encode(&list)),
+        choose(5, &codec::encode(&reveal)),
+        choose(6, &codec::encode(&announced())),
     ]
     .into_iter()
     .chain(views)
     .chain(withdrawals)
     .collect()
+}
+
+/// What the sites of a round announced.
+fn announced() -> Announcements {
+    let at = played().iter().find(|at| at.round.stage() == Stage::Mask);
+    let at = at.expect("a round has every stage");
+    let announcement = |signed| Announcement {
+        header: at.round.header().clone(),
+        message: codec::encode(signed).into(),
+    };
+    Announcements {
+        announcements: at.signed.iter().map(announcement).collect(),
+    }
 }
 
 fn bodies(stage: Stage) -> Vec<Vec<u8>> {

@@ -7,7 +7,7 @@ use protocol::codec;
 use protocol::id::Digest;
 use protocol::study::Study;
 use protocol::weights::Weights;
-use testkit::Draft;
+use testkit::{Draft, Random};
 
 use super::message::one_form;
 use super::play::kit;
@@ -39,7 +39,14 @@ pub(crate) fn files() -> Vec<Vec<u8>> {
         normalisation: "shared",
         ..Draft::default()
     };
-    let drafts = [plain, private].map(|draft| draft.toml().into_bytes());
+    let drawn = Draft {
+        random: Some(Random {
+            sites: 4,
+            threshold: 3,
+        }),
+        ..Draft::default()
+    };
+    let drafts = [plain, private, drawn].map(|draft| draft.toml().into_bytes());
     let shipped = SHIPPED.map(|text| text.as_bytes().to_vec());
     drafts.into_iter().chain(shipped).collect()
 }

@@ -1,6 +1,6 @@
 //! `host approve`
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -17,7 +17,7 @@ use protocol::id::{Digest, IdentityKey};
 use protocol::study::Study;
 
 use super::site::{self, Limits};
-use super::study;
+use super::{consent, study};
 
 /// Approves a study and its module: `host run` runs these, and nothing else
 #[derive(Args, Debug)]
@@ -70,7 +70,8 @@ impl Approve {
         )?;
         let doublings = self.judge(&config, &manifest, &text, weights.as_deref(), &sandbox, out)?;
         if !self.yes {
-            ask(out)?;
+            let question = "Approve this study and this module for this site?";
+            consent::ask(question, out)?;
         }
         let ledger = if self.new_ledger {
             ledger::begin_anew(&config.state, config.patient_budget, &config.data)?
@@ -137,26 +138,4 @@ fn check_roster(study: &Study, site: &str, key: IdentityKey) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn ask(out: &mut dyn Write) -> Result<()> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        bail!("nobody is there to ask: approve with --yes once a person has read the above");
-    }
-    write!(
-        out,
-        "Approve this study and this module for this site? Type yes: "
-    )?;
-    out.flush()?;
-    let mut answer = String::new();
-    stdin
-        .lock()
-        .read_line(&mut answer)
-        .context("reading the answer")?;
-    if answer.trim() == "yes" {
-        Ok(())
-    } else {
-        bail!("not approved")
-    }
 }

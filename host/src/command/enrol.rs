@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use host::config::Config;
 use host::identity;
+use host::nonce::Nonces;
 use protocol::api;
 
 use super::site;
@@ -23,12 +24,16 @@ impl Enrol {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = Config::read(config)?;
         let identity = identity::load(&config.identity)?;
-        let signature = identity.sign(&api::Enrol::signed_bytes(&self.token, &config.site));
+        // On the disk before it is sent: after a crash, the same commitment is sent again.
+        let nonce = Nonces::under(&config.state).draw(&self.token)?;
+        let commitment = nonce.commitment(&identity.key());
+        let signed = api::Enrol::signed_bytes(&self.token, &commitment, &config.site);
         let enrol = api::Enrol {
             token: self.token.clone(),
             name: config.site.clone(),
             key: identity.key(),
-            signature,
+            commitment,
+            signature: identity.sign(&signed),
         };
         site::aggregator(&config)?.enrol(&enrol)?;
         writeln!(out, "enrolled  {} as {}", config.site, identity.key())?;

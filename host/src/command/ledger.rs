@@ -6,11 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use host::config::Config;
-use host::ledger;
+use host::disk::Disk;
 use host::pin::Approved;
+use host::{identity, ledger};
+use participant::ledger::LedgerError;
+use participant::reconcile::{self, Owed};
 use privacy::{Delta, Total};
 
-use super::clock;
+use super::{clock, site};
 
 /// Shows what this site has released of its patients, and what that adds up to
 #[derive(Args, Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Ledger {
 enum Action {
     /// Carries over the ledger that an older version wrote
     Upgrade,
+    /// Charges what this site announced in the approved study and a ledger from a backup does not have, by the aggregator's record
+    Reconcile,
 }
 
 impl Ledger {
@@ -38,6 +43,7 @@ impl Ledger {
                 writeln!(out, "{lines} releases were carried over")?;
                 Ok(())
             }
+            Some(Action::Reconcile) => reconcile(&config, out),
         }
     }
 
@@ -107,4 +113,41 @@ fn epsilon(total: &Total, delta: Delta) -> String {
     } else {
         format!("{epsilon:.4}")
     }
+}
+
+/// Asks the aggregator for this site's own announcements, and charges those that the ledger does not have.
+fn reconcile(config: &Config, out: &mut dyn Write) -> Result<()> {
+    let approved = Approved::load(&config.state)?;
+    let key = identity::load(&config.identity)?.key();
+    let site = approved.study.site(&key);
+    let site = site.context("this site's key is not in the approved study's roster")?;
+    let ledger = ledger::read(&config.state, config.patient_budget)?;
+    let mut ledger = ledger.ok_or(LedgerError::Missing)?;
+    let aggregator = site::aggregator(config)?;
+    let (mut owed, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let shown = aggregator.announcements(site, from)?;
+        let page = reconcile::page(&approved.study, site, &ledger, from, &shown)?;
+        owed.extend(page.owed);
+        next = page.next;
+    }
+    let disk = Disk::new(&config.state, &approved.folder);
+    let writes = reconcile::settle(&approved.study, &mut ledger, &owed, clock::now())?;
+    writes
+        .list()
+        .iter()
+        .try_for_each(|write| disk.write(write))?;
+    for Owed { header, .. } in &owed {
+        writeln!(
+            out,
+            "charged   round {} ({}), place {}",
+            header.number, header.purpose, header.place
+        )?;
+    }
+    writeln!(
+        out,
+        "{} rounds that the ledger did not have were charged",
+        owed.len()
+    )?;
+    Ok(())
 }

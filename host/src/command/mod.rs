@@ -4,6 +4,7 @@ mod approve;
 mod baseline;
 mod clock;
 mod compose;
+mod consent;
 mod enrol;
 mod import;
 mod init;
@@ -15,6 +16,7 @@ mod predict;
 mod predictions;
 mod pretrain;
 mod replay;
+mod reveal;
 mod run;
 mod site;
 mod study;
@@ -41,6 +43,7 @@ pub(crate) struct Cli {
 enum Command {
     Init(init::Init),
     Enrol(enrol::Enrol),
+    Reveal(reveal::Reveal),
     Synth(synth::Synth),
     #[command(subcommand)]
     Import(import::Import),
@@ -64,6 +67,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     match &cli.command {
         Command::Init(init) => init.run(out),
         Command::Enrol(enrol) => enrol.run(config, out),
+        Command::Reveal(reveal) => reveal.run(config, out),
         Command::Synth(synth) => synth.run(out),
         Command::Import(import) => import.run(out),
         Command::Inspect(inspect) => inspect.run(out),

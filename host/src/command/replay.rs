@@ -8,11 +8,10 @@ use clap::Args;
 use host::compiled::Compiled;
 use host::config::Config;
 use host::disk::Disk;
-use host::patients;
 use host::pin::Approved;
 use host::reporter::Reporter;
 use host::sandbox::Sandbox;
-use host::session::Session;
+use host::{patients, replay};
 use participant::Key;
 use participant::journal::Journal;
 use participant::replay::Comparison;
@@ -64,14 +63,8 @@ impl Replay {
         };
         let reporter = Reporter::of_terminal();
         reporter.round(&opened.header);
-        let mut session = Session::open(&sandbox, open, &mut |progress| reporter.work(progress))?;
-        let mut comparisons = Vec::new();
-        for exchange in journal.exchanges() {
-            let Some(sending) = &exchange.sending else {
-                continue;
-            };
-            comparisons.push(Comparison::of(sending, &session.body(&exchange.request)?)?);
-        }
+        let mut progress = |progress| reporter.work(progress);
+        let comparisons = replay::replay(&sandbox, open, &journal, &mut progress)?;
         reporter.clear();
         for comparison in &comparisons {
             let verdict = if comparison.is_identical() {

@@ -70,6 +70,7 @@ impl Run {
         );
         let digest = driver.run(Participant::new(Site {
             pace: Pace::new(&approved.study, approved.doublings),
+            patience: Patience::LONG,
             module: sandbox.digest(),
             study: approved.study,
             text: approved.text,

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::server::{Reply, Server};
-use host::aggregator::{Aggregator, AggregatorError, Delivery};
+use host::aggregator::{Aggregator, AggregatorError};
 use participant::patience::Patience;
-use protocol::api::{RoundView, Stage, Status};
+use participant::{Failure, Fetch};
+use protocol::api::{Announcement, Announcements, RoundView, Status};
 use protocol::codec;
-use protocol::id::Digest;
+use protocol::id::{Digest, Header, Purpose, SiteId};
 
 const QUICK: Patience = Patience {
     first: Duration::from_millis(2),
@@ -71,7 +72,7 @@ fn a_call_that_fails_for_now_is_repeated() {
 #[test]
 fn patience_ends() {
     let server = in_turn(vec![Reply::problem(500, "internal")]);
-    let error = client(&server).survivors(1).unwrap_err();
+    let error = client(&server).fetch(Fetch::Survivors(1)).unwrap_err();
     assert!(
         error.to_string().ends_with("HTTP 500: not now: because"),
         "{error}"
@@ -79,7 +80,7 @@ fn patience_ends() {
     assert!(server.asked().len() > 3);
 
     let nobody = Aggregator::new("http://127.0.0.1:1", None, QUICK).unwrap();
-    let error = nobody.survivors(1).unwrap_err();
+    let error = nobody.fetch(Fetch::Survivors(1)).unwrap_err();
     assert!(
         matches!(error, AggregatorError::Unreachable { .. }),
         "{error}"
@@ -89,7 +90,7 @@ fn patience_ends() {
 #[test]
 fn a_refusal_is_not_repeated() {
     let server = in_turn(vec![Reply::problem(403, "bad-signature")]);
-    let error = client(&server).adverts(2).unwrap_err();
+    let error = client(&server).fetch(Fetch::Adverts(2)).unwrap_err();
     assert!(
         matches!(&error, AggregatorError::Refused { problem, .. } if problem.status == 403),
         "{error}"
@@ -98,30 +99,30 @@ fn a_refusal_is_not_repeated() {
 }
 
 #[test]
-fn a_message_that_is_too_late_is_told_from_one_that_contradicts_another() {
-    let late = in_turn(vec![Reply::problem(409, "stage-closed")]);
+fn what_is_too_late_is_told_from_what_contradicts_and_from_what_may_pass() {
+    let failure = |status, kind| {
+        let server = in_turn(vec![Reply::problem(status, kind)]);
+        client(&server)
+            .fetch(Fetch::Adverts(7))
+            .unwrap_err()
+            .failure()
+    };
+    for (status, kind) in [
+        (409, "stage-closed"),
+        (410, "round-over"),
+        (404, "unknown-round"),
+    ] {
+        assert!(
+            matches!(failure(status, kind), Failure::TooLate(_)),
+            "{kind}"
+        );
+    }
     assert!(matches!(
-        client(&late).send(7, Stage::Mask, b"m"),
-        Ok(Delivery::TooLate(_))
+        failure(409, "different-message"),
+        Failure::Conflict(_)
     ));
-    let asked = late.asked();
-    assert_eq!(
-        (asked[0].line.as_str(), asked[0].body.as_slice()),
-        ("POST /v1/rounds/7/mask", &b"m"[..])
-    );
-    let over = in_turn(vec![Reply::problem(410, "round-over")]);
-    assert!(matches!(
-        client(&over).send(7, Stage::Mask, b"m"),
-        Ok(Delivery::TooLate(_))
-    ));
-    let other = in_turn(vec![Reply::problem(409, "different-message")]);
-    let error = client(&other).send(7, Stage::Mask, b"m").unwrap_err();
-    assert!(error.to_string().contains("a second host"), "{error}");
-    let fine = in_turn(vec![Reply::Answer(204, "", Vec::new())]);
-    assert_eq!(
-        client(&fine).send(7, Stage::Mask, b"m").unwrap(),
-        Delivery::Accepted
-    );
+    assert!(matches!(failure(403, "bad-signature"), Failure::Refused(_)));
+    assert!(matches!(failure(503, "internal"), Failure::Unreachable(_)));
 }
 
 #[test]
@@ -142,11 +143,11 @@ fn a_state_under_another_name_is_refused() {
 fn an_answer_that_is_none_and_a_redirect_are_refused() {
     let garbage = in_turn(vec![Reply::cbor(vec![0xff])]);
     assert!(matches!(
-        client(&garbage).survivors(1),
+        client(&garbage).view(0, Duration::ZERO),
         Err(AggregatorError::Answer(_))
     ));
     let elsewhere = in_turn(vec![Reply::Answer(302, "text/html", Vec::new())]);
-    assert!(client(&elsewhere).survivors(1).is_err());
+    assert!(client(&elsewhere).fetch(Fetch::Survivors(1)).is_err());
 }
 
 #[test]
@@ -192,4 +193,43 @@ fn a_pinned_authority_must_be_one() {
         matches!(error, AggregatorError::NoCertificate(_)),
         "{error}"
     );
+}
+
+/// A page whose numbers do not rise would have a site ask for ever.
+#[test]
+fn announcements_bring_the_end_nearer_or_are_refused() {
+    let page = |numbers: &[u32]| {
+        let announcement = |number: &u32| Announcement {
+            header: Header {
+                study: Digest([1; 32]),
+                number: *number,
+                place: 0,
+                purpose: Purpose::Train,
+                state: Digest([2; 32]),
+            },
+            message: vec![7].into(),
+        };
+        Announcements {
+            announcements: numbers.iter().map(announcement).collect(),
+        }
+    };
+    for (numbers, fits) in [
+        (&[][..], true),
+        (&[5, 6, 90], true),
+        (&[7, u32::MAX], true),
+        (&[4], false),
+        (&[5, 5], false),
+        (&[6, 5], false),
+        (&[u32::MAX, u32::MAX], false),
+    ] {
+        let server = in_turn(vec![Reply::cbor(codec::encode(&page(numbers)))]);
+        let got = client(&server).announcements(SiteId(3), 5);
+        assert_eq!(server.asked()[0].line, "GET /v1/announcements/3?from=5");
+        if fits {
+            assert_eq!(got.unwrap(), page(numbers));
+        } else {
+            let error = got.unwrap_err();
+            assert!(matches!(error, AggregatorError::Order { .. }), "{error}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 mod aggregator;
 #[cfg(test)]
 mod cli;
+mod nonce;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

@@ -6,23 +6,26 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use crate::server::{Asked, Reply, Server};
-use host::aggregator::{Aggregator, AggregatorError};
+use host::aggregator::Aggregator;
 use host::compiled::Compiled;
-use host::journal::{Journal, remembered};
-use host::ledger::{Ledger, LedgerError};
-use host::patients::Cohort;
+use host::disk::Disk;
+use host::ledger;
 use host::replay;
 use host::reporter::Reporter;
-use host::retry::Patience;
-use host::round::{RoundError, Site};
-use host::run::{Run, RunError};
+use host::run::Driver;
 use host::sandbox::{Allowance, Sandbox};
-use protocol::api::{MissingChunks, RoundView, Stage, Status};
+use participant::journal::Journal;
+use participant::ledger::{Ledger, LedgerError, LedgerId};
+use participant::pace::Pace;
+use participant::patience::Patience;
+use participant::reading::PatientFile;
+use participant::replay::Comparison;
+use participant::{Key, Participant, Stop, plan};
+use protocol::api::{Announcements, MissingChunks, RoundView, Stage, Status};
 use protocol::codec;
-use protocol::door::{Progress, Report, Response, State};
+use protocol::door::{BadRows, Open, Prepared, Progress, Report, Response, Role, State};
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::message::Signed;
 use protocol::round::{Accepted, AnyRound, SiteFault};
@@ -38,31 +41,21 @@ const MEMORY: &[u8] = b"kept";
 #[test]
 fn a_round_runs_to_its_end_and_can_be_replayed() {
     let world = World::new();
-    let (digest, _) = world.run(&world.serve(None)).unwrap();
+    let digest = world.run(&world.serve(None)).unwrap();
     assert_eq!(digest, Digest::of(&world.state));
     let ledger = world.ledger();
     assert_eq!(ledger.lines().len(), 1);
+    assert_eq!(world.load(Key::Model).unwrap(), world.state);
+    assert_eq!(world.load(Key::Memory).as_deref(), Some(MEMORY));
 
-    let folder = world.site.folder(0);
-    let journal = Journal::open(&folder).unwrap().unwrap();
-    let state = Journal::state(&folder, &world.header).unwrap();
-    assert_eq!(remembered(&folder).unwrap().as_deref(), Some(MEMORY));
-    let site = &world.site;
-    let compared = replay::replay(
-        &site.sandbox,
-        &site.text,
-        None,
-        &site.cohort,
-        &state,
-        &journal,
-        &mut |_| (),
-    )
-    .unwrap();
+    let (journal, _) = Journal::decode(&world.load(Key::Journal(0)).unwrap()).unwrap();
+    let journal = journal.unwrap();
+    let compared = world.replay(&world.sandbox, &journal);
     assert_eq!(
         compared.iter().map(|one| one.stage).collect::<Vec<_>>(),
         Stage::ALL
     );
-    assert!(compared.iter().all(replay::Comparison::is_identical));
+    assert!(compared.iter().all(Comparison::is_identical));
     let commitments: Vec<bool> = compared
         .iter()
         .map(|one| one.commitment.is_some())
@@ -73,21 +66,8 @@ fn a_round_runs_to_its_end_and_can_be_replayed() {
     let mut bodies = world.bodies.clone();
     let last = bodies[2].len() - 1;
     bodies[2][last] ^= 1;
-    let other = tape(&bodies, &world.chunks);
-    let compared = replay::replay(
-        &other,
-        &site.text,
-        None,
-        &site.cohort,
-        &state,
-        &journal,
-        &mut |_| (),
-    )
-    .unwrap();
-    let identical: Vec<bool> = compared
-        .iter()
-        .map(replay::Comparison::is_identical)
-        .collect();
+    let compared = world.replay(&tape(&bodies, &world.chunks), &journal);
+    let identical: Vec<bool> = compared.iter().map(Comparison::is_identical).collect();
     assert_eq!(identical, [true, true, false, true, true]);
 }
 
@@ -99,10 +79,7 @@ fn a_crash_at_any_message_is_survived_and_nothing_is_charged_twice() {
             let server = world.serve(Some((stage, cut)));
             let error = world.run(&server).unwrap_err();
             assert!(
-                matches!(
-                    error,
-                    RunError::Aggregator(AggregatorError::Unreachable { .. })
-                ),
+                matches!(error, Stop::Unreachable(_)),
                 "{stage} {cut:?}: {error}"
             );
             world.run(&server).unwrap();
@@ -140,7 +117,7 @@ fn a_crash_at_any_chunk_is_survived_and_only_what_is_missing_is_sent_again() {
             let line = format!("PUT /v1/rounds/0/chunks/0/{number}");
             let server = world.serve_cut(Some((line, cut)));
             world.run(&server).unwrap_err();
-            let kept = world.site.folder(0).join("chunks");
+            let kept = world.disk.round(0).join("chunks");
             assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 3);
             world.run(&server).unwrap();
             assert_eq!(world.ledger().lines().len(), 1, "chunk {number} {cut:?}");
@@ -165,7 +142,7 @@ fn chunks_that_are_lost_or_damaged_on_the_disk_are_made_again() {
     let line = "PUT /v1/rounds/0/chunks/0/0".to_owned();
     let server = world.serve_cut(Some((line, Cut::Before)));
     world.run(&server).unwrap_err();
-    let kept = world.site.folder(0).join("chunks");
+    let kept = world.disk.round(0).join("chunks");
     std::fs::remove_file(kept.join("00000")).unwrap();
     std::fs::write(kept.join("00001"), b"other bytes").unwrap();
     world.run(&server).unwrap();
@@ -176,13 +153,10 @@ fn chunks_that_are_lost_or_damaged_on_the_disk_are_made_again() {
 fn a_chunk_that_was_not_announced_is_never_sent() {
     let mut world = World::with_parameters(LONG);
     world.chunks[1][70] ^= 1;
-    world.site.sandbox = tape(&world.bodies, &world.chunks);
+    world.sandbox = tape(&world.bodies, &world.chunks);
     let server = world.serve(None);
     let error = world.run(&server).unwrap_err();
-    assert!(
-        matches!(error, RunError::Round(RoundError::Egress(_))),
-        "{error}"
-    );
+    assert!(matches!(error, Stop::Egress(_)), "{error}");
     // Nor is the announcement, nor is anything charged.
     let asked = server.asked();
     let sent = |line: &str| asked.iter().any(|asked| asked.line.starts_with(line));
@@ -197,14 +171,11 @@ fn another_answer_after_a_restart_is_never_sent() {
     world.run(&server).unwrap_err();
     let mut bodies = world.bodies.clone();
     bodies[0][20] ^= 1;
-    world.site.sandbox = tape(&bodies, &world.chunks);
+    world.sandbox = tape(&bodies, &world.chunks);
     let sent = server.asked().len();
     let error = world.run(&server);
     // The journal names the module, so the round is left alone; nothing is sent either way.
-    assert!(
-        !matches!(error, Err(RunError::Round(RoundError::Egress(_)))),
-        "{error:?}"
-    );
+    assert!(!matches!(error, Err(Stop::Egress(_))), "{error:?}");
     let later = server.asked()[sent..].to_vec();
     let mut posted = later.iter().filter(|asked| asked.line.starts_with("POST"));
     assert_eq!(posted.next(), Some(&world.withdrawal(Cause::Failure)));
@@ -215,13 +186,10 @@ fn another_answer_after_a_restart_is_never_sent() {
 fn a_module_that_would_send_too_much_is_stopped() {
     let mut world = World::new();
     world.bodies[2].push(0);
-    world.site.sandbox = tape(&world.bodies, &world.chunks);
+    world.sandbox = tape(&world.bodies, &world.chunks);
     let server = world.serve(None);
     let error = world.run(&server).unwrap_err();
-    assert!(
-        matches!(error, RunError::Round(RoundError::Egress(_))),
-        "{error}"
-    );
+    assert!(matches!(error, Stop::Egress(_)), "{error}");
     let asked = server.asked();
     let sent = asked
         .iter()
@@ -239,10 +207,9 @@ fn a_spent_budget_stops_before_anything_is_sent() {
         delta: 1e-6.try_into().unwrap(),
     };
     let server = world.serve(None);
-    let mut ledger = Ledger::open(&world.folder.path().join("ledger.jsonl"), Some(budget)).unwrap();
-    let error = world.run_with(&server, &mut ledger).unwrap_err();
+    let error = world.run_with(&server, Some(budget)).unwrap_err();
     assert!(
-        matches!(error, RunError::Ledger(LedgerError::PatientsSpent(_))),
+        matches!(error, Stop::Ledger(LedgerError::PatientsSpent(_))),
         "{error}"
     );
     let sent: Vec<Asked> = server
@@ -257,14 +224,11 @@ fn a_spent_budget_stops_before_anything_is_sent() {
 fn an_aggregator_that_does_not_take_a_withdrawal_changes_nothing() {
     let mut world = World::new();
     world.bodies[0].push(0);
-    world.site.sandbox = tape(&world.bodies, &world.chunks);
+    world.sandbox = tape(&world.bodies, &world.chunks);
     let failure = world.withdrawal(Cause::Failure);
     let server = world.serve_cut(Some((failure.line.clone(), Cut::Before)));
     let error = world.run(&server).unwrap_err();
-    assert!(
-        matches!(error, RunError::Round(RoundError::Egress(_))),
-        "{error}"
-    );
+    assert!(matches!(error, Stop::Egress(_)), "{error}");
     let told = |asked: &&Asked| asked.line == failure.line;
     assert_eq!(server.asked().iter().filter(told).count(), 1, "once");
 }
@@ -274,7 +238,10 @@ fn a_round_of_another_study_is_refused() {
     let mut world = World::new();
     world.header.study = Digest([9; 32]);
     let error = world.run(&world.serve(None)).unwrap_err();
-    assert!(matches!(error, RunError::OtherStudy { .. }), "{error}");
+    assert!(
+        matches!(error, Stop::Plan(plan::Refusal::OtherStudy { .. })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -301,17 +268,85 @@ fn a_state_that_is_none_of_the_studys_is_refused() {
 #[test]
 fn an_aggregator_that_goes_back_is_refused() {
     let world = World::new();
-    std::fs::create_dir_all(world.site.folder(8)).unwrap();
+    let begun = format!(
+        "{{\"begun\":{{\"number\":8,\"place\":0,\"purpose\":\"train\",\"state\":\"{}\"}}}}\n",
+        world.header.state
+    );
+    let register = world.disk.path(Key::Register);
+    std::fs::create_dir_all(register.parent().unwrap()).unwrap();
+    std::fs::write(register, begun).unwrap();
     let server = world.serve(None);
     let error = world.run(&server).unwrap_err();
     assert!(
-        matches!(error, RunError::Backwards { number: 0, last: 8 }),
+        matches!(
+            error,
+            Stop::Plan(plan::Refusal::Backwards { number: 0, last: 8 })
+        ),
         "{error}"
     );
     assert_eq!(
         server.asked().last(),
         Some(&world.withdrawal(Cause::Refusal))
     );
+}
+
+#[test]
+fn a_charged_round_whose_journal_is_gone_is_never_computed_again() {
+    let world = World::new();
+    let server = world.serve(Some((Stage::Agree, Cut::Before)));
+    world.run(&server).unwrap_err();
+    assert_eq!(world.ledger().lines().len(), 1);
+    std::fs::remove_dir_all(world.disk.round(0)).unwrap();
+    let sent = server.asked().len();
+    let error = world.run(&server).unwrap_err();
+    assert_eq!(error, Stop::NoJournal(0));
+    let later = server.asked()[sent..].to_vec();
+    let left: Vec<&Asked> = later
+        .iter()
+        .filter(|asked| !asked.line.starts_with("GET"))
+        .collect();
+    assert_eq!(left, [&world.withdrawal(Cause::Failure)]);
+}
+
+#[test]
+fn a_charged_round_is_not_sent_with_another_body() {
+    let world = World::new();
+    let server = world.serve(Some((Stage::Agree, Cut::Before)));
+    world.run(&server).unwrap_err();
+    // Somebody puts the ledger of another run of the same round in its place.
+    let path = world.disk.path(Key::Ledger);
+    let other = Ledger::decode(&Ledger::begin(LedgerId::new([9; 16])), None)
+        .unwrap()
+        .0;
+    let line = other
+        .line(
+            &world.kit.study,
+            &world.header,
+            Digest::of(b"another body"),
+            7,
+        )
+        .unwrap();
+    let bytes = [Ledger::begin(other.id()), line.text().into_bytes()].concat();
+    std::fs::write(path, bytes).unwrap();
+    let sent = server.asked().len();
+    let error = world.run(&server).unwrap_err();
+    assert_eq!(error, Stop::Ledger(LedgerError::ChargedOther(0)));
+    let later = server.asked()[sent..].to_vec();
+    assert!(
+        later
+            .iter()
+            .all(|asked| !asked.line.starts_with("POST /v1/rounds"))
+    );
+}
+
+#[test]
+fn without_a_ledger_nothing_is_asked() {
+    let world = World::new();
+    std::fs::remove_file(world.disk.path(Key::Ledger)).unwrap();
+    let server = world.serve(None);
+    let error = world.run(&server).unwrap_err();
+    assert_eq!(error, Stop::Ledger(LedgerError::Missing));
+    assert!(server.asked().is_empty());
 }
 
 /// Where the connection breaks.
@@ -333,7 +368,8 @@ struct World {
     bodies: Vec<Vec<u8>>,
     /// The chunks of its masked vector.
     chunks: Vec<Vec<u8>>,
-    site: Site,
+    sandbox: Sandbox,
+    disk: Disk,
 }
 
 impl World {
@@ -365,37 +401,30 @@ impl World {
             state: Digest::of(&state),
         };
         let (bodies, chunks) = rehearsed(kit, &header);
-        let cohort = Cohort {
-            digest: Digest::of(b"cohort"),
-            bytes: b"cohort".to_vec(),
-            report: Report::default(),
-        };
-        let site = Site {
-            study: kit.study.clone(),
-            text: kit.toml.clone().into_bytes(),
-            weights: None,
-            sandbox: tape(&bodies, &chunks),
-            cohort,
-            id: SITE,
-            identity: identity(),
-            rounds: folder.path().join("rounds"),
-        };
-        assert_eq!(site.identity.key(), kit.identities[0].key());
+        std::fs::write(folder.path().join("events"), b"patients").unwrap();
+        let disk = Disk::new(folder.path(), &folder.path().join("study"));
+        std::fs::write(
+            ledger::path(folder.path()),
+            Ledger::begin(LedgerId::new([1; 16])),
+        )
+        .unwrap();
+        assert_eq!(identity().key(), kit.identities[0].key());
         Self {
+            sandbox: tape(&bodies, &chunks),
+            disk,
             folder,
             kit,
             header,
             state,
             bodies,
             chunks,
-            site,
         }
     }
 
     /// What the aggregator gets when this site withdraws from the round.
     fn withdrawal(&self, cause: Cause) -> Asked {
-        let (study, identity) = (self.site.study.digest(), &self.site.identity);
-        let withdrawal = Withdrawal::sign(study, self.header.number, SITE, cause, identity);
+        let study = self.kit.study.digest();
+        let withdrawal = Withdrawal::sign(study, self.header.number, SITE, cause, &identity());
         Asked {
             line: "POST /v1/withdraw".to_owned(),
             body: codec::encode(&withdrawal),
@@ -403,25 +432,60 @@ impl World {
     }
 
     fn ledger(&self) -> Ledger {
-        Ledger::open(&self.folder.path().join("ledger.jsonl"), None).unwrap()
+        ledger::read(self.folder.path(), None).unwrap().unwrap()
     }
 
-    fn run(&self, server: &Server) -> Result<(Digest, Vec<u8>), RunError> {
-        self.run_with(server, &mut self.ledger())
+    fn load(&self, key: Key) -> Option<Vec<u8>> {
+        self.disk.load(key).unwrap()
     }
 
-    fn run_with(
-        &self,
-        server: &Server,
-        ledger: &mut Ledger,
-    ) -> Result<(Digest, Vec<u8>), RunError> {
-        let once = Patience {
-            first: Duration::ZERO,
-            longest: Duration::ZERO,
-            total: Duration::ZERO,
+    fn replay(&self, sandbox: &Sandbox, journal: &Journal) -> Vec<Comparison> {
+        let opened = journal.opened();
+        let open = Open {
+            study: self.kit.toml.clone().into_bytes().into(),
+            cohort: Vec::new().into(),
+            header: opened.header.clone(),
+            state: self.load(Key::State(0)).unwrap().into(),
+            site: opened.site,
+            seed: self.load(Key::Seed(0)).unwrap().try_into().unwrap(),
+            memory: opened.memory.clone(),
+            weights: None,
         };
-        let aggregator = Aggregator::new(&server.url, None, once).unwrap();
-        Run::new(&self.site, &aggregator, ledger, &Reporter::Silent, || 7)?.to_the_end()
+        replay::replay(sandbox, open, journal, &mut |_| ()).unwrap()
+    }
+
+    fn run(&self, server: &Server) -> Result<Digest, Stop> {
+        self.run_with(server, None)
+    }
+
+    fn run_with(&self, server: &Server, budget: Option<privacy::Budget>) -> Result<Digest, Stop> {
+        let aggregator = Aggregator::new(&server.url, None, Patience::NONE).unwrap();
+        let files = vec![PatientFile {
+            name: "events".to_owned(),
+            role: Role::Events,
+        }];
+        let driver = Driver {
+            aggregator: &aggregator,
+            sandbox: &self.sandbox,
+            disk: &self.disk,
+            identity: &identity(),
+            site: SITE,
+            files: &[self.folder.path().join("events")],
+            reporter: &Reporter::Silent,
+            clock: || 7,
+        };
+        driver.run(Participant::new(participant::Site {
+            study: self.kit.study.clone(),
+            text: self.kit.toml.clone().into_bytes(),
+            weights: None,
+            module: self.sandbox.digest(),
+            id: SITE,
+            pace: Pace::new(&self.kit.study, 0),
+            patience: Patience::NONE,
+            files,
+            bad_rows: BadRows::Stop,
+            budget,
+        }))
     }
 
     /// An aggregator that holds one round, and then is finished; the wire to it breaks at a stage's message.
@@ -479,6 +543,9 @@ fn answer(table: &mut Table, header: &Header, state: &[u8], asked: &Asked) -> Re
         .collect();
     match path.as_slice() {
         ["GET", "v1", "states", _] => Reply::cbor(state.to_vec()),
+        ["GET", "v1", "announcements", "0", _] => {
+            Reply::cbor(codec::encode(&Announcements::default()))
+        }
         ["GET", "v1", "round", _] => {
             let status = match play {
                 Some(play) => Status::Open {
@@ -619,12 +686,16 @@ fn tape(bodies: &[Vec<u8>], chunks: &[Vec<u8>]) -> Sandbox {
     let sends = bodies
         .iter()
         .map(|body| codec::encode(&Response::Send(body.clone().into())));
-    // Requests 2 and 3 are open and work, 4 to 8 the stages, 13 is remember, 15 and on the chunks.
-    let mut answers: Vec<Vec<u8>> = [done.clone(), done.clone()]
+    let prepared = codec::encode(&Response::Prepared(Prepared {
+        cohort: b"cohort".to_vec().into(),
+        report: Report::default(),
+    }));
+    // Request 1 is prepare, 2 and 3 are open and work, 4 to 8 the stages, 13 is remember, 15 and on the chunks.
+    let mut answers: Vec<Vec<u8>> = [prepared, done.clone(), done.clone()]
         .into_iter()
         .chain(sends)
         .collect();
-    answers.resize(11, done.clone());
+    answers.resize(12, done.clone());
     answers.push(codec::encode(&Response::Memory(MEMORY.to_vec().into())));
     answers.push(done);
     let sealed = chunks
@@ -643,7 +714,7 @@ fn tape(bodies: &[Vec<u8>], chunks: &[Vec<u8>]) -> Sandbox {
     let text = format!(
         r#"(module
             (memory (export "memory") 64)
-            (data (i32.const 16) "{}")
+            (data (i32.const 8) "{}")
             (data (i32.const 4096) "{}")
             (func (export "__wbindgen_malloc") (param i32 i32) (result i32) (i32.const 1048576))
             (func (export "__wbindgen_free") (param i32 i32 i32))

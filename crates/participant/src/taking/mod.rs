@@ -27,7 +27,7 @@ use crate::ledger::Ledger;
 use crate::notice::Notice;
 use crate::outgoing::Outgoing;
 use crate::participant::Site;
-use crate::patience::{Patience, Waits};
+use crate::patience::Waits;
 use crate::plan::Plan;
 use crate::reading::Cohort;
 use crate::starting::Kept;
@@ -146,6 +146,7 @@ impl Taking {
     pub(crate) fn begin(site: Site, kept: Kept, cohort: Cohort, now: Now) -> (Self, Step) {
         let Kept { ledger, plan } = kept;
         let mut taking = Self {
+            waits: Waits::new(site.patience),
             site,
             cohort,
             ledger,
@@ -154,7 +155,6 @@ impl Taking {
             task: Task::Over,
             call: None,
             line: Line::Up,
-            waits: Waits::new(Patience::LONG),
             failures: 0,
             overruns: 0,
             seen: None,
@@ -163,7 +163,7 @@ impl Taking {
             notices: Vec::new(),
         };
         taking.tell_uncharged();
-        let step = taking.poll(now);
+        let step = taking.ask_announced(0, Vec::new());
         (taking, step)
     }
 
@@ -177,18 +177,22 @@ impl Taking {
         };
         let call = self.call.take();
         let task = std::mem::replace(&mut self.task, Task::Over);
-        let unreadable = matches!(task, Task::Polling { .. });
+        let repeated = match &task {
+            Task::Polling { asked } => Some(Task::Polling { asked: *asked }),
+            Task::Announced(from, owed) => Some(Task::Announced(*from, owed.clone())),
+            _ => None,
+        };
         let next = self.advance(task, event, now, tickets);
-        match next {
+        match (next, repeated) {
             // What is between may answer in the aggregator's place: a proxy, a page to log in at.
-            Err(Stop::Answer(reason)) if unreadable => {
+            (Err(Stop::Answer(reason)), Some(task)) => {
                 self.call = call;
-                self.task = Task::Polling { asked: now.elapsed };
+                self.task = task;
                 self.wait(format!("the aggregator's answer cannot be read: {reason}"))
             }
-            next => {
+            (next, _) => {
                 if next.is_ok() {
-                    self.waits = Waits::new(Patience::LONG);
+                    self.waits = Waits::new(self.site.patience);
                 }
                 next
             }

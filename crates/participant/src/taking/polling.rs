@@ -2,18 +2,43 @@
 
 use std::time::Duration;
 
-use protocol::api::{RoundView, Status};
+use protocol::api::{Announcements, RoundView, Status};
 use protocol::codec;
 use protocol::id::{Digest, Purpose};
 
 use super::task::Task;
 use super::{Call, Next, Taking, View};
+use crate::reconcile;
 use crate::state;
 use crate::step::{Fetch, Now, Step};
 use crate::stop::Stop;
 use crate::writes::{Key, Tickets, Write};
 
 impl Taking {
+    /// Asks what this site announced before, as the aggregator has it: the ledger must have all of it.
+    pub(super) fn ask_announced(&mut self, from: u32, owed: Vec<u32>) -> Step {
+        let id = self.site.id;
+        self.task = Task::Announced(from, owed);
+        self.fetch(Fetch::Announcements(id, from))
+    }
+
+    pub(super) fn announced(
+        &mut self,
+        from: u32,
+        mut owed: Vec<u32>,
+        bytes: &[u8],
+        now: Now,
+    ) -> Next {
+        let shown: Announcements = Self::decoded(bytes)?;
+        let page = reconcile::page(&self.site.study, self.site.id, &self.ledger, from, &shown)?;
+        owed.extend(page.owed.iter().map(|owed| owed.header.number));
+        match page.next {
+            Some(next) => Ok(self.ask_announced(next, owed)),
+            None if owed.is_empty() => Ok(self.poll(now)),
+            None => Err(Stop::LedgerBehind(owed)),
+        }
+    }
+
     /// Asks where the study is.
     pub(super) fn poll(&mut self, now: Now) -> Step {
         let (seen, wait) = (self.seen.unwrap_or(0), POLL);

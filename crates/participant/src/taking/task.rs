@@ -19,6 +19,8 @@ use crate::writes::Tickets;
 /// The step that was asked for, and what is to be done with its outcome.
 #[derive(Debug)]
 pub(super) enum Task {
+    /// What this site announced from this round on, and what its ledger lacks of the rounds before.
+    Announced(u32, Vec<u32>),
     /// Where the study is, asked at this time.
     Polling {
         asked: Duration,
@@ -161,6 +163,9 @@ impl Taking {
             }
             (task, Event::Failed(failure)) => self.failed(&task, failure, now, tickets),
 
+            (Task::Announced(from, owed), Event::Fetched(bytes)) => {
+                self.announced(from, owed, &bytes, now)
+            }
             (Task::Polling { asked }, Event::Fetched(bytes)) => {
                 self.polled(asked, &bytes, now, tickets)
             }

@@ -33,6 +33,8 @@ impl Taking {
     /// The aggregator refuses what this site needs for the round, which goes on without it.
     pub(super) fn goes_on_without(&mut self, task: &Task, reason: String, now: Now) -> Next {
         match (task, self.open) {
+            // It can withhold what this site announced; then the site has its own records alone.
+            (Task::Announced(..), _) => Ok(self.poll(now)),
             (Task::Polling { .. } | Task::Model(_) | Task::Sending(_), _) | (_, None) => {
                 Err(Stop::Refused(reason))
             }

@@ -39,6 +39,7 @@ pub use training::{
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, Header, IdentityKey, Purpose, SiteId};
+use crate::lottery::Lottery;
 
 /// What the file says, not yet checked: [`Study`] is a manifest that can be run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,8 @@ pub struct Manifest {
 pub struct Study {
     digest: Digest,
     manifest: Manifest,
+    /// Of the roster's lots; there where rounds are of some sites.
+    lottery: Option<Lottery>,
 }
 
 impl Study {
@@ -91,10 +94,11 @@ impl Study {
         let text = std::str::from_utf8(bytes).map_err(|_| StudyError::NotText)?;
         let manifest: Manifest =
             toml::from_str(text).map_err(|error| StudyError::Malformed(error.to_string()))?;
-        refusal::check(&manifest)?;
+        let lottery = refusal::check(&manifest)?;
         let study = Self {
             digest: Digest::of(bytes),
             manifest,
+            lottery,
         };
         study.check_layouts()?;
         Ok(study)
@@ -170,22 +174,17 @@ impl Study {
 
     /// The sites that take part in a round, in order.
     ///
-    /// Where some are chosen, those with the least SHA-256 of study, round and site: a lottery that nobody can steer once
-    /// the study is approved, and that every party draws for itself.
+    /// Where some are drawn, the lottery of the roster's nonces says who, by the round's place in the plan: nobody can steer
+    /// it once the roster is closed, and every party draws for itself ([`crate::lottery`]).
     #[must_use]
     pub fn participants(&self, header: &Header) -> Vec<SiteId> {
-        let mut sites: Vec<SiteId> = self.sites().collect();
-        if let (Purpose::Train, Participants::Random { sites: some, .. }) =
-            (header.purpose, self.manifest.training.participants)
-        {
-            sites.sort_by_cached_key(|site| {
-                let (round, site) = (header.number.to_be_bytes(), site.0.to_be_bytes());
-                Digest::of(&[LOTTERY, &self.digest.0, &round, &site].concat()).0
-            });
-            sites.truncate(usize::from(some));
-            sites.sort_unstable();
+        let participants = self.manifest.training.participants;
+        match (header.purpose, participants, &self.lottery) {
+            (Purpose::Train, Participants::Random { sites, .. }, Some(lottery)) => {
+                lottery.draw(header.place, self.sites(), sites)
+            }
+            _ => self.sites().collect(),
         }
-        sites
     }
 
     /// Whether a site takes part in a round: whether it is one of [`Study::participants`].
@@ -213,9 +212,6 @@ impl Study {
         usize::from(self.manifest.crowd(purpose).agreeing)
     }
 }
-
-/// Tells this use of the hash from others.
-const LOTTERY: &[u8] = b"wardround/1 participants";
 
 impl Manifest {
     /// The purposes of the study's rounds in order, if none is abandoned.

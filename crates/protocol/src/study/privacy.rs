@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Graph;
 use crate::id::{AgreementKey, IdentityKey};
+use crate::lottery::Lot;
 
 /// A site that takes part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,10 @@ pub struct Member {
     pub name: String,
     /// The key that the site signs with.
     pub key: IdentityKey,
+    /// The site's part in the lottery of who takes part; all members have one, or none. A study that draws the sites of a
+    /// round needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lot: Option<Lot>,
 }
 
 /// The `[aggregation]` table.

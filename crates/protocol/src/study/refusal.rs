@@ -2,6 +2,7 @@
 
 mod clustering;
 mod cohort;
+mod lots;
 mod model;
 mod privacy;
 mod roster;
@@ -10,6 +11,7 @@ mod training;
 use std::collections::BTreeSet;
 
 use super::Manifest;
+use crate::lottery::Lottery;
 
 /// Why a study file is refused. The study's author can act on each.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -69,8 +71,9 @@ impl StudyError {
     }
 }
 
-/// Refuses a manifest that cannot be run as it says. Overflow and noise are checked with the layouts.
-pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
+/// Refuses a manifest that cannot be run as it says; gives the lottery of its roster, if it has one. Overflow and noise are
+/// checked with the layouts.
+pub(super) fn check(manifest: &Manifest) -> Result<Option<Lottery>, StudyError> {
     cohort::check(&manifest.cohort)?;
     model::check(&manifest.model)?;
     training::check(&manifest.training)?;
@@ -84,7 +87,8 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
     privacy::check(&manifest.privacy, manifest.cohort.normalisation)?;
     privacy::check_shares(manifest)?;
     privacy::check_accounting(manifest)?;
-    roster::check(manifest)
+    roster::check(manifest)?;
+    lots::check(manifest)
 }
 
 fn unique<T: Ord + std::fmt::Display>(

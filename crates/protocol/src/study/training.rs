@@ -58,8 +58,8 @@ pub enum Participants {
     /// All.
     #[default]
     All,
-    /// Some, other ones in each round: whom the study's digest and the round's number name ([`super::Study::participants`]),
-    /// so that nobody chooses.
+    /// Some, other ones at each place of the plan: whom the lottery of the roster's lots names
+    /// ([`super::Study::participants`]), so that nobody chooses.
     Random {
         /// How many, at least 3.
         sites: u16,
