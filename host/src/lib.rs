@@ -14,10 +14,13 @@
 //! The host links no training code, and the module never sees the site's key, the network or a file.
 
 pub mod aggregator;
+pub mod budget;
+pub mod chain;
 pub mod chunks;
 pub mod compiled;
 pub mod compose;
 pub mod config;
+pub mod decisions;
 pub mod durable;
 pub mod entropy;
 pub mod identity;
@@ -26,10 +29,14 @@ pub mod ledger;
 pub mod limits;
 pub mod patients;
 pub mod pin;
+pub mod private;
 pub mod replay;
 pub mod reporter;
+pub mod retention;
 pub mod retry;
 pub mod round;
 pub mod run;
 pub mod sandbox;
 pub mod session;
+pub mod tls;
+pub mod vault;

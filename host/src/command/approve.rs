@@ -14,7 +14,7 @@ use protocol::id::{Digest, IdentityKey};
 use protocol::study::Study;
 
 use super::site::{self, Limits};
-use super::study;
+use super::{spending, study};
 
 /// Approves a study and its module: `host run` runs these, and nothing else
 #[derive(Args, Debug)]
@@ -61,6 +61,7 @@ impl Approve {
             "module      {}: agrees, imports nothing",
             described.module
         )?;
+        spending::show(&config, &manifest, out)?;
         if !self.yes {
             ask(out)?;
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 use host::config::Config;
-use host::ledger;
 use host::pin::Approved;
+use host::{decisions, ledger};
 use privacy::{Delta, Total};
 
 use super::clock;
@@ -28,7 +28,7 @@ impl Ledger {
             writeln!(out, "nothing was released")?;
             return Ok(());
         }
-        let ledger = ledger::Ledger::open(&path, config.patient_budget)?;
+        let ledger = ledger::Ledger::open(&path, decisions::budget_in_force(&config)?)?;
         let delta = self.delta(&config)?;
         writeln!(
             out,
@@ -70,7 +70,7 @@ impl Ledger {
         if let Some(delta) = self.delta {
             return Delta::try_from(delta).context("--delta");
         }
-        if let Some(budget) = config.patient_budget {
+        if let Some(budget) = config.patient_budget.limit() {
             return Ok(budget.delta);
         }
         let approved = Approved::load(&config.state).ok();

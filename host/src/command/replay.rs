@@ -11,9 +11,11 @@ use host::journal::Journal;
 use host::patients::Cohorts;
 use host::pin::Approved;
 use host::reporter::Reporter;
+use host::retention::{Forgotten, Round};
 use host::sandbox::Sandbox;
 use host::{replay, round};
 
+use super::clock;
 use super::site::Limits;
 
 /// Runs a recorded round again, and compares what was sent with what the module computes
@@ -31,7 +33,13 @@ impl Replay {
         let config = Config::read(config)?;
         let approved = Approved::load(&config.state)?;
         let folder = round::folder(&approved.rounds(), self.number);
+        let round = Round {
+            study: approved.study.digest(),
+            number: self.number,
+        };
+        let forgotten = Forgotten::read(&config.state)?;
         let Some(journal) = Journal::open(&folder)? else {
+            refuse("the record of", round, forgotten.round(round))?;
             bail!(
                 "this site took no part in round {} of the approved study",
                 self.number
@@ -44,8 +52,15 @@ impl Replay {
             self.limits.allowance(Some(&config)),
             &Compiled::Anew,
         )?;
-        let cohort = Cohorts::under(&config.state).named(opened.cohort)?;
-        let state = Journal::state(&folder, &opened.header)?;
+        let patients = Cohorts::under(&config.state).named(opened.cohort);
+        let cohort = patients.or_else(|error| {
+            refuse("the patients of", round, forgotten.cohort(opened.cohort))?;
+            Err(anyhow::Error::from(error))
+        })?;
+        let state = Journal::state(&folder, &opened.header).or_else(|error| {
+            refuse("the state before", round, forgotten.state_of(round))?;
+            Err(anyhow::Error::from(error))
+        })?;
         let reporter = Reporter::of_terminal();
         reporter.round(&opened.header);
         let mut progress = |progress| reporter.work(progress);
@@ -93,4 +108,14 @@ impl Replay {
             self.number
         )
     }
+}
+
+/// Refuses to replay without what was forgotten, if it was.
+fn refuse(what: &str, round: Round, forgotten: Option<u64>) -> Result<()> {
+    let Some(at) = forgotten else { return Ok(()) };
+    bail!(
+        "{what} {round} was forgotten on {} (UTC), by `host forget`: it can no longer be replayed; the ledger still says \
+         what the round cost",
+        clock::date(at)
+    )
 }

@@ -17,7 +17,7 @@ use host::retry::Patience;
 use host::round::Site;
 use host::run;
 use host::sandbox::Sandbox;
-use host::{durable, identity};
+use host::{decisions, durable, identity};
 
 use super::clock;
 use super::site::{self, Limits};
@@ -38,9 +38,12 @@ impl Run {
         let model = approved.model();
         let site = self.site(&config, approved, &reporter)?;
 
-        let mut ledger = Ledger::open(&config.state.join("ledger.jsonl"), config.patient_budget)?;
+        let mut ledger = Ledger::open(
+            &config.state.join("ledger.jsonl"),
+            decisions::budget_in_force(&config)?,
+        )?;
         let shown = reporter.clone();
-        let aggregator = Aggregator::new(&config.aggregator, config.ca.as_deref(), Patience::LONG)?
+        let aggregator = Aggregator::trusting(&config.aggregator, &config.trust, Patience::LONG)?
             .with_notice(Box::new(move |error, wait| {
                 shown.waiting(&error.to_string(), wait)
             }));
@@ -87,7 +90,7 @@ impl Run {
 }
 
 /// Two hosts with one state folder would send two messages in one round's name.
-fn lock(state: &Path) -> Result<File> {
+pub(super) fn lock(state: &Path) -> Result<File> {
     let path = state.join("lock");
     let file = durable::open_log(&path)?;
     match file.try_lock() {

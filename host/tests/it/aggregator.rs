@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::server::{Reply, Server};
 use host::aggregator::{Aggregator, AggregatorError, Delivery};
 use host::retry::Patience;
+use host::tls::TrustError;
 use protocol::api::{RoundView, Stage, Status};
 use protocol::codec;
 use protocol::id::Digest;
@@ -189,7 +190,7 @@ fn a_pinned_authority_must_be_one() {
     std::fs::write(&path, "not a certificate").unwrap();
     let error = Aggregator::new("https://fl.example.org", Some(&path), QUICK).unwrap_err();
     assert!(
-        matches!(error, AggregatorError::NoCertificate(_)),
+        matches!(error, AggregatorError::Trust(TrustError::NoCertificate(_))),
         "{error}"
     );
 }

@@ -8,3 +8,5 @@ mod cli;
 mod run;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod tls;
