@@ -35,6 +35,7 @@ use crate::entropy::{self, NoEntropy};
 use crate::private::PrivateError;
 
 pub use passphrase::Surroundings;
+use passphrase::Which;
 pub use site_key::KeySource;
 use wraps::{Wrap, Wraps};
 
@@ -85,7 +86,13 @@ impl Vault {
     pub fn make(settings: &VaultSettings, surroundings: &Surroundings) -> Result<Self, VaultError> {
         Wraps::refuse_made(&settings.state)?;
         let vault = Self::of(Zeroizing::new(entropy::seed()?));
-        let wrap = Wrap::new(&vault, &settings.key, &settings.state, surroundings)?;
+        let wrap = Wrap::new(
+            &vault,
+            &settings.key,
+            &settings.state,
+            surroundings,
+            Which::Present,
+        )?;
         Wraps::of(&settings.state, vec![wrap]).write_new()?;
         Ok(vault)
     }
@@ -102,7 +109,7 @@ impl Vault {
     ) -> Result<Rekeying, VaultError> {
         let wraps = Wraps::read(&old.state)?;
         let (vault, before) = wraps.open_alone(&old.key, &old.state, surroundings)?;
-        let wrap = Wrap::new(&vault, new, &old.state, &surroundings.renewed())?;
+        let wrap = Wrap::new(&vault, new, &old.state, surroundings, Which::New)?;
         Wraps::of(&old.state, vec![before, wrap.clone()]).replace()?;
         Ok(Rekeying {
             vault,

@@ -20,7 +20,6 @@ pub struct Surroundings {
     pub passphrase: Option<PathBuf>,
     /// A file that holds the passphrase of `host vault rekey`: `WARDROUND_NEW_PASSPHRASE_FILE`.
     pub new_passphrase: Option<PathBuf>,
-    renewed: Renewed,
 }
 
 impl Surroundings {
@@ -32,33 +31,25 @@ impl Surroundings {
             credentials: path("CREDENTIALS_DIRECTORY"),
             passphrase: path(FILE),
             new_passphrase: path(NEW_FILE),
-            renewed: Renewed::No,
         }
     }
 
-    /// The same, where the passphrase that is asked for is the new one.
-    pub(super) fn renewed(&self) -> Self {
-        Self {
-            passphrase: self.new_passphrase.clone(),
-            renewed: Renewed::Yes,
-            ..self.clone()
-        }
-    }
-
-    fn variable(&self) -> &'static str {
-        match self.renewed {
-            Renewed::No => FILE,
-            Renewed::Yes => NEW_FILE,
+    /// Where this passphrase is asked for: in the file, where there is one, that the variable names.
+    fn asked(&self, which: Which) -> (Option<&Path>, &'static str) {
+        match which {
+            Which::Present => (self.passphrase.as_deref(), FILE),
+            Which::New => (self.new_passphrase.as_deref(), NEW_FILE),
         }
     }
 }
 
-/// Which passphrase is asked for while a key is changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Renewed {
-    #[default]
-    No,
-    Yes,
+/// Which passphrase is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The vault's.
+    Present,
+    /// The one that takes its place.
+    New,
 }
 
 /// How a passphrase is made a key; kept beside what the key sealed.
@@ -108,32 +99,38 @@ impl Parameters {
     }
 }
 
-/// Asks for the passphrase: in the file that the surroundings name, or else a person.
+/// Asks for the vault's passphrase: in the file that the surroundings name, or else a person.
 pub(super) fn ask(surroundings: &Surroundings) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-    match &surroundings.passphrase {
-        Some(path) => in_file(path, surroundings.variable()),
-        None => typed("Passphrase of the vault: ", surroundings.variable()),
+    match surroundings.asked(Which::Present) {
+        (Some(path), variable) => in_file(path, variable),
+        (None, variable) => typed("Passphrase of the vault: ", variable),
     }
 }
 
 /// Asks for a passphrase that will be the vault's: typed twice, and long enough.
-pub(super) fn choose(surroundings: &Surroundings) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-    let passphrase = match &surroundings.passphrase {
-        Some(path) => in_file(path, surroundings.variable())?,
-        None => {
-            let first = typed("New passphrase of the vault: ", surroundings.variable())?;
-            let again = typed("The same again: ", surroundings.variable())?;
-            if *first != *again {
-                return Err(VaultError::Mistyped);
-            }
-            first
-        }
+pub(super) fn choose(
+    surroundings: &Surroundings,
+    which: Which,
+) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let passphrase = match surroundings.asked(which) {
+        (Some(path), variable) => in_file(path, variable)?,
+        (None, variable) => typed_twice(variable)?,
     };
     let length = String::from_utf8_lossy(&passphrase).chars().count();
     if length < SHORTEST {
         return Err(VaultError::Short(length));
     }
     Ok(passphrase)
+}
+
+fn typed_twice(variable: &'static str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let first = typed("New passphrase of the vault: ", variable)?;
+    let again = typed("The same again: ", variable)?;
+    if *first == *again {
+        Ok(first)
+    } else {
+        Err(VaultError::Mistyped)
+    }
 }
 
 fn in_file(path: &Path, variable: &'static str) -> Result<Zeroizing<Vec<u8>>, VaultError> {

@@ -121,7 +121,8 @@ proptest! {
     fn what_is_sealed_is_opened(context in any::<Vec<u8>>(), secret in any::<Vec<u8>>()) {
         let vault = Vault::of(Zeroizing::new([7; 32]));
         let sealed = vault.seal(&context, &secret);
-        prop_assert_eq!(vault.open(&context, &sealed).unwrap().as_slice(), secret.as_slice());
+        let opened = vault.open(&context, &sealed).unwrap();
+        prop_assert_eq!(opened.as_slice(), secret.as_slice());
         prop_assert_ne!(sealed, Vault::of(Zeroizing::new([8; 32])).seal(&context, &secret));
     }
 
@@ -317,7 +318,7 @@ fn after_rekeying_the_new_key_opens_what_the_old_one_sealed_and_the_old_one_noth
         ..Surroundings::default()
     };
     let asked = site.with_passphrase(PASSPHRASE);
-    let open = |settings, surroundings| {
+    let open = |settings: &VaultSettings, surroundings: &Surroundings| {
         let vault = Vault::unlock_in(settings, surroundings)?;
         vault.open(b"round 7", &sealed)
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::passphrase::{self, Parameters, Surroundings};
+use super::passphrase::{self, Parameters, Surroundings, Which};
 use super::site_key::{self, KeySource};
 use super::{KeyId, Vault, VaultError};
 use crate::durable;
@@ -37,13 +37,14 @@ impl Wrap {
         source: &KeySource,
         state: &Path,
         surroundings: &Surroundings,
+        which: Which,
     ) -> Result<Self, VaultError> {
         let (key, argon2id) = match source {
             KeySource::File(path) => (site_key::in_new_file(path, state)?, None),
             KeySource::Credential(name) => (site_key::in_credential(name, surroundings)?, None),
             KeySource::Passphrase => {
                 let parameters = Parameters::new()?;
-                let key = parameters.key(&passphrase::choose(surroundings)?)?;
+                let key = parameters.key(&passphrase::choose(surroundings, which)?)?;
                 (key, Some(parameters))
             }
         };
