@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 use clap::Args;
 use host::config::Config;
 use host::pin::Approved;
+use host::reporter::Reporter;
 use host::retention::{Before, Forgetting, Item, Round, What};
 
 use super::{clock, run};
 
-/// Removes recorded rounds, states and prepared patients that are kept long enough; the ledger stays
+/// Removes recorded rounds, states and prepared patients that were kept long enough; the ledger stays
 #[derive(Args, Debug)]
 pub(crate) struct Forget {
     /// All that was last written before this day (UTC), as 2026-11-23 [default: as \[retention\] in host.toml says]
@@ -28,9 +29,8 @@ pub(crate) struct Forget {
 impl Forget {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = Config::read(config)?;
-        let _lock = (!self.dry_run)
-            .then(|| run::lock(&config.state))
-            .transpose()?;
+        // To read a journal is to drop a record that was cut short: nobody may be writing one.
+        let _lock = run::lock(&config.state)?;
         let forgetting = self.choose(&config)?;
         for kept in &forgetting.kept {
             writeln!(out, "kept       {}: {}", kept.round, kept.because)?;
@@ -70,6 +70,23 @@ impl Forget {
         };
         Ok(Forgetting::older(&config.state, before)?)
     }
+}
+
+/// Forgets what `[retention]` says is old enough; for a site that nobody else is working on.
+pub(super) fn by_age(config: &Config, reporter: &Reporter) -> Result<()> {
+    let now = clock::now();
+    let Some(before) = config.retention.at(now) else {
+        return Ok(());
+    };
+    let forgetting = Forgetting::older(&config.state, before)?;
+    let count = forgetting.items.len();
+    forgetting.carry_out(now)?;
+    if count > 0 {
+        reporter.note(&format!(
+            "{count} recorded rounds, states or cohorts were kept long enough and are forgotten: state/forgotten.jsonl lists them"
+        ));
+    }
+    Ok(())
 }
 
 fn describe(item: &Item, verb: &str, out: &mut dyn Write) -> Result<()> {

@@ -19,8 +19,8 @@ use host::run;
 use host::sandbox::Sandbox;
 use host::{decisions, durable, identity};
 
-use super::clock;
 use super::site::{self, Limits};
+use super::{clock, forget};
 
 /// Takes part in the approved study until it is finished
 #[derive(Args, Debug)]
@@ -35,6 +35,7 @@ impl Run {
         let approved = Approved::load(&config.state)?;
         let _lock = lock(&config.state)?;
         let reporter = Reporter::of_terminal();
+        forget::by_age(&config, &reporter)?;
         let model = approved.model();
         let site = self.site(&config, approved, &reporter)?;
 
@@ -97,7 +98,7 @@ pub(super) fn lock(state: &Path) -> Result<File> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             bail!(
-                "another `host run` uses {}: a site runs once",
+                "another `host run` or `host forget` uses {}: a site runs once",
                 state.display()
             )
         }

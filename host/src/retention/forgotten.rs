@@ -28,7 +28,7 @@ pub enum What {
         study: Digest,
         /// The round's number.
         round: u32,
-        /// Its place in the study's plan; none where the round was never begun in earnest.
+        /// Its place in the study's plan; none where a crash left no more than the round's folder.
         place: Option<u32>,
         /// The digest of its header.
         header: Option<Digest>,

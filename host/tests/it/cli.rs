@@ -901,6 +901,34 @@ fn a_round_that_was_forgotten_is_told_from_one_that_never_was() {
     assert!(told.stderr.contains("is not a day"), "{}", told.stderr);
 }
 
+#[test]
+fn a_host_that_starts_forgets_what_is_old_enough() {
+    use std::time::{Duration, UNIX_EPOCH};
+    let desk = Desk::new();
+    let key = desk.init();
+    let study = desk.study(&key, "Anna");
+    assert_eq!(desk.approve().status, 0);
+    let rounds = desk.path(&format!("anna/state/studies/{study}/rounds"));
+    for number in ["00000", "00001"] {
+        std::fs::create_dir_all(rounds.join(number)).unwrap();
+        let folder = std::fs::File::open(rounds.join(number)).unwrap();
+        folder
+            .set_modified(UNIX_EPOCH + Duration::from_secs(86_400))
+            .unwrap();
+    }
+    let file = desk.path("anna/host.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let run = || desk.host(&["run", "--config", "anna/host.toml"]);
+    run();
+    assert!(
+        rounds.join("00000").exists(),
+        "without a setting all is kept"
+    );
+    std::fs::write(&file, text + "\n[retention]\njournals-days = 30\n").unwrap();
+    run();
+    assert!(!rounds.join("00000").exists() && rounds.join("00001").exists());
+}
+
 /// A folder to work in.
 struct Desk {
     folder: TempDir,
