@@ -200,7 +200,8 @@ impl Forgetting {
     fn add_round(&mut self, record: &Record, before: Before) {
         let old = |time: Option<u64>| time.is_some_and(|time| record.changed < time);
         let (whole, state) = (old(before.journals), old(before.states));
-        if !whole && !(state && record.has_state()) {
+        let state = state && record.has_state();
+        if !(whole || state) {
             return;
         }
         match record.stays() {

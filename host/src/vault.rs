@@ -142,23 +142,23 @@ impl Vault {
     ///
     /// A record that this vault did not seal, that was changed, or that was sealed with another context.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        let (head, body) = sealed.split_at_checked(HEAD).ok_or(VaultError::Cut)?;
-        if head[0] != VERSION {
-            return Err(VaultError::Version(head[0]));
+        let (version, rest) = sealed.split_first().ok_or(VaultError::Cut)?;
+        if *version != VERSION {
+            return Err(VaultError::Version(*version));
         }
-        let (id, iv) = head[1..]
-            .split_first_chunk()
-            .expect("a head is longer than a key's id");
+        let (id, rest) = rest.split_first_chunk().ok_or(VaultError::Cut)?;
         if KeyId(*id) != self.id {
             return Err(VaultError::OtherVault {
                 got: KeyId(*id),
                 want: self.id,
             });
         }
+        let (iv, body) = rest.split_first_chunk().ok_or(VaultError::Cut)?;
+        let head = head(self.id, iv);
         let mut bytes = Zeroizing::new(body.to_vec());
         let length = self
             .record_key(iv)
-            .open_in_place(nonce(), Aad::from([head, context].concat()), &mut bytes)
+            .open_in_place(nonce(), Aad::from([&head, context].concat()), &mut bytes)
             .map_err(|_| VaultError::Changed)?
             .len();
         bytes.truncate(length);
@@ -398,8 +398,6 @@ fn lies_in(path: &Path, folder: &Path) -> bool {
 }
 
 const VERSION: u8 = 1;
-/// Bytes before the ciphertext: version, key id, synthetic IV.
-const HEAD: usize = 1 + 8 + 32;
 const LABEL: &[u8] = b"wardround vault 1 ";
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(super) struct VaultKey {
     /// A systemd credential that holds the key
     #[arg(long, value_name = "NAME")]
     credential: Option<String>,
-    /// A passphrase, asked for at each start or read from the file that WARDROUND_PASSPHRASE_FILE names
+    /// A passphrase, asked for at each start or read from the file that `WARDROUND_PASSPHRASE_FILE` names
     #[arg(long)]
     passphrase: bool,
 }
