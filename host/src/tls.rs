@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! ca                  the authorities that may vouch for the aggregator; without it, those of the system
-//! certificate-sha256  the aggregator's own certificate is one of these, besides that it is vouched for and has its name
+//! certificate-sha256  the aggregator's own certificate is one of these, and is vouched for and has its name
 //! ```
 //!
 //! What is pinned is the certificate, not its key: its digest is what `openssl x509 -noout -fingerprint -sha256` prints, and
-//! a change of the certificate is announced by naming the next one beside it. The HTTP client's own connector would
+//! a change of the certificate is announced by naming the next one as well. The HTTP client's own connector would
 //! offer TLS 1.2 as well and would pin nothing, so this file has one, which adds nothing else.
 
 use std::fmt;

@@ -46,7 +46,7 @@ pub(super) fn advice(key: &KeySource) -> String {
         ),
         KeySource::Credential(name) => format!("the credential `{name}`"),
         KeySource::Passphrase => {
-            "a passphrase: who forgets it cannot read recorded seeds".to_owned()
+            "a passphrase: without it, nobody can read recorded seeds".to_owned()
         }
     }
 }

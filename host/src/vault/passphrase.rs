@@ -52,7 +52,7 @@ pub(super) enum Which {
     New,
 }
 
-/// How a passphrase is made a key; kept beside what the key sealed.
+/// How a passphrase is made a key; kept next to what the key sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Parameters {
