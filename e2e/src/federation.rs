@@ -287,7 +287,9 @@ impl Federation {
                 .args(["--site", &site.name, "--data"])
                 .arg(&site.data);
             init.arg("--aggregator")
-                .arg(format!("http://{}", self.address));
+                .arg(format!("http://{}", self.address))
+                // Synthetic or public patients, and studies without noise among them.
+                .args(["--patient-budget", "none"]);
             finish(&mut init)?;
             let mut enrol = self.programs.host();
             enrol

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use participant::patience::Patience;
@@ -16,11 +16,13 @@ use protocol::id::{Digest, SiteId};
 use protocol::lottery::RollCall;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
+use ureq::config::Config;
 use ureq::http::{Response, StatusCode, Uri};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 use ureq::{Agent, Body};
 
-use crate::durable::{self, FileError};
+use crate::tls::{TlsConnector, TlsFault, Trust, TrustError};
 
 /// A connection to one aggregator.
 pub struct Aggregator {
@@ -39,10 +41,22 @@ impl Aggregator {
     ///
     /// # Errors
     ///
-    /// A URL that is none, plain HTTP to another computer, and a file without certificates.
+    /// As [`Aggregator::trusting`].
     pub fn new(url: &str, ca: Option<&Path>, patience: Patience) -> Result<Self, AggregatorError> {
+        let trust = Trust {
+            ca: ca.map(Path::to_owned),
+            certificates: Vec::new(),
+        };
+        Self::trusting(url, &trust, patience)
+    }
+
+    /// A connection to the service at `url`, over TLS 1.3 with whom the hospital trusts; plain on loopback.
+    ///
+    /// # Errors
+    ///
+    /// A URL that is none, plain HTTP to another computer, a file without certificates, and a system without authorities.
+    pub fn trusting(url: &str, trust: &Trust, patience: Patience) -> Result<Self, AggregatorError> {
         let scheme = scheme(url)?;
-        let roots = ca.map_or(Ok(RootCerts::PlatformVerifier), pinned)?;
         let mut config = Agent::config_builder()
             .https_only(scheme == Scheme::Https)
             .http_status_as_error(false)
@@ -50,7 +64,6 @@ impl Aggregator {
             .max_redirects(0)
             .max_redirects_will_error(true)
             .user_agent(concat!("wardround-host/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .timeout_connect(Some(CONNECT))
             .timeout_per_read(Some(STALL))
             .timeout_per_write(Some(STALL));
@@ -59,7 +72,7 @@ impl Aggregator {
         }
         let base = url.trim_end_matches('/').to_owned();
         Ok(Self {
-            agent: config.build().into(),
+            agent: agent(config.build(), scheme, trust)?,
             base,
             patience,
             notice: Box::new(|_, _| ()),
@@ -273,12 +286,17 @@ pub enum AggregatorError {
         "{0} is plain HTTP to another computer: use https; http is for loopback addresses alone"
     )]
     PlainHttp(String),
-    /// A file could not be read.
+    /// Nobody can be trusted.
     #[error(transparent)]
-    File(#[from] FileError),
-    /// The file holds no certificate.
-    #[error("{} holds no certificate in PEM form", .0.display())]
-    NoCertificate(PathBuf),
+    Trust(#[from] TrustError),
+    /// The server is none that this site speaks with.
+    #[error("{url}: {fault}")]
+    Tls {
+        /// What was called.
+        url: String,
+        /// What is wrong with it.
+        fault: TlsFault,
+    },
     /// The call did not get through.
     #[error("{url} cannot be reached: {reason}")]
     Unreachable {
@@ -456,23 +474,24 @@ fn is_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn pinned(path: &Path) -> Result<RootCerts, AggregatorError> {
-    let pem = durable::read(path)?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(AggregatorError::NoCertificate(path.to_owned()));
-    }
-    Ok(RootCerts::new_with_certs(&certificates))
+/// TLS where the URL asks for it; on loopback there is none to set up, so no authority is looked for.
+fn agent(config: Config, scheme: Scheme, trust: &Trust) -> Result<Agent, TrustError> {
+    let plain = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
+    let resolver = DefaultResolver::default();
+    Ok(match scheme {
+        Scheme::Https => {
+            Agent::with_parts(config, plain.chain(TlsConnector::new(trust)?), resolver)
+        }
+        Scheme::LoopbackHttp => Agent::with_parts(config, plain, resolver),
+    })
 }
 
 fn unreachable(url: &str) -> impl FnOnce(ureq::Error) -> AggregatorError {
     let url = url.to_owned();
-    |reason| AggregatorError::Unreachable { url, reason }
+    |reason| match TlsFault::of(&reason) {
+        Some(fault) => AggregatorError::Tls { url, fault },
+        None => AggregatorError::Unreachable { url, reason },
+    }
 }
 
 /// The body of an accepted call.

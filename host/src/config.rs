@@ -4,11 +4,15 @@
 
 use std::path::{Path, PathBuf};
 
-use privacy::Budget;
 use protocol::door::BadRows;
+use protocol::id::Digest;
 use serde::Deserialize;
 
+use crate::budget::PatientBudget;
 use crate::durable::{self, FileError};
+use crate::retention::Retention;
+use crate::tls::Trust;
+use crate::vault::{KeySource, VaultSettings};
 
 /// What the file says, with all paths resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +21,8 @@ pub struct Config {
     pub site: String,
     /// The base URL of the aggregator.
     pub aggregator: String,
-    /// A PEM file of certificates: where there is one, only these may vouch for the aggregator.
-    pub ca: Option<PathBuf>,
+    /// Who may vouch for the aggregator, and which certificates may be its own.
+    pub trust: Trust,
     /// The site's identity key.
     pub identity: PathBuf,
     /// The folder of journals, ledger, approved studies and prepared patients.
@@ -31,8 +35,13 @@ pub struct Config {
     pub request_seconds: u32,
     /// The hospital's patients.
     pub data: Data,
-    /// The most that may be learned of one patient over all studies, if the hospital sets a limit.
-    pub patient_budget: Option<Budget>,
+    /// The most that may be learned of one patient over all studies, as the file says it; what is in force is
+    /// [`crate::decisions::budget_in_force`].
+    pub patient_budget: PatientBudget,
+    /// Where the key of secrets at rest is.
+    pub vault: VaultSettings,
+    /// How long recorded rounds and prepared patients are kept.
+    pub retention: Retention,
 }
 
 /// Where a hospital's patients are: each a Parquet file, or a folder of Parquet files.
@@ -60,12 +69,24 @@ impl Config {
                 error.into()
             }
         })?;
+        let text = String::from_utf8(bytes).map_err(|_| ConfigError::Malformed {
+            path: path.to_owned(),
+            reason: "it is not UTF-8".to_owned(),
+        })?;
+        Self::parse(path, &text)
+    }
+
+    /// What a file at `path` with this text says.
+    ///
+    /// # Errors
+    ///
+    /// A text that is no TOML, or that has an unknown, missing or impossible setting.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let malformed = |reason| ConfigError::Malformed {
             path: path.to_owned(),
             reason,
         };
-        let text = String::from_utf8(bytes).map_err(|_| malformed("it is not UTF-8".to_owned()))?;
-        let file: File = toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+        let file: File = toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
         file.resolve(path.parent().unwrap_or(Path::new("")))
             .map_err(|(setting, problem)| ConfigError::Setting {
                 path: path.to_owned(),
@@ -76,7 +97,13 @@ impl Config {
 
     /// The text of a new file for a site whose patients are in `data`.
     #[must_use]
-    pub fn template(site: &str, aggregator: &str, data: &Data) -> String {
+    pub fn template(
+        site: &str,
+        aggregator: &str,
+        data: &Data,
+        key: &KeySource,
+        budget: PatientBudget,
+    ) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let file = |path: &Path| quoted(&path.to_string_lossy());
         let splits = data.splits.as_ref().map_or_else(
@@ -89,9 +116,11 @@ site = {site}
 aggregator = {aggregator}
 # Where only your own authority may vouch for the aggregator: its certificates, in PEM.
 # ca = "ca.pem"
+# Where the aggregator's own certificate is known: its SHA-256, and in time that of the next one.
+# certificate-sha256 = ["{example}"]
 identity = "identity.key"
 state = "state"
-
+{no_budget}
 # Rows that cannot be used: "stop" names the first one, "drop" leaves them out and counts them.
 on-bad-rows = "stop"
 
@@ -105,15 +134,26 @@ events = {events}
 labels = {labels}
 {splits}
 
-# The most that may be learned of one patient over all studies; nothing leaves once it is spent.
-# [patient-budget]
-# epsilon = 4.0
-# delta = 1e-6
-"#,
+# The key that recorded seeds are sealed with: a file outside the state folder (key-file), a systemd credential
+# (credential), or passphrase = "ask". Change it with `host vault rekey`.
+[vault]
+{vault}
+
+# How many days `host forget` keeps finished rounds, the states that they started from, and prepared patients. What is not
+# named is kept. What was forgotten cannot be replayed; the ledger stays.
+# [retention]
+# journals-days = 3650
+# states-days = 365
+# cohorts-days = 365
+{budget}"#,
             site = quoted(site),
             aggregator = quoted(aggregator),
             events = file(&data.events),
             labels = file(&data.labels),
+            example = "0".repeat(64),
+            vault = vault_line(key),
+            no_budget = no_budget_lines(budget),
+            budget = budget_lines(budget),
         )
     }
 }
@@ -170,6 +210,8 @@ struct File {
     site: String,
     aggregator: String,
     ca: Option<PathBuf>,
+    #[serde(default)]
+    certificate_sha256: Vec<String>,
     identity: PathBuf,
     state: PathBuf,
     #[serde(default)]
@@ -179,7 +221,10 @@ struct File {
     #[serde(default = "request_seconds")]
     request_seconds: u32,
     data: Files,
-    patient_budget: Option<Budget>,
+    patient_budget: Option<PatientBudget>,
+    vault: Option<Key>,
+    #[serde(default)]
+    retention: Retention,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +233,21 @@ struct Files {
     events: PathBuf,
     labels: PathBuf,
     splits: Option<PathBuf>,
+}
+
+/// Where the vault's key is: exactly one of these.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Key {
+    key_file: Option<PathBuf>,
+    credential: Option<String>,
+    passphrase: Option<Passphrase>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Passphrase {
+    Ask,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -219,12 +279,17 @@ impl File {
         if self.request_seconds == 0 {
             return Err(("request-seconds", "is 0; want at least 1".to_owned()));
         }
+        self.retention.check()?;
+        let state = place(self.state);
+        let trust = Trust {
+            ca: self.ca.map(place),
+            certificates: fingerprints(&self.certificate_sha256)?,
+        };
         Ok(Config {
             site: self.site,
             aggregator: self.aggregator,
-            ca: self.ca.map(place),
+            trust,
             identity: place(self.identity),
-            state: place(self.state),
             bad_rows: match self.on_bad_rows {
                 OnBadRows::Stop => BadRows::Stop,
                 OnBadRows::Drop => BadRows::Drop,
@@ -236,10 +301,98 @@ impl File {
                 labels: place(self.data.labels),
                 splits: self.data.splits.map(place),
             },
-            patient_budget: self.patient_budget,
+            patient_budget: self
+                .patient_budget
+                .ok_or_else(|| ("patient-budget", NO_BUDGET.to_owned()))?,
+            vault: VaultSettings {
+                key: key_source(self.vault, folder)?,
+                state: state.clone(),
+            },
+            retention: self.retention,
+            state,
         })
     }
 }
+
+fn key_source(key: Option<Key>, folder: &Path) -> Result<KeySource, (&'static str, String)> {
+    let Some(key) = key else {
+        return Err(("[vault]", NO_VAULT.to_owned()));
+    };
+    match (key.key_file, key.credential, key.passphrase) {
+        (Some(path), None, None) => Ok(KeySource::File(folder.join(path))),
+        (None, Some(name), None) => Ok(KeySource::Credential(name)),
+        (None, None, Some(Passphrase::Ask)) => Ok(KeySource::Passphrase),
+        _ => Err((
+            "[vault]",
+            "names no key, or more than one; want one of key-file, credential, passphrase = \"ask\""
+                .to_owned(),
+        )),
+    }
+}
+
+/// The digests, as a program or as `openssl` writes them: in small or capital digits, with colons or without.
+fn fingerprints(texts: &[String]) -> Result<Vec<Digest>, (&'static str, String)> {
+    let parse = |text: &String| {
+        let digits = text.replace(':', "").to_ascii_lowercase();
+        digits.parse().map_err(|_| {
+            let problem = format!(
+                "has `{text}`; want 64 hexadecimal digits, as `openssl x509 -in server.pem -noout -fingerprint -sha256` \
+                 prints them"
+            );
+            ("certificate-sha256", problem)
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// The line under `[vault]` that names this key.
+#[must_use]
+pub fn vault_line(key: &KeySource) -> String {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    match key {
+        KeySource::File(path) => format!("key-file = {}", quoted(&path.to_string_lossy())),
+        KeySource::Credential(name) => format!("credential = {}", quoted(name)),
+        KeySource::Passphrase => "passphrase = \"ask\"".to_owned(),
+    }
+}
+
+/// Before the first table, for that is where a word must be.
+fn no_budget_lines(budget: PatientBudget) -> &'static str {
+    match budget {
+        PatientBudget::Limit(_) => "",
+        PatientBudget::None => {
+            "
+# For experiments alone: no limit on what may be learned of a patient.
+patient-budget = \"none\"
+"
+        }
+    }
+}
+
+fn budget_lines(budget: PatientBudget) -> String {
+    budget.limit().map_or_else(String::new, |budget| {
+        format!(
+            "
+# The most that may be learned of one patient over all studies, for good; nothing leaves once it is spent. A lower one can
+# be written here; a higher one is a decision: `host budget raise --epsilon … --reason …`.
+[patient-budget]
+epsilon = {:?}
+delta = {:?}
+",
+            budget.epsilon.get(),
+            budget.delta.get()
+        )
+    })
+}
+
+/// What there is to say where the file is older than vaults.
+const NO_VAULT: &str = "is missing, and without a key recorded seeds would be readable by anyone who has the disk: \
+     `host vault init` makes a key and adds the lines";
+/// What there is to say where the file is older than budgets that everyone has.
+const NO_BUDGET: &str = "is missing. Add these lines at the end of the file, which are what a new site gets:\n\n\
+     [patient-budget]\nepsilon = 3.0\ndelta = 1e-5\n\n\
+     or, for experiments alone, patient-budget = \"none\" before its first table. Then `host budget record --reason …` \
+     records it";
 
 /// Room for a thousand patients many times over, and little beside a server's memory.
 pub const MEMORY_MIB: u32 = 1_024;
@@ -274,10 +427,16 @@ mod tests {
     }
 
     fn template() -> String {
+        template_with(PatientBudget::of_new_site())
+    }
+
+    fn template_with(budget: PatientBudget) -> String {
         Config::template(
             "St. \"Anna\"",
             "http://127.0.0.1:7000",
             &Data::in_folder(Path::new("data")),
+            &KeySource::File("vault.key".into()),
+            budget,
         )
     }
 
@@ -288,22 +447,90 @@ mod tests {
         assert_eq!(config.bad_rows, BadRows::Stop);
         assert_eq!(config.state, Path::new("state"));
         assert_eq!(config.data.events, Path::new("data/events.parquet"));
-        assert_eq!(
-            (config.data.splits, config.patient_budget, config.ca),
-            (None, None, None)
-        );
-        let all = template()
-            .replace("\n# ca", "\nca")
-            .replace("\n# [pat", "\n[pat")
-            .replace("\n# eps", "\neps");
-        let all = all
-            .replace("\n# delta", "\ndelta")
-            .replace("\n# splits", "\nsplits")
-            .replace("stop\"\n", "drop\"\n");
+        assert_eq!((config.data.splits, config.trust), (None, Trust::default()));
+        assert_eq!(config.patient_budget, PatientBudget::of_new_site());
+        assert_eq!(config.retention, Retention::default());
+        let all = [
+            "ca",
+            "certificate",
+            "splits",
+            "[retention",
+            "journals",
+            "states",
+            "cohorts",
+        ]
+        .iter()
+        .fold(template(), |text, name| {
+            text.replace(&format!("\n# {name}"), &format!("\n{name}"))
+        })
+        .replace("stop\"\n", "drop\"\n");
         let config = read(&all).unwrap();
-        assert!((config.patient_budget.unwrap().epsilon.get() - 4.0).abs() < 1e-12);
-        assert!(config.data.splits.is_some() && config.ca.is_some());
+        assert!(config.data.splits.is_some() && config.trust.ca.is_some());
+        assert_eq!(config.trust.certificates, [Digest([0; 32])]);
+        assert_eq!(config.retention.journals_days, Some(3_650));
         assert_eq!(config.bad_rows, BadRows::Drop);
+        let none = read(&template_with(PatientBudget::None)).unwrap();
+        assert_eq!(none.patient_budget, PatientBudget::None);
+    }
+
+    #[test]
+    fn a_file_of_an_older_version_is_refused_with_what_helps() {
+        let text = template();
+        let budget = text.find("\n[patient-budget]").unwrap();
+        let error = read(&text[..budget]).unwrap_err().to_string();
+        for wanted in [
+            "patient-budget is missing",
+            "[patient-budget]\nepsilon = 3.0",
+            "host budget record",
+        ] {
+            assert!(error.contains(wanted), "{error}");
+        }
+        let vault = text.replace("[vault]\nkey-file = \"vault.key\"\n", "");
+        let error = read(&vault).unwrap_err().to_string();
+        assert!(
+            error.contains("[vault] is missing") && error.contains("`host vault init`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_vault_has_exactly_one_key() {
+        for (line, wanted) in [
+            (
+                "credential = \"wardround\"",
+                KeySource::Credential("wardround".to_owned()),
+            ),
+            ("passphrase = \"ask\"", KeySource::Passphrase),
+        ] {
+            let text = template().replace("key-file = \"vault.key\"", line);
+            assert_eq!(read(&text).unwrap().vault.key, wanted);
+        }
+        for line in ["", "key-file = \"a\"\ncredential = \"b\""] {
+            let text = template().replace("key-file = \"vault.key\"", line);
+            let error = read(&text).unwrap_err().to_string();
+            assert!(
+                error.contains("want one of key-file, credential"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_named_as_openssl_prints_it() {
+        let fingerprint = vec!["AB"; 32].join(":");
+        let text = template().replace(
+            "\nidentity",
+            &format!("\ncertificate-sha256 = [\"{fingerprint}\"]\nidentity"),
+        );
+        assert_eq!(
+            read(&text).unwrap().trust.certificates,
+            [Digest([0xab; 32])]
+        );
+        let error = read(&text.replace("AB:", "")).unwrap_err().to_string();
+        assert!(
+            error.contains("certificate-sha256 has `AB`; want 64"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -328,6 +555,11 @@ mod tests {
                 "unknown variant `skip`, expected `stop` or `drop`",
             ),
             ("events = ", "# events = ", "missing field `events`"),
+            (
+                "# [retention]\n# journals-days = 3650",
+                "[retention]\njournals-days = 0",
+                "journals-days is 0; want at least 1",
+            ),
         ] {
             let text = template().replace(from, to);
             if text == template() {
@@ -336,7 +568,7 @@ mod tests {
             let error = read(&text).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
-        let budget = template() + "[patient-budget]\nepsilon = -1\ndelta = 1e-6\n";
+        let budget = template().replace("epsilon = 3.0", "epsilon = -1");
         let error = read(&budget).unwrap_err().to_string();
         assert!(error.contains("ε must be finite and above 0"), "{error}");
     }

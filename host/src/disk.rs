@@ -5,22 +5,26 @@
 //! state/cohorts/<digest of study, module, files>   which prepared cohort was made of them
 //! state/cohorts/<digest of cohort>.cbor       a prepared cohort
 //! state/studies/<study>/register              each round that was begun
-//! state/studies/<study>/memory                what the site keeps of its last round
+//! state/studies/<study>/memory                what the site keeps of its last round; sealed
 //! state/studies/<study>/model.cbor            the published model
-//! state/studies/<study>/rounds/00007/         journal, seed, state, chunks/00000 … of a round
+//! state/studies/<study>/rounds/00007/         journal, seed (sealed), state, chunks/00000 … of a round
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use participant::{Key, Write};
+use protocol::id::Digest;
 
 use crate::durable::{self, FileError};
+use crate::vault::{Vault, VaultError};
 
 /// The files of a site in one study.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Disk {
     state: PathBuf,
     study: PathBuf,
+    /// Seals seeds and what the site keeps of a round.
+    vault: Option<Vault>,
 }
 
 impl Disk {
@@ -30,6 +34,16 @@ impl Disk {
         Self {
             state: state.to_owned(),
             study: study.to_owned(),
+            vault: None,
+        }
+    }
+
+    /// The same files; secrets among them can be read and written.
+    #[must_use]
+    pub fn with_vault(self, vault: Vault) -> Self {
+        Self {
+            vault: Some(vault),
+            ..self
         }
     }
 
@@ -38,12 +52,21 @@ impl Disk {
     /// # Errors
     ///
     /// A disk that does not take it.
-    pub fn write(&self, write: &Write) -> Result<(), FileError> {
+    pub fn write(&self, write: &Write) -> Result<(), DiskError> {
         match write {
-            Write::Append(key, bytes) => durable::append(&self.made(*key)?, bytes),
-            Write::Put(key, bytes) => durable::replace(&self.made(*key)?, bytes),
-            Write::ForgetChunks(round) => durable::remove_folder(&self.round(*round).join(CHUNKS)),
+            Write::Append(key, bytes) => durable::append(&self.made(*key)?, bytes)?,
+            Write::Put(key, bytes) => match self.context(*key) {
+                Some(context) => {
+                    let sealed = self.vault(*key)?.seal(&context, bytes);
+                    durable::replace(&self.made(*key)?, &sealed)?;
+                }
+                None => durable::replace(&self.made(*key)?, bytes)?,
+            },
+            Write::ForgetChunks(round) => {
+                durable::remove_folder(&self.round(*round).join(CHUNKS))?;
+            }
         }
+        Ok(())
     }
 
     /// What is kept; `None` where nothing is.
@@ -51,12 +74,39 @@ impl Disk {
     /// # Errors
     ///
     /// A file that is there and cannot be read.
-    pub fn load(&self, key: Key) -> Result<Option<Vec<u8>>, FileError> {
-        match durable::read(&self.path(key)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        }
+    pub fn load(&self, key: Key) -> Result<Option<Vec<u8>>, DiskError> {
+        let bytes = match durable::read(&self.path(key)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(context) = self.context(key) else {
+            return Ok(Some(bytes));
+        };
+        let opened = self.vault(key)?.open(&context, &bytes);
+        let secret = opened.map_err(|error| DiskError::Sealed {
+            path: self.path(key),
+            error,
+        })?;
+        Ok(Some(secret.to_vec()))
+    }
+
+    /// What a secret is sealed for: its kind, study and round; `None` of what is no secret.
+    fn context(&self, key: Key) -> Option<Vec<u8>> {
+        let (kind, round) = match key {
+            Key::Seed(round) => ("seed", round),
+            Key::Memory => ("memory", 0),
+            _ => return None,
+        };
+        let study = self.study.file_name().unwrap_or_default();
+        let study = Digest::of(study.as_encoded_bytes());
+        Some([kind.as_bytes(), &study.0, &round.to_be_bytes()].concat())
+    }
+
+    fn vault(&self, key: Key) -> Result<&Vault, DiskError> {
+        self.vault
+            .as_ref()
+            .ok_or_else(|| DiskError::Locked(self.path(key)))
     }
 
     /// The file of a key.
@@ -92,17 +142,68 @@ impl Disk {
     }
 }
 
+/// Why something is not kept, or cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiskError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A secret cannot be opened.
+    #[error("{}: {error}", path.display())]
+    Sealed {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        error: VaultError,
+    },
+    /// The vault was not opened.
+    #[error("{} is a secret, and the vault was not opened", .0.display())]
+    Locked(PathBuf),
+}
+
 const COHORTS: &str = "cohorts";
 const CHUNKS: &str = "chunks";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::{KeySource, Surroundings, VaultSettings};
+
+    /// The name of a study's folder is its digest.
+    fn disk(folder: &Path) -> Disk {
+        let settings = VaultSettings {
+            key: KeySource::File(folder.join("vault.key")),
+            state: folder.join("state"),
+        };
+        let vault = Vault::make(&settings, &Surroundings::of_process()).unwrap();
+        Disk::new(&settings.state, &folder.join("study")).with_vault(vault)
+    }
+
+    #[test]
+    fn a_rounds_seed_is_sealed_for_its_study_and_round_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = disk(folder.path());
+        let seed = [7; 32];
+        for key in [Key::Seed(3), Key::Memory] {
+            disk.write(&Write::Put(key, seed.to_vec())).unwrap();
+            let kept = std::fs::read(disk.path(key)).unwrap();
+            assert!(!kept.windows(8).any(|some| some == &seed[..8]), "{key:?}");
+            assert_eq!(disk.load(key).unwrap().unwrap(), seed);
+        }
+        std::fs::create_dir_all(disk.round(4)).unwrap();
+        std::fs::copy(disk.path(Key::Seed(3)), disk.path(Key::Seed(4))).unwrap();
+        let moved = disk.load(Key::Seed(4));
+        assert!(matches!(moved, Err(DiskError::Sealed { .. })), "{moved:?}");
+        let locked = Disk::new(&folder.path().join("state"), &folder.path().join("study"));
+        let refused = locked.load(Key::Seed(3));
+        assert!(matches!(refused, Err(DiskError::Locked(_))), "{refused:?}");
+    }
 
     #[test]
     fn what_is_written_is_loaded_and_chunks_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::new(&folder.path().join("state"), &folder.path().join("study"));
+        let disk = disk(folder.path());
         assert_eq!(disk.load(Key::Journal(7)).unwrap(), None);
         for bytes in [b"one", b"two"] {
             disk.write(&Write::Append(Key::Journal(7), bytes.to_vec()))

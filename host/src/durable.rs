@@ -137,6 +137,21 @@ pub fn remove_folder(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// Removes a file, or a folder with all that is in it; one that is not there is no error.
+///
+/// # Errors
+///
+/// What cannot be removed.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return remove_folder(path),
+        Ok(_) => std::fs::remove_file(path).map_err(FileError::at("removing", path))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(FileError::at("removing", path)(error)),
+    }
+    sync_parent(path)
+}
+
 /// Opens a private file for reading and appending, and makes it where it is not there.
 ///
 /// # Errors
@@ -162,6 +177,14 @@ pub fn open_log(path: &Path) -> Result<File, FileError> {
 pub fn append(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut file = open_log(path)?;
     file.write_all(bytes)
+        .and_then(|()| file.sync_data())
+        .map_err(FileError::at("writing", path))
+}
+
+/// Cuts a log off after its first `length` bytes, which a crash left whole.
+pub(crate) fn cut(file: &File, path: &Path, length: usize) -> Result<(), FileError> {
+    let length = u64::try_from(length).expect("a file in memory is shorter than 2^64 bytes");
+    file.set_len(length)
         .and_then(|()| file.sync_data())
         .map_err(FileError::at("writing", path))
 }
@@ -205,5 +228,20 @@ mod tests {
             [0o700, 0o600, 0o600]
         );
         assert!(read(&deep.join("none")).unwrap_err().is_missing());
+    }
+
+    #[test]
+    fn what_is_removed_is_no_longer_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        create_folder(&deep).unwrap();
+        let file = deep.join("file");
+        create_new(&file, b"one").unwrap();
+        for path in [&file, &folder.path().join("a")] {
+            assert!(path.exists());
+            remove(path).unwrap();
+            assert!(!path.exists());
+            remove(path).unwrap();
+        }
     }
 }

@@ -2,17 +2,15 @@
 //!
 //! An Ed25519 key in PKCS#8 form, readable by its owner alone. The module never sees it: the host signs what it sends.
 
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use protocol::identity::Identity;
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
-use zeroize::Zeroizing;
 
 use crate::durable::{self, FileError};
 use crate::entropy::NoEntropy;
+use crate::private::{self, PrivateError, Readers};
 
 /// Makes a new key and writes it to a file that was not there before.
 ///
@@ -37,22 +35,10 @@ pub fn create(path: &Path) -> Result<Identity, IdentityError> {
 ///
 /// A file that other users can read or change, one that holds no key, and one that cannot be read.
 pub fn load(path: &Path) -> Result<Identity, IdentityError> {
-    let mut file = std::fs::File::open(path).map_err(FileError::at("reading", path))?;
-    // Of the open file, so that what is checked is what is read.
-    let metadata = file.metadata().map_err(FileError::at("reading", path))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(IdentityError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    if !metadata.is_file() || metadata.size() > LONGEST {
-        return Err(IdentityError::NoKey(path.to_owned()));
-    }
-    let mut document = Zeroizing::new(Vec::new());
-    file.read_to_end(&mut document)
-        .map_err(FileError::at("reading", path))?;
+    let document = private::read(path, Readers::Owner, LONGEST).map_err(|error| match error {
+        PrivateError::Odd(path) => IdentityError::NoKey(path),
+        other => other.into(),
+    })?;
     parse(path, &document)
 }
 
@@ -64,7 +50,7 @@ fn parse(path: &Path, document: &[u8]) -> Result<Identity, IdentityError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// A file could not be read or written.
+    /// The file could not be written.
     #[error(transparent)]
     File(#[from] FileError),
     /// No key could be made.
@@ -73,14 +59,9 @@ pub enum IdentityError {
     /// There is a key.
     #[error("{} is there already: a site keeps its key, for rosters name it", .0.display())]
     Exists(PathBuf),
-    /// Other users could act as this site.
-    #[error("{} can be read or changed by other users (mode {mode:03o}): run `chmod 600` on it, and ask whether it was copied", path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    /// The file could not be read, or other users could act as this site.
+    #[error(transparent)]
+    Private(#[from] PrivateError),
     /// The file holds something else.
     #[error("{} holds no Ed25519 private key in PKCS#8 form", .0.display())]
     NoKey(PathBuf),
@@ -92,6 +73,7 @@ const LONGEST: u64 = 1_024;
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -114,7 +96,7 @@ mod tests {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let error = load(&path).unwrap_err();
             assert!(
-                matches!(error, IdentityError::Exposed { mode: found, .. } if found == mode),
+                matches!(error, IdentityError::Private(PrivateError::Exposed { mode: found, .. }) if found == mode),
                 "{error}"
             );
         }
@@ -130,7 +112,7 @@ mod tests {
         assert!(matches!(load(&path), Err(IdentityError::NoKey(_))));
         assert!(matches!(
             load(&folder.path().join("none")),
-            Err(IdentityError::File(_))
+            Err(IdentityError::Private(PrivateError::File(_)))
         ));
     }
 }

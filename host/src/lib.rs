@@ -14,9 +14,12 @@
 //! The host links no training code, and the module never sees the site's key, the network or a file.
 
 pub mod aggregator;
+pub mod budget;
+pub mod chain;
 pub mod compiled;
 pub mod compose;
 pub mod config;
+pub mod decisions;
 pub mod disk;
 pub mod durable;
 pub mod entropy;
@@ -25,9 +28,13 @@ pub mod ledger;
 pub mod nonce;
 pub mod patients;
 pub mod pin;
+pub mod private;
 pub mod replay;
 pub mod reporter;
+pub mod retention;
 pub mod run;
 pub mod sandbox;
 pub mod session;
+pub mod tls;
 pub mod trial;
+pub mod vault;

@@ -171,6 +171,6 @@ fn fetched(answer: Result<Vec<u8>, AggregatorError>) -> Event {
     }
 }
 
-fn broken(error: &FileError) -> Event {
+fn broken(error: &impl ToString) -> Event {
     Event::Failed(Failure::Site(error.to_string()))
 }

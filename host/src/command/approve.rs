@@ -11,13 +11,13 @@ use host::disk::Disk;
 use host::pin::{self, Approved, PinError};
 use host::reporter::Reporter;
 use host::sandbox::Sandbox;
-use host::{durable, identity, ledger, patients, trial};
+use host::{decisions, durable, identity, ledger, patients, trial};
 use participant::pace::Pace;
 use protocol::id::{Digest, IdentityKey};
 use protocol::study::Study;
 
 use super::site::{self, Limits};
-use super::{consent, study};
+use super::{consent, spending, study};
 
 /// Approves a study and its module: `host run` runs these, and nothing else
 #[derive(Args, Debug)]
@@ -68,15 +68,17 @@ impl Approve {
             "module      {}: agrees, imports nothing",
             described.module
         )?;
+        spending::show(&config, &manifest, out)?;
         let doublings = self.judge(&config, &manifest, &text, weights.as_deref(), &sandbox, out)?;
         if !self.yes {
             let question = "Approve this study and this module for this site?";
             consent::ask(question, out)?;
         }
+        let budget = decisions::budget_in_force(&config)?;
         let ledger = if self.new_ledger {
-            ledger::begin_anew(&config.state, config.patient_budget, &config.data)?
+            ledger::begin_anew(&config.state, budget, &config.data)?
         } else {
-            ledger::begin(&config.state, config.patient_budget, &config.data)?
+            ledger::begin(&config.state, budget, &config.data)?
         };
         ledger::mark(&ledger, &config.data)?;
         let approved = Approved::pin(&config.state, &text, &module, weights.as_deref(), doublings)?;

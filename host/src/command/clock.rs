@@ -1,4 +1,4 @@
-//! The time of day, which only the ledger's lines need.
+//! The time of day, for lines that say when, and the calendar that people know.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,6 +22,36 @@ pub(super) fn date(seconds: u64) -> String {
         minutes / 60,
         minutes % 60
     )
+}
+
+/// Seconds since 1970 at the start, in UTC, of a day as `2026-11-23`.
+pub(super) fn day(text: &str) -> Result<u64, NoDay> {
+    let mut parts = text.split('-');
+    let mut part = |digits: usize| {
+        let part = parts.next().filter(|part| part.len() == digits);
+        part.and_then(|part| part.parse::<u64>().ok())
+    };
+    let no_day = || NoDay(text.to_owned());
+    let (Some(year), Some(month), Some(day)) = (part(4), part(2), part(2)) else {
+        return Err(no_day());
+    };
+    if parts.next().is_some() || year < 1970 || !(1..=12).contains(&month) {
+        return Err(no_day());
+    }
+    let days =
+        (days_before(year)..days_before(year + 1)).find(|days| civil(*days) == (year, month, day));
+    Ok(days.ok_or_else(no_day)? * 86_400)
+}
+
+/// A text is not a day of the calendar.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a day: want one from 1970 on, as 2026-11-23")]
+pub(super) struct NoDay(String);
+
+/// Days from 1970-01-01 to the first of January of a year, which is at least 1970.
+fn days_before(year: u64) -> u64 {
+    let years = year - 1;
+    365 * (year - 1970) + (years / 4 - years / 100 + years / 400) - 477
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms").
@@ -56,6 +86,26 @@ mod tests {
             (1_795_429_860, "2026-11-23 10:31"),
         ] {
             assert_eq!(date(seconds), wanted);
+        }
+    }
+
+    #[test]
+    fn a_day_is_read_as_it_is_written() {
+        for days in (0..60_000).step_by(97).chain([11_015, 11_016, 47_540]) {
+            let text = date(days * 86_400);
+            assert_eq!(day(&text[..10]), Ok(days * 86_400), "{text}");
+        }
+        for bad in [
+            "",
+            "2026",
+            "2026-13-01",
+            "2026-02-29",
+            "26-01-01",
+            "1969-12-31",
+            "2026-1-1",
+            "2026-01-01-",
+        ] {
+            assert!(day(bad).is_err(), "{bad}");
         }
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use host::config::Config;
 use host::disk::Disk;
 use host::pin::Approved;
-use host::{identity, ledger};
+use host::{decisions, identity, ledger};
 use participant::ledger::LedgerError;
 use participant::reconcile::{self, Owed};
 use privacy::{Delta, Total};
@@ -48,7 +48,7 @@ impl Ledger {
     }
 
     fn show(&self, config: &Config, out: &mut dyn Write) -> Result<()> {
-        let Some(ledger) = ledger::read(&config.state, config.patient_budget)? else {
+        let Some(ledger) = ledger::read(&config.state, decisions::budget_in_force(config)?)? else {
             writeln!(out, "nothing was released")?;
             return Ok(());
         };
@@ -97,7 +97,7 @@ impl Ledger {
         if let Some(delta) = self.delta {
             return Delta::try_from(delta).context("--delta");
         }
-        if let Some(budget) = config.patient_budget {
+        if let Some(budget) = config.patient_budget.limit() {
             return Ok(budget.delta);
         }
         let approved = Approved::load(&config.state).ok();
@@ -121,7 +121,7 @@ fn reconcile(config: &Config, out: &mut dyn Write) -> Result<()> {
     let key = identity::load(&config.identity)?.key();
     let site = approved.study.site(&key);
     let site = site.context("this site's key is not in the approved study's roster")?;
-    let ledger = ledger::read(&config.state, config.patient_budget)?;
+    let ledger = ledger::read(&config.state, decisions::budget_in_force(config)?)?;
     let mut ledger = ledger.ok_or(LedgerError::Missing)?;
     let aggregator = site::aggregator(config)?;
     let (mut owed, mut next) = (Vec::new(), Some(0));

@@ -2,10 +2,12 @@
 
 mod approve;
 mod baseline;
+mod budget;
 mod clock;
 mod compose;
 mod consent;
 mod enrol;
+mod forget;
 mod import;
 mod init;
 mod inspect;
@@ -19,8 +21,11 @@ mod replay;
 mod reveal;
 mod run;
 mod site;
+mod spending;
 mod study;
 mod synth;
+mod vault;
+mod vault_key;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -53,6 +58,11 @@ enum Command {
     Approve(approve::Approve),
     Run(run::Run),
     Ledger(ledger::Ledger),
+    #[command(subcommand)]
+    Budget(budget::Budget),
+    Forget(forget::Forget),
+    #[command(subcommand)]
+    Vault(vault::Vault),
     Replay(replay::Replay),
     Predict(predict::Predict),
     Baseline(baseline::Baseline),
@@ -76,6 +86,9 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Approve(approve) => approve.run(config, out),
         Command::Run(run) => run.run(config, out),
         Command::Ledger(ledger) => ledger.run(config, out),
+        Command::Budget(budget) => budget.run(config, out),
+        Command::Forget(forget) => forget.run(config, out),
+        Command::Vault(vault) => vault.run(config, out),
         Command::Replay(replay) => replay.run(config, out),
         Command::Predict(predict) => predict.run(config, out),
         Command::Baseline(baseline) => baseline.run(config, out),

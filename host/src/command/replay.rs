@@ -10,7 +10,9 @@ use host::config::Config;
 use host::disk::Disk;
 use host::pin::Approved;
 use host::reporter::Reporter;
+use host::retention::{Forgotten, Round};
 use host::sandbox::Sandbox;
+use host::vault::Vault;
 use host::{patients, replay};
 use participant::Key;
 use participant::journal::Journal;
@@ -18,6 +20,7 @@ use participant::replay::Comparison;
 use protocol::door::Open;
 use protocol::id::Digest;
 
+use super::clock;
 use super::site::Limits;
 
 /// Runs a recorded round again, and compares what was sent with what the module computes
@@ -34,9 +37,16 @@ impl Replay {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = Config::read(config)?;
         let approved = Approved::load(&config.state)?;
-        let disk = Disk::new(&config.state, &approved.folder);
+        let disk =
+            Disk::new(&config.state, &approved.folder).with_vault(Vault::unlock(&config.vault)?);
         let number = self.number;
+        let round = Round {
+            study: approved.study.digest(),
+            number,
+        };
+        let forgotten = Forgotten::read(&config.state)?;
         let Some(bytes) = disk.load(Key::Journal(number))? else {
+            refuse("the record of", round, forgotten.round(round))?;
             bail!("this site has no journal of round {number} of the approved study");
         };
         let (journal, _) = Journal::decode(&bytes)?;
@@ -48,12 +58,19 @@ impl Replay {
             self.limits.allowance(Some(&config)),
             &Compiled::Anew,
         )?;
-        let cohort = patients::named(&disk, opened.cohort)?;
+        let cohort = patients::named(&disk, opened.cohort).or_else(|error| {
+            refuse("the patients of", round, forgotten.cohort(opened.cohort))?;
+            Err(anyhow::Error::from(error))
+        })?;
+        let state = kept(&disk, Key::State(number), opened.header.state).or_else(|error| {
+            refuse("the state before", round, forgotten.state_of(round))?;
+            Err(error)
+        })?;
         let open = Open {
             study: approved.text.clone().into(),
             cohort: cohort.bytes.into(),
             header: opened.header.clone(),
-            state: kept(&disk, Key::State(number), opened.header.state)?.into(),
+            state: state.into(),
             site: opened.site,
             seed: kept(&disk, Key::Seed(number), opened.seed)?
                 .try_into()
@@ -109,4 +126,14 @@ fn kept(disk: &Disk, key: Key, digest: Digest) -> Result<Vec<u8>> {
     bytes
         .filter(|bytes| Digest::of(bytes) == digest)
         .with_context(|| format!("{} is not there or is damaged", path.display()))
+}
+
+/// Refuses to replay without what was forgotten, if it was.
+fn refuse(what: &str, round: Round, forgotten: Option<u64>) -> Result<()> {
+    let Some(at) = forgotten else { return Ok(()) };
+    bail!(
+        "{what} {round} was forgotten on {} (UTC), by `host forget`: it can no longer be replayed; the ledger still says \
+         what the round cost",
+        clock::date(at)
+    )
 }

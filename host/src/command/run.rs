@@ -14,14 +14,15 @@ use host::pin::Approved;
 use host::reporter::Reporter;
 use host::run::Driver;
 use host::sandbox::Sandbox;
-use host::{durable, identity, ledger, patients};
+use host::vault::Vault;
+use host::{decisions, durable, identity, ledger, patients};
 use participant::ledger::LedgerError;
 use participant::pace::Pace;
 use participant::patience::Patience;
 use participant::{Key, Participant, Site};
 
-use super::clock;
 use super::site::Limits;
+use super::{clock, forget};
 
 /// Takes part in the approved study until it is finished
 #[derive(Args, Debug)]
@@ -35,6 +36,9 @@ impl Run {
         let config = Config::read(config)?;
         let approved = Approved::load(&config.state)?;
         let _lock = lock(&config.state)?;
+        let reporter = Reporter::of_terminal();
+        forget::by_age(&config, &reporter)?;
+        let budget = decisions::budget_in_force(&config)?;
         let identity = identity::load(&config.identity)?;
         let Some(id) = approved.study.site(&identity.key()) else {
             bail!(
@@ -42,7 +46,7 @@ impl Run {
                 identity.key()
             );
         };
-        let ledger = ledger::read(&config.state, config.patient_budget)?;
+        let ledger = ledger::read(&config.state, budget)?;
         ledger::check_mark(&ledger.ok_or(LedgerError::Missing)?, &config.data)?;
         let sandbox = Sandbox::load_approved(
             &approved.module,
@@ -50,10 +54,10 @@ impl Run {
             self.limits.allowance(Some(&config)),
             &Compiled::of_user(),
         )?;
-        let reporter = Reporter::of_terminal();
-        let aggregator = Aggregator::new(&config.aggregator, config.ca.as_deref(), Patience::NONE)?;
+        let aggregator = Aggregator::trusting(&config.aggregator, &config.trust, Patience::NONE)?;
         let (files, paths) = patients::files(&config.data)?;
-        let disk = Disk::new(&config.state, &approved.folder);
+        let vault = Vault::unlock(&config.vault)?;
+        let disk = Disk::new(&config.state, &approved.folder).with_vault(vault);
         let driver = Driver {
             aggregator: &aggregator,
             sandbox: &sandbox,
@@ -78,7 +82,7 @@ impl Run {
             id,
             files,
             bad_rows: config.bad_rows,
-            budget: config.patient_budget,
+            budget,
         }))?;
         reporter.done("the study is finished");
         let model = disk.path(Key::Model);
@@ -88,14 +92,14 @@ impl Run {
 }
 
 /// Two hosts with one state folder would send two messages in one round's name.
-fn lock(state: &Path) -> Result<File> {
+pub(super) fn lock(state: &Path) -> Result<File> {
     let path = state.join("lock");
     let file = durable::open_log(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             bail!(
-                "another `host run` uses {}: a site runs once",
+                "another `host run` or `host forget` uses {}: a site runs once",
                 state.display()
             )
         }

@@ -174,9 +174,9 @@ pub(super) fn optional(config: &Path) -> Result<Option<Config>> {
 
 /// The site's aggregator, for a person who is waiting.
 pub(super) fn aggregator(config: &Config) -> Result<Aggregator> {
-    Ok(Aggregator::new(
+    Ok(Aggregator::trusting(
         &config.aggregator,
-        config.ca.as_deref(),
+        &config.trust,
         Patience::SHORT,
     )?)
 }

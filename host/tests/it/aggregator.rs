@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::server::{Reply, Server};
 use host::aggregator::{Aggregator, AggregatorError};
+use host::tls::TrustError;
 use participant::patience::Patience;
 use participant::{Failure, Fetch};
 use protocol::api::{Announcement, Announcements, RoundView, Status};
@@ -190,7 +191,7 @@ fn a_pinned_authority_must_be_one() {
     std::fs::write(&path, "not a certificate").unwrap();
     let error = Aggregator::new("https://fl.example.org", Some(&path), QUICK).unwrap_err();
     assert!(
-        matches!(error, AggregatorError::NoCertificate(_)),
+        matches!(error, AggregatorError::Trust(TrustError::NoCertificate(_))),
         "{error}"
     );
 }

@@ -1,12 +1,13 @@
 //! The command line as transcripts: arguments in; status, standard output and standard error out.
 
+use crate::tape;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use crate::server::{Reply, Server};
 use protocol::codec;
-use protocol::door::{Described, Refusal, Response};
+use protocol::door::{Described, Prepared, Progress, Refusal, Report, Response};
 use protocol::id::Digest;
 use protocol::identity::Identity;
 use protocol::lottery::{Entry, RollCall};
@@ -33,9 +34,22 @@ fn a_new_site_gets_a_configuration_and_a_key_once() {
         lines[1]
     );
     let text = std::fs::read_to_string(desk.path("anna/host.toml")).unwrap();
+    for wanted in [
+        "events = \"data/events.parquet\"",
+        "\n# splits",
+        "\n[vault]\nkey-file = \"vault.key\"\n",
+        "\n[patient-budget]\nepsilon = 3.0\ndelta = 1e-5\n",
+    ] {
+        assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+    }
     assert!(
-        text.contains("events = \"data/events.parquet\"") && text.contains("\n# splits"),
-        "{text}"
+        lines[2].starts_with("vault     anna/vault.key: keep a copy"),
+        "{}",
+        lines[2]
+    );
+    assert_eq!(
+        lines[3],
+        "budget    ε 3 at δ 0.00001 for each patient, over all studies and for good"
     );
 
     let again = desk.host(&[
@@ -279,7 +293,7 @@ fn a_study_is_approved_by_a_person_with_its_own_module() {
     assert_eq!(
         pinned,
         format!(
-            "study = \"{study}\"\nmodule = \"{}\"\n",
+            "study = \"{study}\"\nmodule = \"{}\"\ndoublings = 0\n",
             desk.module_digest()
         )
     );
@@ -665,6 +679,402 @@ fn arguments_that_do_not_fit_are_refused() {
     );
 }
 
+#[test]
+fn a_new_sites_budget_is_three_for_good_and_a_study_above_it_is_not_approved() {
+    let desk = Desk::new();
+    let key = desk.init_with("http://127.0.0.1:9", &[]);
+    for (epsilon, status) in [(1.0, 0), (9.0, 1)] {
+        desk.study_of(&key, "Anna", epsilon);
+        let told = desk.approve();
+        assert_eq!(told.status, status, "{}", told.stderr);
+        for wanted in [
+            "one patient, at δ 0.00001:\n",
+            "so far    ε 0.0000 over all studies (0 releases)",
+        ] {
+            assert!(told.stdout.contains(wanted), "{}", told.stdout);
+        }
+        assert!(
+            told.stdout.contains("allowed   ε 3 (the patient budget)"),
+            "{}",
+            told.stdout
+        );
+        if status == 1 {
+            assert!(
+                told.stderr
+                    .starts_with("host: not approved: with this study ε would be "),
+                "{}",
+                told.stderr
+            );
+            assert!(
+                told.stderr.contains("`host budget raise --epsilon "),
+                "{}",
+                told.stderr
+            );
+        }
+    }
+    // A study without noise is for experiments.
+    desk.study(&key, "Anna");
+    let told = desk.approve();
+    assert_eq!(told.status, 1);
+    assert!(
+        told.stderr
+            .contains("a release without noise is within no patient budget"),
+        "{}",
+        told.stderr
+    );
+}
+
+#[test]
+fn what_was_released_before_counts_when_a_study_is_approved() {
+    use participant::ledger::{Ledger, LedgerId};
+    let desk = Desk::new();
+    let key = desk.init_with("http://127.0.0.1:9", &[]);
+    let before = Draft {
+        epsilon: 2.9,
+        ..Draft::default()
+    }
+    .make();
+    let mut bytes = Ledger::begin(LedgerId::new([1; 16]));
+    for (number, purpose) in (0..).zip(before.study.plan()) {
+        let header = before.header(number, purpose);
+        let (ledger, _) = Ledger::decode(&bytes, None).unwrap();
+        let line = ledger
+            .line(&before.study, &header, header.state, 7)
+            .unwrap();
+        bytes.extend(line.text().into_bytes());
+    }
+    std::fs::write(desk.path("anna/state/ledger.jsonl"), bytes).unwrap();
+    desk.study_of(&key, "Anna", 2.5);
+    let told = desk.approve();
+    assert_eq!(told.status, 1, "{}", told.stdout);
+    assert!(
+        told.stdout.contains("over all studies (5 releases)"),
+        "{}",
+        told.stdout
+    );
+    assert!(!desk.path("anna/state/approved").exists());
+}
+
+#[test]
+fn a_budget_is_raised_by_a_decision_with_a_reason_and_not_by_an_edit() {
+    let desk = Desk::new();
+    let key = desk.init_with("http://127.0.0.1:9", &[]);
+    desk.study_of(&key, "Anna", 3.5);
+    let file = desk.path("anna/host.toml");
+    let edit = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&file, text.replace(from, to)).unwrap();
+    };
+    edit("epsilon = 3.0", "epsilon = 4.0");
+    let told = desk.host(&["budget", "show", "--config", "anna/host.toml"]);
+    assert_eq!(told.status, 1, "{}", told.stdout);
+    let told = desk.approve();
+    assert_eq!(told.status, 1);
+    assert!(
+        told.stderr
+            .contains("`host budget raise --epsilon 4 --delta 0.00001 --reason …`"),
+        "{}",
+        told.stderr
+    );
+    // Less may be written there.
+    edit("epsilon = 4.0", "epsilon = 2.0");
+    let told = desk.host(&["budget", "show", "--config", "anna/host.toml"]);
+    assert!(
+        told.stdout.ends_with("in force: ε 2 at δ 0.00001\n"),
+        "{}",
+        told.stdout
+    );
+
+    let raise = |reason: &str| {
+        desk.host(&[
+            "budget",
+            "raise",
+            "--epsilon",
+            "4",
+            "--reason",
+            reason,
+            "--config",
+            "anna/host.toml",
+        ])
+    };
+    let told = raise(" ");
+    assert!(
+        told.stderr.contains("a decision needs its reason"),
+        "{}",
+        told.stderr
+    );
+    let told = raise("the board, 12 May");
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    assert!(
+        told.stdout
+            .contains("ε 3 at δ 0.00001 → ε 4 at δ 0.00001: the board, 12 May\n"),
+        "{}",
+        told.stdout
+    );
+    assert!(
+        std::fs::read_to_string(&file)
+            .unwrap()
+            .contains("epsilon = 4.0")
+    );
+    let told = desk.approve();
+    assert_eq!(told.status, 0, "{}", told.stderr);
+
+    // The record is not made again where it is missing, nor believed where it was changed.
+    let record = desk.path("anna/state/decisions.jsonl");
+    let text = std::fs::read_to_string(&record).unwrap();
+    std::fs::write(&record, text.replace("\"epsilon\":3.0", "\"epsilon\":9.0")).unwrap();
+    let told = desk.approve();
+    assert!(
+        told.stderr.contains("line 2: it does not follow"),
+        "{}",
+        told.stderr
+    );
+    std::fs::remove_file(&record).unwrap();
+    let told = desk.approve();
+    assert!(
+        told.stderr.contains("`host budget record --reason …`"),
+        "{}",
+        told.stderr
+    );
+    assert!(!record.exists());
+}
+
+#[test]
+fn a_budget_without_limit_is_said_and_recorded_too() {
+    let desk = Desk::new();
+    let key = desk.init_with("http://127.0.0.1:9", &[]);
+    desk.study(&key, "Anna");
+    let arguments = [
+        "budget",
+        "raise",
+        "--none",
+        "--reason",
+        "a trial on public data",
+        "--config",
+        "anna/host.toml",
+    ];
+    let told = desk.host(&arguments);
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    let text = std::fs::read_to_string(desk.path("anna/host.toml")).unwrap();
+    assert!(
+        text.contains("patient-budget = \"none\"\n") && !text.contains("[patient-budget]"),
+        "{text}"
+    );
+    let told = desk.approve();
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    assert!(
+        told.stdout.contains("allowed   without limit"),
+        "{}",
+        told.stdout
+    );
+}
+
+#[test]
+fn a_configuration_of_an_older_version_is_brought_up_by_two_commands() {
+    let desk = Desk::new();
+    let key = desk.init_with("http://127.0.0.1:9", &[]);
+    let file = desk.path("anna/host.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let old = text.replace("[vault]\nkey-file = \"vault.key\"\n", "");
+    std::fs::write(&file, &old).unwrap();
+    std::fs::remove_dir_all(desk.path("anna/state")).unwrap();
+    std::fs::remove_file(desk.path("anna/vault.key")).unwrap();
+
+    let told = desk.host(&["enrol", "--token", "t", "--config", "anna/host.toml"]);
+    assert!(
+        told.stderr.contains("[vault] is missing") && told.stderr.contains("`host vault init`"),
+        "{}",
+        told.stderr
+    );
+    let told = desk.host(&["vault", "init", "--config", "anna/host.toml"]);
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("\n[vault]\nkey-file = \"vault.key\"\n"),
+        "{text}"
+    );
+    assert!(desk.path("anna/vault.key").exists());
+    let told = desk.host(&["vault", "init", "--config", "anna/host.toml"]);
+    assert!(
+        told.stderr.contains("a vault is made once"),
+        "{}",
+        told.stderr
+    );
+
+    desk.study_of(&key, "Anna", 1.0);
+    let told = desk.approve();
+    assert!(
+        told.stderr.contains("`host budget record --reason …`"),
+        "{}",
+        told.stderr
+    );
+    let told = desk.host(&[
+        "budget",
+        "record",
+        "--reason",
+        "as before",
+        "--config",
+        "anna/host.toml",
+    ]);
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    assert_eq!(desk.approve().status, 0);
+}
+
+#[test]
+fn the_vaults_key_is_changed_and_named_in_the_configuration() {
+    let desk = Desk::new();
+    desk.init();
+    let check = || desk.host(&["vault", "check", "--config", "anna/host.toml"]);
+    let id = |told: &Told| told.stdout.split(',').next().unwrap().to_owned();
+    let before = check();
+    assert_eq!(before.status, 0, "{}", before.stderr);
+    let told = desk.host(&["vault", "rekey", "--config", "anna/host.toml"]);
+    assert!(told.stderr.contains("name the new key"), "{}", told.stderr);
+    let told = desk.host(&[
+        "vault",
+        "rekey",
+        "--key-file",
+        "vault.key",
+        "--config",
+        "anna/host.toml",
+    ]);
+    assert!(
+        told.stderr.contains("is the key already"),
+        "{}",
+        told.stderr
+    );
+    let told = desk.host(&[
+        "vault",
+        "rekey",
+        "--key-file",
+        "state/new.key",
+        "--config",
+        "anna/host.toml",
+    ]);
+    assert!(
+        told.stderr.contains("lies in the state folder"),
+        "{}",
+        told.stderr
+    );
+    let told = desk.host(&[
+        "vault",
+        "rekey",
+        "--key-file",
+        "new.key",
+        "--config",
+        "anna/host.toml",
+    ]);
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    let text = std::fs::read_to_string(desk.path("anna/host.toml")).unwrap();
+    assert!(
+        text.contains("key-file = \"new.key\"") && !text.contains("vault.key"),
+        "{text}"
+    );
+    std::fs::remove_file(desk.path("anna/vault.key")).unwrap();
+    assert_eq!(id(&check()), id(&before));
+}
+
+#[test]
+fn a_round_that_was_forgotten_is_told_from_one_that_never_was() {
+    let desk = Desk::new();
+    let key = desk.init();
+    let study = desk.study(&key, "Anna");
+    assert_eq!(desk.approve().status, 0);
+    for number in ["00000", "00001"] {
+        let folder = desk.path(&format!("anna/state/studies/{study}/rounds/{number}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("state"), "a state").unwrap();
+    }
+    let host =
+        |arguments: &[&str]| desk.host(&[arguments, &["--config", "anna/host.toml"]].concat());
+    let told = host(&["forget"]);
+    assert!(
+        told.stderr.contains("set days under [retention]"),
+        "{}",
+        told.stderr
+    );
+    let told = host(&["forget", "--round", "1"]);
+    assert!(
+        told.stderr.contains("it is the last one of its study"),
+        "{}",
+        told.stderr
+    );
+    let told = host(&["forget", "--round", "7"]);
+    assert!(
+        told.stderr.contains("this site has no record of round 7"),
+        "{}",
+        told.stderr
+    );
+    let told = host(&["forget", "--round", "0", "--dry-run"]);
+    assert!(
+        told.stdout
+            .starts_with(&format!("would go   round 0 of study {study}")),
+        "{}",
+        told.stdout
+    );
+    assert!(
+        desk.path(&format!("anna/state/studies/{study}/rounds/00000"))
+            .exists()
+    );
+    let told = host(&["replay", "0"]);
+    assert!(
+        told.stderr.contains("took no part in round 0"),
+        "{}",
+        told.stderr
+    );
+    let told = host(&["forget", "--round", "0"]);
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    assert!(
+        told.stdout.contains("can no longer be replayed"),
+        "{}",
+        told.stdout
+    );
+    assert!(
+        !desk
+            .path(&format!("anna/state/studies/{study}/rounds/00000"))
+            .exists()
+    );
+    let told = host(&["replay", "0"]);
+    assert!(
+        told.stderr.starts_with(&format!(
+            "host: the record of round 0 of study {study} was forgotten on 20"
+        )),
+        "{}",
+        told.stderr
+    );
+    let told = host(&["forget", "--before", "2026-02-30"]);
+    assert!(told.stderr.contains("is not a day"), "{}", told.stderr);
+}
+
+#[test]
+fn a_host_that_starts_forgets_what_is_old_enough() {
+    use std::time::{Duration, UNIX_EPOCH};
+    let desk = Desk::new();
+    let key = desk.init();
+    let study = desk.study(&key, "Anna");
+    assert_eq!(desk.approve().status, 0);
+    let rounds = desk.path(&format!("anna/state/studies/{study}/rounds"));
+    for number in ["00000", "00001"] {
+        std::fs::create_dir_all(rounds.join(number)).unwrap();
+        let folder = std::fs::File::open(rounds.join(number)).unwrap();
+        folder
+            .set_modified(UNIX_EPOCH + Duration::from_secs(86_400))
+            .unwrap();
+    }
+    let file = desk.path("anna/host.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let run = || desk.host(&["run", "--config", "anna/host.toml"]);
+    run();
+    assert!(
+        rounds.join("00000").exists(),
+        "without a setting all is kept"
+    );
+    std::fs::write(&file, text + "\n[retention]\njournals-days = 30\n").unwrap();
+    run();
+    assert!(!rounds.join("00000").exists() && rounds.join("00001").exists());
+}
+
 /// A folder to work in.
 struct Desk {
     folder: TempDir,
@@ -710,7 +1120,12 @@ impl Desk {
     }
 
     fn init_at(&self, url: &str) -> String {
-        let made = self.host(&["init", "anna", "--site", "Anna", "--aggregator", url]);
+        self.init_with(url, &["--patient-budget", "none"])
+    }
+
+    fn init_with(&self, url: &str, more: &[&str]) -> String {
+        let arguments = ["init", "anna", "--site", "Anna", "--aggregator", url];
+        let made = self.host(&[&arguments[..], more].concat());
         let line = made
             .stdout
             .lines()
@@ -742,15 +1157,57 @@ impl Desk {
         Digest::of(&std::fs::read(self.path("client.wasm")).unwrap())
     }
 
-    /// Writes a study whose first site has this key and name, and a module that agrees to it; gives its digest.
+    /// Approves the study without asking.
+    fn approve(&self) -> Told {
+        let arguments = [
+            "approve",
+            "study.toml",
+            "--module",
+            "client.wasm",
+            "--config",
+            "anna/host.toml",
+            "--yes",
+        ];
+        self.host(&arguments)
+    }
+
+    /// Writes a study without noise whose first site has this key and name, and a module that agrees to it; gives its
+    /// digest.
     fn study(&self, key: &str, name: &str) -> Digest {
+        self.study_of(key, name, f64::INFINITY)
+    }
+
+    /// The same with this ε.
+    fn study_of(&self, key: &str, name: &str, epsilon: f64) -> Digest {
         let described = Described {
             study: Digest([0; 32]),
             parameters: 6,
             module: "a module of tests".to_owned(),
         };
-        let module = Digest::of(&self.module("client.wasm", &Response::Described(described)));
-        let draft = Draft::default();
+        let done = Response::Progress(Progress { done: 0, total: 0 });
+        let prepared = Response::Prepared(Prepared {
+            cohort: b"cohort".to_vec().into(),
+            report: Report::default(),
+        });
+        let answers = [
+            Response::Described(described),
+            prepared,
+            done.clone(),
+            done,
+            Response::Send(Vec::new().into()),
+        ];
+        let module = tape::module(&answers.each_ref().map(codec::encode));
+        std::fs::write(self.path("client.wasm"), &module).unwrap();
+        let module = Digest::of(&module);
+        let data = self.path("anna/data");
+        std::fs::create_dir_all(&data).unwrap();
+        for file in ["events.parquet", "labels.parquet"] {
+            std::fs::write(data.join(file), "patients").unwrap();
+        }
+        let draft = Draft {
+            epsilon,
+            ..Draft::default()
+        };
         let first = draft.make().identities[0].key();
         let text = draft
             .toml()

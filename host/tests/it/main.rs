@@ -9,3 +9,7 @@ mod nonce;
 mod run;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod tape;
+#[cfg(test)]
+mod tls;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::server::{Asked, Reply, Server};
+use crate::tape;
 use host::aggregator::Aggregator;
 use host::compiled::Compiled;
 use host::disk::Disk;
@@ -16,6 +17,7 @@ use host::replay;
 use host::reporter::Reporter;
 use host::run::Driver;
 use host::sandbox::{Allowance, Sandbox};
+use host::vault::{KeySource, Surroundings, Vault, VaultSettings};
 use participant::journal::Journal;
 use participant::ledger::{Ledger, LedgerError, LedgerId};
 use participant::pace::Pace;
@@ -402,7 +404,12 @@ impl World {
         };
         let (bodies, chunks) = rehearsed(kit, &header);
         std::fs::write(folder.path().join("events"), b"patients").unwrap();
-        let disk = Disk::new(folder.path(), &folder.path().join("study"));
+        let settings = VaultSettings {
+            key: KeySource::File(folder.path().join("outside.key")),
+            state: folder.path().join("state"),
+        };
+        let vault = Vault::make(&settings, &Surroundings::of_process()).unwrap();
+        let disk = Disk::new(&settings.state, &folder.path().join("study")).with_vault(vault);
         std::fs::write(
             ledger::path(folder.path()),
             Ledger::begin(LedgerId::new([1; 16])),
@@ -432,7 +439,9 @@ impl World {
     }
 
     fn ledger(&self) -> Ledger {
-        ledger::read(self.folder.path(), None).unwrap().unwrap()
+        ledger::read(&self.folder.path().join("state"), None)
+            .unwrap()
+            .unwrap()
     }
 
     fn load(&self, key: Key) -> Option<Vec<u8>> {
@@ -691,47 +700,21 @@ fn tape(bodies: &[Vec<u8>], chunks: &[Vec<u8>]) -> Sandbox {
         report: Report::default(),
     }));
     // Request 1 is prepare, 2 and 3 are open and work, 4 to 8 the stages, 13 is remember, 15 and on the chunks.
-    let mut answers: Vec<Vec<u8>> = [prepared, done.clone(), done.clone()]
+    let mut answers: Vec<Vec<u8>> = [done.clone(), prepared, done.clone(), done.clone()]
         .into_iter()
         .chain(sends)
         .collect();
-    answers.resize(12, done.clone());
+    answers.resize(13, done.clone());
     answers.push(codec::encode(&Response::Memory(MEMORY.to_vec().into())));
     answers.push(done);
     let sealed = chunks
         .iter()
         .map(|chunk| codec::encode(&Response::Chunk(chunk.clone().into())));
     answers.extend(sealed);
-    let (mut table, mut data, mut at) = (Vec::new(), Vec::new(), 4_096_u32);
-    for answer in &answers {
-        let length = u32::try_from(answer.len()).unwrap();
-        table.extend([at.to_le_bytes(), length.to_le_bytes()].concat());
-        data.extend(answer);
-        at += length;
-    }
-    let escaped =
-        |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("\\{byte:02x}")).collect() };
-    let text = format!(
-        r#"(module
-            (memory (export "memory") 64)
-            (data (i32.const 8) "{}")
-            (data (i32.const 4096) "{}")
-            (func (export "__wbindgen_malloc") (param i32 i32) (result i32) (i32.const 1048576))
-            (func (export "__wbindgen_free") (param i32 i32 i32))
-            (func (export "handle") (param $at i32) (param i32) (result i32 i32)
-                (local $entry i32)
-                (local.set $entry (i32.mul (i32.const 8) (i32.load8_u offset=1 (local.get $at))))
-                (if (i32.eq (local.get $entry) (i32.const 120)) (then (local.set $entry
-                    (i32.mul (i32.const 8) (i32.add (i32.const 15) (i32.load8_u offset=3 (local.get $at)))))))
-                (i32.load (local.get $entry))
-                (i32.load offset=4 (local.get $entry)))
-            (func (export "panic_message") (result i32 i32) (i32.const 0) (i32.const 0)))"#,
-        escaped(&table),
-        escaped(&data)
-    );
+    let wasm = tape::module(&answers);
     let allowance = Allowance {
         memory_mib: 16,
         request_seconds: 10,
     };
-    Sandbox::load(&wat::parse_str(text).unwrap(), allowance, &Compiled::Anew).unwrap()
+    Sandbox::load(&wasm, allowance, &Compiled::Anew).unwrap()
 }
