@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use privacy::{Budget, ChargeError, Delta, Epsilon, Loss, Release, Total};
+use privacy::{Budget, ChargeError, Cost, Discreteness, Loss, Release, Total, UnknownDiscreteness};
 use protocol::id::{Digest, Header, Purpose};
 use protocol::study::Study;
 use serde::{Deserialize, Serialize};
@@ -28,8 +28,11 @@ pub struct Line {
     pub round: u32,
     /// What the round was for.
     pub purpose: privacy::Purpose,
-    /// What its vector can tell of one patient.
+    /// What its vector can tell of one patient, were its noise continuous.
     pub loss: Loss,
+    /// How far its noise is from that; left out where nothing was noised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discreteness: Option<Discreteness>,
 }
 
 impl Line {
@@ -40,13 +43,22 @@ impl Line {
         text
     }
 
-    fn release(&self) -> Release {
-        Release {
+    /// What the release costs.
+    ///
+    /// # Errors
+    ///
+    /// A line of a version that did not say how far its noise is from continuous noise.
+    pub fn cost(&self) -> Result<Cost, UnknownDiscreteness> {
+        Cost::of_parts(self.loss, self.discreteness)
+    }
+
+    fn release(&self) -> Result<Release, UnknownDiscreteness> {
+        Ok(Release {
             study: self.study.0,
             round: self.round,
             purpose: self.purpose,
-            loss: self.loss,
-        }
+            cost: self.cost()?,
+        })
     }
 }
 
@@ -86,13 +98,18 @@ impl Ledger {
             durable::cut(&file, path, whole)?;
         }
         let lines = parse(&text[..whole], path)?;
+        let corrupt = |reason: String| LedgerError::Corrupt {
+            path: path.to_owned(),
+            reason,
+        };
+        let release = |(place, line): (usize, &Line)| {
+            let told = |error| corrupt(format!("line {}: {error}", place + 1));
+            line.release().map_err(told)
+        };
+        let releases: Result<Vec<Release>, LedgerError> =
+            lines.iter().enumerate().map(release).collect();
         let ledger =
-            privacy::Ledger::restore(lines.iter().map(Line::release)).map_err(|error| {
-                LedgerError::Corrupt {
-                    path: path.to_owned(),
-                    reason: error.to_string(),
-                }
-            })?;
+            privacy::Ledger::restore(releases?).map_err(|error| corrupt(error.to_string()))?;
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -136,13 +153,15 @@ impl Ledger {
             return Ok(Charge::Before);
         }
         let release = release(study, header);
+        let (loss, discreteness) = release.cost.parts();
         let line = Line {
             charged_at: now,
             title: study.manifest().title.clone(),
             study: header.study,
             round: release.round,
             purpose: release.purpose,
-            loss: release.loss,
+            loss,
+            discreteness,
         };
         let text = line.text();
         self.file
@@ -182,14 +201,14 @@ impl Ledger {
             .releases()
             .iter()
             .filter(|release| release.study == *study);
-        Total::of(releases.map(|release| release.loss))
+        Total::of(releases.map(|release| release.cost))
     }
 
     fn check_study(&self, study: &Study, release: &Release) -> Result<(), LedgerError> {
-        let Some(promise) = promise(study) else {
+        let Some(promise) = study.promise() else {
             return Ok(());
         };
-        let total = self.of_study(&release.study).and(release.loss);
+        let total = self.of_study(&release.study).and(release.cost);
         if promise.covers(&total) {
             return Ok(());
         }
@@ -253,21 +272,12 @@ fn release(study: &Study, header: &Header) -> Release {
         Purpose::Evaluate | Purpose::Tune => privacy::Purpose::Evaluation,
         Purpose::Seed | Purpose::Cluster => privacy::Purpose::Clustering,
     };
-    let loss = study.layout(header.purpose).loss;
     Release {
         study: header.study.0,
         round: header.number,
         purpose,
-        loss,
+        cost: study.cost(header.purpose),
     }
-}
-
-/// What a study promises; `None` where its ε is infinite.
-fn promise(study: &Study) -> Option<Budget> {
-    let privacy = &study.manifest().privacy;
-    let epsilon = Epsilon::try_from(privacy.epsilon).ok()?;
-    let delta = Delta::try_from(privacy.delta).ok()?;
-    Some(Budget { epsilon, delta })
 }
 
 fn parse(text: &str, path: &Path) -> Result<Vec<Line>, LedgerError> {
@@ -282,6 +292,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Line>, LedgerError> {
 
 #[cfg(test)]
 mod tests {
+    use privacy::{Delta, Epsilon};
     use testkit::{Draft, TestStudy};
 
     use super::*;
@@ -409,6 +420,16 @@ mod tests {
             assert_eq!(ledger.lines().len(), 1);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), whole[..first]);
         }
+        let start = whole.find(",\"discreteness").unwrap();
+        let old = format!("{}}}\n", &whole[..start]);
+        std::fs::write(&path, old).unwrap();
+        let error = Ledger::open(&path, None).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("line 1: the release has noise and no"),
+            "{error}"
+        );
         std::fs::write(&path, whole.replace("gaussian", "Gaussian")).unwrap();
         let error = Ledger::open(&path, None).unwrap_err();
         assert!(error.to_string().contains("line 1"), "{error}");

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
-use privacy::{Budget, Delta, Epsilon, Ledger, Release};
+use privacy::{Budget, Ledger, Release};
 use protocol::api::{MissingChunks, RoundView, Stage, Status};
 use protocol::codec;
 use protocol::door::{Messages, Request, State};
@@ -321,16 +321,13 @@ fn release(setting: &Setting, header: &Header) -> Release {
         study: header.study.0,
         round: header.number,
         purpose,
-        loss: setting.kit.study.layout(header.purpose).loss,
+        cost: setting.kit.study.cost(header.purpose),
     }
 }
 
 /// What the study promises; none where its ε is infinite.
 fn promise(setting: &Setting) -> Option<Budget> {
-    let privacy = &setting.kit.study.manifest().privacy;
-    let epsilon = Epsilon::try_from(privacy.epsilon).ok()?;
-    let delta = Delta::try_from(privacy.delta).ok()?;
-    Some(Budget { epsilon, delta })
+    setting.kit.study.promise()
 }
 
 fn part_in<'a>(number: u32, module: Option<Box<FakeSite<'a>>>) -> Part<'a> {

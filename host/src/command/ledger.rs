@@ -37,14 +37,15 @@ impl Ledger {
         )?;
         let mut so_far = Total::ZERO;
         for line in ledger.lines() {
-            so_far = so_far.and(line.loss);
+            let cost = line.cost()?;
+            so_far = so_far.and(cost);
             writeln!(
                 out,
                 "{:16}  {:>5}  {:13}  {:>9}  {:>9}  {} {}",
                 clock::date(line.charged_at),
                 line.round,
                 format!("{:?}", line.purpose).to_lowercase(),
-                epsilon(&Total::of([line.loss]), delta),
+                epsilon(&Total::of([cost]), delta),
                 epsilon(&so_far, delta),
                 &line.study.to_string()[..12],
                 line.title
