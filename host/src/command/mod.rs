@@ -14,6 +14,7 @@ mod personalise;
 mod predict;
 mod predictions;
 mod pretrain;
+mod promise;
 mod replay;
 mod run;
 mod site;
