@@ -101,8 +101,7 @@ fn a_roster_may_hold_no_more_dishonest_sites_than_draws_keep_apart() {
     let study = Study::parse(toml.as_bytes()).unwrap();
     let crowd = study.manifest().crowd(Purpose::Train);
     assert_eq!(crowd.tolerates(), 7);
-    // 8 of 12 drawn among 30 with 9 dishonest: C(9,8)·C(21,4) + C(9,9)·C(21,3) of C(30,12), a chance of 6e-4.
-    // So only as many as a round tolerates are safe.
+    // With 8 dishonest ones, all 8 are among the 12 in C(22, 4) of C(30, 12) draws: a chance of 8e-5.
     assert_eq!(study.manifest().tolerates_in_roster(), 7);
     let many = toml.replace("sites = 12, threshold = 12", "sites = 10, threshold = 10");
     let few = Study::parse(many.as_bytes()).unwrap();

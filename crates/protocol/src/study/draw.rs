@@ -25,10 +25,10 @@ impl Manifest {
         let draws = Draws {
             chances: Chances::new(roster + 1),
             sites,
+            roster,
             rounds: self.planned(Purpose::Train),
         };
-        let fits = |dishonest: &u16| draws.beyond(of_round, *dishonest) < TARGET;
-        (0..=of_all).take_while(fits).last().unwrap_or(0)
+        draws.most(of_round).min(of_all)
     }
 }
 
@@ -36,12 +36,20 @@ impl Manifest {
 struct Draws {
     /// Among the sites of the roster.
     chances: Chances,
+    /// So many.
+    roster: u16,
     /// How many are drawn for a round.
     sites: u16,
     rounds: u32,
 }
 
 impl Draws {
+    /// The most dishonest sites of the roster of which more than `tolerated` are drawn with a chance below 2^-40.
+    fn most(&self, tolerated: u16) -> u16 {
+        let fits = |dishonest: &u16| self.beyond(tolerated, *dishonest) < TARGET;
+        (0..=self.roster).take_while(fits).last().unwrap_or(0)
+    }
+
     /// log2 of the chance that more than `most` of `dishonest` sites are drawn for one of the rounds, at most.
     fn beyond(&self, most: u16, dishonest: u16) -> f64 {
         let one = self.chances.at_least(
@@ -62,6 +70,7 @@ mod tests {
     fn the_chance_of_a_draw_is_that_of_counting() {
         let draws = Draws {
             chances: Chances::new(13),
+            roster: 12,
             sites: 5,
             rounds: 3,
         };
@@ -81,5 +90,17 @@ mod tests {
             draws.beyond(3, 3).is_infinite(),
             "no draw has more than all"
         );
+    }
+
+    /// Where the border is, by exact fractions (Python): 60 P[Hyp(1000, d, 100) > 40] is 2^-40.4 at d = 125, and 2^-39.9 at 126.
+    #[test]
+    fn a_large_roster_may_hold_more_than_a_round_tolerates_up_to_the_exact_border() {
+        let draws = Draws {
+            chances: Chances::new(1_001),
+            roster: 1_000,
+            sites: 100,
+            rounds: 60,
+        };
+        assert_eq!(draws.most(40), 125);
     }
 }
