@@ -10,8 +10,8 @@ use crate::{Delta, Epsilon, Mu, Sampled};
 ///
 /// Releases without sampling are counted exactly, as one [`Mu`]. With samples among them, all are
 /// counted by the distributions of their losses: never below the truth, and above it by some 1e-5 to
-/// 1e-4 of ε; by up to 4e-3 where few releases of a low rate have little noise. That holds for an ε of
-/// 1e-3 as well; below, what is absolutely tiny is relatively less exact. One answer takes tens of
+/// 1e-4 of ε; by up to 4e-3 where few releases of a low rate have little noise, and there by up to 6e-5 of an ε of
+/// some 1e-3 beside: what is absolutely tiny is relatively less exact. One answer takes tens of
 /// milliseconds.
 ///
 /// What discrete noise costs beside ([`crate::discreteness`]) is in every answer, in ε and in δ.

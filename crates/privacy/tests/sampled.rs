@@ -43,8 +43,9 @@ fn at_the_edges_of_what_is_accepted_epsilon_is_the_one_of_exact_integers() {
         let total = Total::ZERO.and_sampled(kind(row), row["steps"].as_u64().unwrap());
         let delta: Delta = number(row, "delta").try_into().unwrap();
         let (got, want) = (total.epsilon(delta), number(row, "epsilon"));
+        // What is absolutely tiny is relatively less exact.
         assert!(
-            got >= want * (1.0 - 1e-5) && got <= want * (1.0 + 4e-3),
+            got >= want * (1.0 - 1e-5) && got <= want * (1.0 + 4e-3) + 6e-5,
             "{got:e}: {row}"
         );
         let there = total.delta(want.try_into().unwrap());
