@@ -211,7 +211,7 @@ fn a_study_is_shown_and_checked() {
         "rounds      5: 4 train, 1 evaluate\n",
         "privacy     ε 1 at δ 0.000001 for each patient",
         "fellows     against another hospital, which knows its own noise: ε 1, as against everybody else\n",
-        "            against all other hospitals together: ε 1.",
+        "            against all other hospitals together: ε 2.",
         "tolerates   a lying aggregator that works together with up to 0 dishonest hospitals of a round\n",
         "so one dishonest hospital and the aggregator together can single out another hospital\n",
         "update: 6 numbers; a patient changes them by at most 1.0",
