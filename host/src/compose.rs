@@ -4,12 +4,14 @@
 //! the number of parameters. Comments and order of the draft are kept, for people will read the study.
 
 mod quorum;
+mod warning;
 
 use protocol::id::{AgreementKey, Digest};
 use protocol::study::{Manifest, StudyError};
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TomlError, Value, value};
 
 use self::quorum::Stated;
+pub use self::warning::warning;
 
 /// What a draft lacks.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +24,7 @@ pub struct Parts<'a> {
     pub roster: &'a str,
     /// The digest of the public weights to start from, if there are any.
     pub weights: Option<Digest>,
-    /// Dishonest sites that the study is to stand; where nobody says, a tenth of them, as far as its threshold allows.
+    /// Dishonest sites that the study is to tolerate; where nobody says, a tenth of them, as far as its threshold allows.
     pub dishonest: Option<u16>,
 }
 
@@ -60,7 +62,7 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// A roster that is no TOML or names no site, and more dishonest sites than the rounds can stand.
+    /// A roster that is no TOML or names no site, and more dishonest sites than the rounds can tolerate.
     pub fn complete(&mut self, parts: &Parts<'_>) -> Result<(), ComposeError> {
         let roster: DocumentMut = parts.roster.parse()?;
         let roster = roster
@@ -200,25 +202,25 @@ pub enum ComposeError {
     /// Nobody takes part.
     #[error("the roster has no [[roster]] table")]
     NoRoster,
-    /// More sites are to be dishonest than any threshold stands.
+    /// More sites are to be dishonest than any threshold tolerates.
     #[error(
         "at most {most} of {sites} sites can be dishonest, not {dishonest}: someone has to add noise"
     )]
     TooManyDishonest {
-        /// Sites that are to be stood.
+        /// Dishonest sites that are to be tolerated.
         dishonest: u16,
         /// Sites of a round.
         sites: u16,
         /// The most that can be.
         most: u16,
     },
-    /// More sites are to be dishonest than the stated threshold stands.
+    /// More sites are to be dishonest than the stated threshold tolerates.
     #[error(
         "{dishonest} dishonest sites are too many for rounds of {sites} sites of which {agreeing} agree, since two lists \
          of survivors could both be signed: take {setting} = {needed}, or at most {most} dishonest"
     )]
     LowThreshold {
-        /// Sites that are to be stood.
+        /// Dishonest sites that are to be tolerated.
         dishonest: u16,
         /// Sites of a round.
         sites: u16,
@@ -228,7 +230,7 @@ pub enum ComposeError {
         setting: &'static str,
         /// What it would have to be.
         needed: u32,
-        /// What it stands.
+        /// What it tolerates.
         most: u16,
     },
     /// The honest sites that the draft promises are not those that are left.
@@ -237,7 +239,7 @@ pub enum ComposeError {
          states privacy.honest-survivors = {stated}: state one of the two"
     )]
     OtherHonest {
-        /// Sites that are to be stood.
+        /// Dishonest sites that are to be tolerated.
         dishonest: u16,
         /// The fewest sites that agree in a round.
         fewest: u16,
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_study_stands_the_dishonest_sites_that_are_asked_for() {
+    fn a_study_tolerates_the_dishonest_sites_that_are_asked_for() {
         for (dishonest, random, want) in [
             (0, None, (3, 3)),
             (2, None, (4, 2)),

@@ -11,7 +11,9 @@
 use std::path::{Path, PathBuf};
 
 use participant::ledger::{Ledger, LedgerError, LedgerId, NoLedgerId};
-use privacy::Budget;
+use privacy::{Budget, Discreteness};
+use protocol::id::{Digest, Purpose};
+use protocol::study::Study;
 
 use crate::config::Data;
 use crate::durable::{self, FileError};
@@ -126,10 +128,31 @@ pub fn check_mark(ledger: &Ledger, data: &Data) -> Result<(), LedgerFileError> {
 pub fn upgrade(state: &Path) -> Result<usize, LedgerFileError> {
     let path = path(state);
     let old = durable::read(&path)?;
-    let new = Ledger::upgrade(&old, new_id()?)?;
+    let new = Ledger::upgrade(&old, new_id()?, |study, purpose| {
+        discreteness(state, study, purpose)
+    })?;
     durable::create_new(&state.join("ledger-format-1.jsonl"), &old)?;
     durable::replace(&path, &new)?;
     Ok(Ledger::decode(&new, None)?.0.lines().len())
+}
+
+/// How far the noise of a study's rounds is from continuous noise: the most of those with this purpose.
+fn discreteness(state: &Path, study: Digest, purpose: privacy::Purpose) -> Option<Discreteness> {
+    let path = state
+        .join("studies")
+        .join(study.to_string())
+        .join("study.toml");
+    let study = Study::parse(&durable::read(&path).ok()?).ok()?;
+    let purposes: &[Purpose] = match purpose {
+        privacy::Purpose::Normalisation => &[Purpose::Moments],
+        privacy::Purpose::Training => &[Purpose::Train],
+        privacy::Purpose::Evaluation => &[Purpose::Evaluate, Purpose::Tune],
+        privacy::Purpose::Clustering => &[Purpose::Seed, Purpose::Cluster],
+    };
+    let of = |purpose: &Purpose| study.cost(*purpose).discreteness;
+    let raise = |discreteness: &Discreteness| discreteness.raised(0.0);
+    let all = purposes.iter().map(of);
+    all.max_by(|one, other| raise(one).total_cmp(&raise(other)))
 }
 
 fn start(state: &Path, budget: Option<Budget>) -> Result<Ledger, LedgerFileError> {
@@ -333,13 +356,23 @@ mod tests {
         let site = Site::new();
         let state = site.state("state");
         std::fs::create_dir(&state).unwrap();
-        let study = "ab".repeat(32);
+        let kit = testkit::Draft {
+            epsilon: 1.0,
+            ..testkit::Draft::default()
+        }
+        .make();
+        let study = kit.study.digest();
         let old = format!(
             "{{\"charged_at\":7,\"title\":\"old\",\"study\":\"{study}\",\"round\":3,\"purpose\":\"training\",\"loss\":{{\"gaussian\":0.05}}}}\n"
         );
         std::fs::write(path(&state), &old).unwrap();
         let error = read(&state, None).unwrap_err().to_string();
         assert!(error.contains("host ledger upgrade"), "{error}");
+        let error = upgrade(&state).unwrap_err().to_string();
+        assert!(error.contains("study.toml"), "{error}");
+        let folder = state.join(format!("studies/{study}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("study.toml"), &kit.toml).unwrap();
         assert_eq!(upgrade(&state).unwrap(), 1);
         assert_eq!(read(&state, None).unwrap().unwrap().lines().len(), 1);
         let kept = std::fs::read_to_string(state.join("ledger-format-1.jsonl")).unwrap();

@@ -13,7 +13,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use privacy::{Budget, ChargeError, Delta, Epsilon, Loss, Release, Total};
+use privacy::{Budget, ChargeError, Cost, Discreteness, Loss, Release, Total, UnknownDiscreteness};
 use protocol::id::{Digest, Header, Purpose};
 use protocol::study::Study;
 use serde::{Deserialize, Serialize};
@@ -79,8 +79,11 @@ pub struct Line {
     /// sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round: Option<Round>,
-    /// What its vector can tell of one patient.
+    /// What its vector can tell of one patient, were its noise continuous.
     pub loss: Loss,
+    /// How far its noise is from that; left out where nothing was noised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discreteness: Option<Discreteness>,
     /// The SHA-256 of the line before, without its end.
     pub previous: Digest,
 }
@@ -112,13 +115,22 @@ impl Line {
         text
     }
 
-    fn release(&self) -> Release {
-        Release {
+    /// What the release costs.
+    ///
+    /// # Errors
+    ///
+    /// A line that does not say how far its noise is from continuous noise.
+    pub fn cost(&self) -> Result<Cost, UnknownDiscreteness> {
+        Cost::of_parts(self.loss, self.discreteness)
+    }
+
+    fn release(&self) -> Result<Release, UnknownDiscreteness> {
+        Ok(Release {
             study: self.study.0,
             round: self.number,
             purpose: kind(self.purpose),
-            loss: self.loss,
-        }
+            cost: self.cost()?,
+        })
     }
 }
 
@@ -180,7 +192,7 @@ impl Ledger {
         let head = texts.next().ok_or(LedgerError::Empty)?;
         let id = head_of(head)?;
         let mut last = Digest::of(head.as_bytes());
-        let mut lines = Vec::new();
+        let (mut lines, mut releases) = (Vec::new(), Vec::new());
         for (place, text) in (2..).zip(texts) {
             let line: Line = serde_json::from_str(text).map_err(|error| damaged(place, &error))?;
             if line.previous != last {
@@ -189,10 +201,11 @@ impl Ledger {
                 return Err(damaged(place, reason));
             }
             last = Digest::of(text.as_bytes());
+            releases.push(line.release().map_err(|error| damaged(place, &error))?);
             lines.push(line);
         }
-        let ledger = privacy::Ledger::restore(lines.iter().map(Line::release))
-            .map_err(|error| damaged(lines.len() + 1, &error))?;
+        let ledger =
+            privacy::Ledger::restore(releases).map_err(|error| damaged(lines.len() + 1, &error))?;
         let ledger = Self {
             id,
             lines,
@@ -235,7 +248,17 @@ impl Ledger {
     /// What the releases of one study together can tell of one patient.
     #[must_use]
     pub fn of_study(&self, study: Digest) -> Total {
-        Total::of(self.lines_of(study).map(|line| line.loss))
+        let releases = self.ledger.releases().iter();
+        let releases = releases.filter(|release| release.study == study.0);
+        Total::of(releases.map(|release| release.cost))
+    }
+
+    /// What the releases of all other studies together can tell of one patient.
+    #[must_use]
+    pub fn without_study(&self, study: Digest) -> Total {
+        let releases = self.ledger.releases().iter();
+        let others = releases.filter(|release| release.study != study.0);
+        Total::of(others.map(|release| release.cost))
     }
 
     /// The line of a round, if it was charged.
@@ -281,6 +304,7 @@ impl Ledger {
     }
 
     fn next_line(&self, study: &Study, header: &Header, body: Digest, charged_at: u64) -> Line {
+        let (loss, discreteness) = study.cost(header.purpose).parts();
         Line {
             charged_at,
             title: study.manifest().title.clone(),
@@ -293,7 +317,8 @@ impl Ledger {
                 header: header.digest(),
                 body,
             }),
-            loss: release(study, header).loss,
+            loss,
+            discreteness,
             previous: self.last,
         }
     }
@@ -331,8 +356,11 @@ impl Ledger {
                 "it does not follow from the line before",
             ));
         }
+        let release = line
+            .release()
+            .map_err(|error| damaged(self.lines.len() + 2, &error))?;
         self.ledger
-            .charge(line.release(), None)
+            .charge(release, None)
             .map_err(|_| LedgerError::ChargedBefore(line.number))?;
         self.last = Digest::of(line.text().trim_end().as_bytes());
         self.lines.push(line);
@@ -357,12 +385,17 @@ impl Ledger {
         }
     }
 
-    /// The bytes of a ledger that carries the releases of one of format 1 on: lines of JSON without a first line or a chain.
+    /// The bytes of a ledger that carries the releases of one of format 1 on: lines of JSON without a first line or a chain. What
+    /// discrete noise cost, which they do not say, is told by `discreteness` for a study and what a round of it was for.
     ///
     /// # Errors
     ///
     /// Bytes that no ledger of format 1 has, and a ledger that is of format 2 already.
-    pub fn upgrade(old: &[u8], id: LedgerId) -> Result<Vec<u8>, LedgerError> {
+    pub fn upgrade(
+        old: &[u8],
+        id: LedgerId,
+        discreteness: impl Fn(Digest, privacy::Purpose) -> Option<Discreteness>,
+    ) -> Result<Vec<u8>, LedgerError> {
         if Self::decode(old, None).is_ok() {
             return Err(LedgerError::UpToDate);
         }
@@ -373,7 +406,11 @@ impl Ledger {
         for (place, text) in (1..).zip(text[..whole].lines()) {
             let old: OldLine =
                 serde_json::from_str(text).map_err(|error| damaged(place, &error))?;
-            let line = old.line(ledger.last);
+            let (study, purpose) = (old.study, old.purpose);
+            let line = old.line(ledger.last, || discreteness(study, purpose));
+            if line.cost().is_err() {
+                return Err(LedgerError::NoStudy { line: place, study });
+            }
             bytes.extend(line.text().into_bytes());
             ledger.push(line)?;
         }
@@ -381,10 +418,10 @@ impl Ledger {
     }
 
     fn check_study(&self, study: &Study, release: &Release) -> Result<(), LedgerError> {
-        let Some(promise) = promise(study) else {
+        let Some(promise) = study.promise() else {
             return Ok(());
         };
-        let total = self.of_study(study.digest()).and(release.loss);
+        let total = self.of_study(study.digest()).and(release.cost);
         if promise.covers(&total) {
             return Ok(());
         }
@@ -419,6 +456,17 @@ pub enum LedgerError {
     /// There is nothing to upgrade.
     #[error("the ledger is of the present format already")]
     UpToDate,
+    /// What a line of format 1 cost cannot be told.
+    #[error(
+        "line {line} of the ledger is of study {study}, and its file is not there: put it back as studies/{study}/study.toml under the \
+         state folder; what the release cost is computed from it"
+    )]
+    NoStudy {
+        /// The line, from 1.
+        line: usize,
+        /// The study.
+        study: Digest,
+    },
     /// A newer version wrote it.
     #[error(
         "the ledger has format {0}, and this version reads {FORMAT}: use the version that wrote it"
@@ -471,7 +519,7 @@ fn release(study: &Study, header: &Header) -> Release {
         study: header.study.0,
         round: header.number,
         purpose: kind(header.purpose),
-        loss: study.layout(header.purpose).loss,
+        cost: study.cost(header.purpose),
     }
 }
 
@@ -482,14 +530,6 @@ fn kind(purpose: Purpose) -> privacy::Purpose {
         Purpose::Evaluate | Purpose::Tune => privacy::Purpose::Evaluation,
         Purpose::Seed | Purpose::Cluster => privacy::Purpose::Clustering,
     }
-}
-
-/// What a study promises; `None` where its ε is infinite.
-fn promise(study: &Study) -> Option<Budget> {
-    let privacy = &study.manifest().privacy;
-    let epsilon = Epsilon::try_from(privacy.epsilon).ok()?;
-    let delta = Delta::try_from(privacy.delta).ok()?;
-    Some(Budget { epsilon, delta })
 }
 
 fn head_of(text: &str) -> Result<LedgerId, LedgerError> {
@@ -527,8 +567,9 @@ struct OldLine {
 }
 
 impl OldLine {
-    fn line(self, previous: Digest) -> Line {
+    fn line(self, previous: Digest, told: impl Fn() -> Option<Discreteness>) -> Line {
         Line {
+            discreteness: Cost::of_parts(self.loss, None).map_or_else(|_| told(), |_| None),
             charged_at: self.charged_at,
             title: self.title,
             study: self.study,
@@ -550,6 +591,7 @@ const FORMAT: u32 = 2;
 
 #[cfg(test)]
 mod tests {
+    use privacy::{Delta, Epsilon};
     use testkit::{Draft, TestStudy};
 
     use super::*;
@@ -716,11 +758,18 @@ mod tests {
         let error = Ledger::decode(old.as_bytes(), None).unwrap_err();
         assert_eq!(error, LedgerError::Older);
         let id = LedgerId::new([3; 16]);
-        let bytes = Ledger::upgrade(old.as_bytes(), id).unwrap();
+        let error = Ledger::upgrade(old.as_bytes(), id, |_, _| None).unwrap_err();
+        assert_eq!(error, LedgerError::NoStudy { line: 1, study });
+        let kit = noised(4);
+        let told = |_, _| Some(kit.study.cost(Purpose::Train).discreteness);
+        let bytes = Ledger::upgrade(old.as_bytes(), id, told).unwrap();
         let (ledger, _) = Ledger::decode(&bytes, None).unwrap();
         assert_eq!(ledger.id().to_string().parse(), Ok(id));
         assert_eq!(ledger.find(study, 3).map(|line| line.round), Some(None));
-        assert_eq!(Ledger::upgrade(&bytes, id), Err(LedgerError::UpToDate));
-        assert!(Ledger::upgrade(b"nothing\n", id).is_err());
+        assert_eq!(
+            Ledger::upgrade(&bytes, id, told),
+            Err(LedgerError::UpToDate)
+        );
+        assert!(Ledger::upgrade(b"nothing\n", id, told).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::sampled::{NoiseMultiplier, Rate, Sampled};
-use crate::{Delta, Epsilon, Mu, Total};
+use crate::{Cost, Delta, Epsilon, Loss, Mu, Total};
 
 /// Releases of one kind that a study plans, beside everything else that it releases.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,7 +59,7 @@ impl Planned {
             noise_multiplier: NoiseMultiplier::try_from(multiplier).ok()?,
             rate: self.rate,
         };
-        let rest = Total::of([crate::Loss::Gaussian(self.rest)]);
+        let rest = Total::of([Cost::continuous(Loss::Gaussian(self.rest))]);
         Some(rest.and_sampled(kind, self.steps.get().into()))
     }
 
@@ -174,7 +174,7 @@ pub struct NothingLeft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Budget, Ledger, Loss, Purpose, Release};
+    use crate::ledger::{Budget, Ledger, Purpose, Release};
 
     fn planned(steps: u32, rate: f64, rest: f64) -> Planned {
         Planned {
@@ -220,7 +220,7 @@ mod tests {
             study: [1; 32],
             round,
             purpose: Purpose::Training,
-            loss,
+            cost: Cost::continuous(loss),
         };
         let sampled = |gaussian: f64| Loss::Sampled {
             noise_multiplier,

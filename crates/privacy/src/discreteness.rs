@@ -12,18 +12,19 @@
 //! q(y) / p(y) ≤ (1 + θ) exp(y² / 24σ⁴)                since E cosh(cs) ≤ exp(c²/24)
 //! ```
 //!
-//! Over n coordinates, however adaptively chosen, P′ ≤ exp(n / 24σ²) Q′ everywhere, and Q ≤ exp(3n
-//! / 24σ²) P (1 + θ)ⁿ wherever the noise has ‖y‖² ≤ 3nσ². For σ² ≥ 16 and n ≥ 1024 it has that but
-//! with probability e⁻²³⁹ (chi-square tail; coordinates without data may be added to reach 1024).
-//! Together, with κ = n / 24σ²:
+//! Over all coordinates i that are released with noise, however adaptively chosen, let κ be the sum of aᵢ = 1 / 24σᵢ², and a
+//! the greatest of them. Then P′ ≤ exp(κ) Q′ everywhere, and Q ≤ exp(Σ aᵢ yᵢ²/σᵢ²) P (1 + θ)ⁿ. Under Q, y is a normal x rounded,
+//! so with σ² ≥ 16 it is (y/σ)² ≤ 9/8 (x/σ)² + 9/64; and exp(Σ aᵢ xᵢ²/4aσᵢ²), divided by its mean step by step, is a
+//! supermartingale, whose mean step is at most exp(3aᵢ/8a). So Σ aᵢ xᵢ²/σᵢ² ≤ 3κ/2 + 4at but with probability e^−t, and
+//! the whole exponent is at most 2κ + 4.5at (what is left over, 0.17κ, covers θ and τ). With t = 200 + ε:
 //!
 //! ```text
-//! P′(S) ≤ exp(ε + 4κ) P(S) + exp(κ) (δ + e^ε · e⁻²³⁹)
+//! P′(S) ≤ exp(ε + 3κ + 4.5a (200 + ε)) P(S) + exp(κ) (δ + e⁻²⁰⁰)
 //! ```
 //!
-//! So the discrete mechanism has the continuous curve with ε raised by 4κ = n / 6σ² (and δ by the
-//! factor exp(κ)). That the sum over sites is no exact discrete Gaussian costs 2nτ more, at most
-//! 2e-63 n, less than the upward rounding here.
+//! So the discrete mechanism has the continuous curve with ε raised by 3κ + 4.5a (200 + ε), and δ by e⁻²⁰⁰ and the factor
+//! exp(κ). κ adds up over releases, rounds and studies, and a is the greatest of all, so a ledger can keep both
+//! ([`Discreteness`]).
 //!
 //! # With sampled patients
 //!
@@ -35,34 +36,255 @@
 //!   noise, rounded; so the mixture is a post-processing of the sampled continuous mechanism. Neighbours
 //!   are coupled by the coins of all other patients and by the random numbers of the rounding, and then
 //!   f differs by at most the rounded sensitivity, as without sampling.
-//! - *P′ ≤ exp(n / 24σ²) Q′ everywhere.* It holds for every B and every history, with the same factor,
+//! - *P′ ≤ exp(κ) Q′ everywhere.* It holds for every B and every history, with the same factor,
 //!   so it holds for the mean over B.
 //! - *Q against P, the other way,* has a factor that depends on the noise, which z does not show. So
 //!   take the law of all samples and outputs together: Q̃(B, z) = w(B) q(z − f(B)), and P̃ likewise. The
-//!   weights w cancel, so Q̃ ≤ exp(‖y‖² / 24σ⁴) (1 + θ)ⁿ P̃ at every point, y = z − f(B). Under Q̃ the noise
-//!   is independent of samples and history, so ‖y‖² ≤ 3nσ² but with probability e⁻²³⁹, as before:
-//!   Q(S) = Q̃(z ∈ S) ≤ exp(3n / 24σ²) (1 + θ)ⁿ P̃(z ∈ S) + e⁻²³⁹, and P̃(z ∈ S) = P(S).
+//!   weights w cancel, so Q̃ ≤ exp(Σ aᵢ yᵢ²/σᵢ²) (1 + θ)ⁿ P̃ at every point, y = z − f(B). Under Q̃ the noise
+//!   is independent of samples and history, so the exponent is at most 2κ + 4.5at but with probability e^−t, as
+//!   before: Q(S) = Q̃(z ∈ S) ≤ exp(2κ + 4.5at) P̃(z ∈ S) + e^−t, and P̃(z ∈ S) = P(S).
 //!
 //! The sums over sites, each with its own sample, change nothing: B is the union, and their noise is
-//! within e^±τ of the one above for every B. n counts the coordinates of all rounds, whoever was
-//! sampled. So [`excess_epsilon`] is what a study with samples raises ε by, too.
+//! within e^±τ of the one above for every B. All coordinates of all rounds count, whoever was sampled.
+//!
+//! # Where a site's entries end
+//!
+//! A site sets an entry beyond its range, and so the noise in it, to the end of the range: `reach` standard deviations of its
+//! noise beyond the greatest value that is there without noise. With E for "no entry of an honest site was set to an end",
+//! o for the sums that are seen and b(o) for the lesser of P(E | o) and Q(E | o),
+//!
+//! ```text
+//! P*(S) ≤ P(not E) + ∫_S b dP + E_{o from P} Q(not E | o)     ∫_S b dP ≤ e^ε ∫_S b dQ + δ ≤ e^ε Q*(S) + δ
+//! ```
+//!
+//! so the ends add P(not E) + E_{o from P} Q(not E | o) to δ, without a factor of e^ε. The last is the chance that an entry
+//! passes its end where a site's noise is drawn again under the neighbour, given the sum. Of h sites with noise σ each, that
+//! noise is then N(d, σ²), d the part of the patient's change that falls to one site: at most σμ/√h, with μ the release's
+//! loss. By Chernoff, for one entry of one site, both ways, it is 2 (exp(−reach²/2) + exp(−(reach − μ/√h)²/2)) in all:
+//! below 2⁻¹⁰⁰ at reach = 12 and μ/√h ≤ 0.1 ([`Discreteness::cut_at`]).
+
+use serde::{Deserialize, Serialize};
 
 use crate::allocation::LEAST_SITE_VARIANCE;
-use crate::directed::up;
+use crate::directed::{down, up};
 
-/// By how much ε has to be raised for discrete noise: n / 6σ², rounded up. δ grows by a factor of
-/// exp(a quarter of this).
+/// By how much the noise that was added differs from the noise that the accountant counts, which is continuous and has no
+/// end.
 ///
-/// `coordinates` is n, how many integers are released with noise in all rounds together; `variance`
-/// is σ² in grid units², the least that any released sum carries (all promised survivors together).
-/// Infinite below a σ² of 16.
-#[must_use]
-pub fn excess_epsilon(coordinates: u64, variance: u128) -> f64 {
-    if variance < LEAST_SITE_VARIANCE {
-        return f64::INFINITY;
-    }
-    up(coordinates.max(1024) as f64 / (6.0 * variance as f64))
+/// As JSON: `{"kappa":1e-9,"coarsest":1e-15,"cut":1e-24}`. All three are 0 for continuous noise without an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Discreteness {
+    /// κ: the sum over all noised coordinates of 1 / 24σ², σ in grid units. At least 0, infinite where nothing is proved.
+    kappa: f64,
+    /// a: the greatest 1 / 24σ² of them.
+    coarsest: f64,
+    /// The probability that a site's entry was set to the end of its range, as far as it adds to δ.
+    cut: f64,
 }
+
+impl Discreteness {
+    /// Continuous noise.
+    pub const NONE: Self = Self {
+        kappa: 0.0,
+        coarsest: 0.0,
+        cut: 0.0,
+    };
+
+    /// Of `coordinates` integers that are released with discrete Gaussian noise of variance `variance` in grid units²: the
+    /// least that any released sum carries, all promised survivors together. Rounded up; infinite below a variance of 16.
+    #[must_use]
+    pub fn of(coordinates: u64, variance: u128) -> Self {
+        let one = if variance < LEAST_SITE_VARIANCE {
+            f64::INFINITY
+        } else {
+            up(1.0 / (24.0 * variance as f64))
+        };
+        if coordinates == 0 {
+            return Self::NONE;
+        }
+        Self {
+            kappa: up(coordinates as f64 * one),
+            coarsest: one,
+            cut: 0.0,
+        }
+    }
+
+    /// The same where `entries` numbers of honest sites, all sites together, end at `reach` standard deviations of a site's
+    /// noise beyond their range, and a patient can move the noise of one site by `shift` of its standard deviations: the
+    /// release's loss over the root of the number of promised survivors. Rounded up.
+    #[must_use]
+    pub fn cut_at(self, entries: u64, reach: f64, shift: f64) -> Self {
+        let tail = |deviations: f64| libm::exp(-0.5 * deviations * deviations);
+        // Twice as much covers the rounding of an argument of some hundred, and τ.
+        let one = 4.0 * (tail(reach) + tail((reach - shift).max(0.0)));
+        Self {
+            cut: self.cut + up(entries as f64 * one),
+            ..self
+        }
+    }
+
+    /// Of both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            kappa: up(self.kappa + other.kappa),
+            coarsest: self.coarsest.max(other.coarsest),
+            cut: up(self.cut + other.cut),
+        }
+    }
+
+    /// Of `count` releases like this one.
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        if count == 0 {
+            return Self::NONE;
+        }
+        Self {
+            kappa: up(self.kappa * count as f64),
+            coarsest: self.coarsest,
+            cut: up(self.cut * count as f64),
+        }
+    }
+
+    /// The same where noise has only one part in `factor`, at least 1, of the variance; how far a patient moves a site's noise
+    /// is told again by [`Discreteness::cut_at`].
+    #[must_use]
+    pub fn coarser(self, factor: f64) -> Self {
+        Self {
+            kappa: up(self.kappa * factor),
+            coarsest: up(self.coarsest * factor),
+            cut: self.cut,
+        }
+    }
+
+    /// Whether the noise is continuous.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.kappa <= 0.0 && self.cut <= 0.0
+    }
+
+    /// κ.
+    #[must_use]
+    pub fn kappa(self) -> f64 {
+        self.kappa
+    }
+
+    /// What is added to δ since entries end.
+    #[must_use]
+    pub fn cut(self) -> f64 {
+        self.cut
+    }
+
+    /// The ε that holds where the continuous curve has `epsilon`, rounded up.
+    #[must_use]
+    pub fn raised(self, epsilon: f64) -> f64 {
+        if self.is_none() {
+            return epsilon;
+        }
+        up(epsilon + 3.0 * self.kappa + TAIL * self.coarsest * (TAIL_AT + epsilon))
+    }
+
+    /// The ε at which to ask the continuous curve so that `epsilon` holds, rounded down; below 0 where there is none.
+    pub(crate) fn lowered(self, epsilon: f64) -> f64 {
+        if self.is_none() {
+            return epsilon;
+        }
+        let taken = up(3.0 * self.kappa + TAIL * TAIL_AT * self.coarsest);
+        let left = epsilon - taken;
+        if left > 0.0 {
+            down(left / (1.0 + TAIL * self.coarsest))
+        } else {
+            -1.0
+        }
+    }
+
+    /// The δ that holds where the continuous curve has `delta`, rounded up, at most 1.
+    pub(crate) fn raised_delta(self, delta: f64) -> f64 {
+        if self.is_none() {
+            return delta;
+        }
+        let grown = up(up(libm::exp(self.kappa)) * (delta + FAR)) + self.cut;
+        up(grown).min(1.0)
+    }
+
+    /// The δ at which to ask the continuous curve so that `delta` holds, rounded down; not above 0 where there is none.
+    pub(crate) fn lowered_delta(self, delta: f64) -> f64 {
+        if self.is_none() {
+            return delta;
+        }
+        let shrunk = down(down(delta - self.cut) * down(libm::exp(-self.kappa)));
+        down(shrunk - FAR)
+    }
+}
+
+/// As it is written: the numbers as they are, checked when they are read.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    kappa: f64,
+    coarsest: f64,
+    cut: f64,
+}
+
+impl From<Discreteness> for Written {
+    fn from(of: Discreteness) -> Self {
+        Self {
+            kappa: of.kappa,
+            coarsest: of.coarsest,
+            cut: of.cut,
+        }
+    }
+}
+
+impl TryFrom<Written> for Discreteness {
+    type Error = InvalidDiscreteness;
+
+    fn try_from(written: Written) -> Result<Self, InvalidDiscreteness> {
+        let Written {
+            kappa,
+            coarsest,
+            cut,
+        } = written;
+        let is_sum = |value: f64| value.is_finite() && value >= 0.0;
+        if is_sum(kappa) && is_sum(cut) && is_sum(coarsest) && coarsest <= kappa {
+            Ok(Self {
+                kappa,
+                coarsest,
+                cut,
+            })
+        } else {
+            Err(InvalidDiscreteness {
+                kappa,
+                coarsest,
+                cut,
+            })
+        }
+    }
+}
+
+/// The numbers are not a [`Discreteness`].
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "kappa {kappa}, coarsest {coarsest} and cut {cut} must be finite and at least 0, and coarsest at most kappa"
+)]
+pub struct InvalidDiscreteness {
+    /// The sum of 1 / 24σ².
+    pub kappa: f64,
+    /// The greatest of them.
+    pub coarsest: f64,
+    /// What is added to δ.
+    pub cut: f64,
+}
+
+/// Of at, in the exponent of Q over P.
+const TAIL: f64 = 4.5;
+
+/// t is this and ε.
+const TAIL_AT: f64 = 200.0;
+
+/// Above e⁻²⁰⁰ = 1.38e-87.
+const FAR: f64 = 1.4e-87;
 
 #[cfg(test)]
 mod tests {
@@ -89,10 +311,82 @@ mod tests {
     }
 
     #[test]
-    fn the_excess_falls_with_the_grid() {
-        assert!(excess_epsilon(1 << 20, 1 << 40) < 1.6e-7);
-        assert!(excess_epsilon(1, 15).is_infinite());
-        assert!(excess_epsilon(0, 16) >= 1024.0 / 96.0);
+    fn the_raise_falls_with_the_grid() {
+        let of = |coordinates, variance| Discreteness::of(coordinates, variance).raised(1.0) - 1.0;
+        assert!(of(1 << 20, 1 << 40) < 1.3e-7);
+        assert!(of(1, 15).is_infinite());
+        assert!(of(1, 16) >= 904.0 / 384.0);
+        assert!(of(0, 16) <= 0.0);
+    }
+
+    #[test]
+    fn what_is_asked_of_the_continuous_curve_holds_when_it_is_raised_again() {
+        for (coordinates, variance) in [(1, 16), (6, 1 << 20), (1 << 30, 1 << 50)] {
+            let one = Discreteness::of(coordinates, variance).cut_at(coordinates, 12.0, 0.1);
+            for epsilon in [1e-6, 0.5, 1.0, 99.0] {
+                let there = one.raised(epsilon);
+                let back = one.lowered(there);
+                assert!((back - epsilon).abs() <= 1e-14 * there, "{back} {epsilon}");
+                assert!(one.raised(back) <= there * (1.0 + 1e-15));
+            }
+            for delta in [1e-12, 1e-6, 0.1] {
+                let back = one.lowered_delta(one.raised_delta(delta));
+                assert!(
+                    back <= delta && back >= delta * (1.0 - 1e-9),
+                    "{back:e} {delta:e}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn many_releases_differ_by_the_sum_and_by_the_coarsest() {
+        let (fine, coarse) = (Discreteness::of(1_000, 1 << 40), Discreteness::of(10, 400));
+        let both = fine.times(3).and(coarse);
+        assert!(
+            (both.kappa() / (3_000.0 / 24.0 / (1_u64 << 40) as f64 + 10.0 / 9_600.0) - 1.0).abs()
+                < 1e-12
+        );
+        assert_eq!(both.coarsest.to_bits(), coarse.coarsest.to_bits());
+        assert!(Discreteness::NONE.and(fine).kappa() >= fine.kappa());
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_what_cannot_be_is_refused() {
+        let one = Discreteness::of(7, 1 << 30).cut_at(21, 12.0, 0.5);
+        let text = serde_json::to_string(&one).unwrap();
+        assert_eq!(serde_json::from_str::<Discreteness>(&text).unwrap(), one);
+        for bad in [
+            r#"{"kappa":-1,"coarsest":0,"cut":0}"#,
+            r#"{"kappa":1,"coarsest":2,"cut":0}"#,
+            r#"{"kappa":1,"coarsest":1}"#,
+        ] {
+            assert!(serde_json::from_str::<Discreteness>(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// The tail that the crate counts on, by the exact probabilities of a site's noise given the sum.
+    #[test]
+    fn an_entry_passes_its_end_as_rarely_as_is_counted() {
+        // Two sites of σ = 8, their sum moved by 10: each one's noise is moved by 5 where the sum is given.
+        let (variance, moved, reach) = (64.0, 10_i32, 3.0);
+        let weight = |y: i32, variance: f64| libm::exp(-f64::from(y * y) / (2.0 * variance));
+        let range = 120;
+        let normal: f64 = (-range..=range).map(|y| weight(y, variance)).sum();
+        let one = |y: i32| weight(y, variance) / normal;
+        let sum = |s: i32| (-range..=range).map(|y| one(y) * one(s - y)).sum::<f64>();
+        let mut passes = 0.0;
+        for s in -range..=range {
+            let (of_p, of_q) = (sum(s - moved), sum(s));
+            let beyond = (-range..=range).filter(|y| f64::from(y.abs()) > reach * 8.0);
+            passes += of_p * beyond.map(|y| one(y) * one(s - y)).sum::<f64>() / of_q;
+        }
+        let shift = f64::from(moved) / 2.0 / 8.0;
+        let counted = Discreteness::of(1, 128).cut_at(1, reach, shift).cut();
+        assert!(
+            passes <= counted && passes >= counted / 40.0,
+            "{passes:e} {counted:e}"
+        );
     }
 
     #[test]

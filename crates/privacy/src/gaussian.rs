@@ -101,19 +101,28 @@ impl Mu {
     /// The least δ proved at this ε; never below the true one.
     #[must_use]
     pub fn delta(self, epsilon: Epsilon) -> f64 {
-        delta_at(self.0, epsilon.get())
+        self.delta_at(epsilon.get())
+    }
+
+    /// [`Mu::delta`] at any ε of at least 0.
+    pub(crate) fn delta_at(self, epsilon: f64) -> f64 {
+        delta_at(self.0, epsilon)
     }
 
     /// The least ε proved at this δ; never below the true one. 0 when the δ alone covers the loss,
     /// infinite when the loss is so large that its ε overflows.
     #[must_use]
     pub fn epsilon(self, delta: Delta) -> f64 {
-        let delta = delta.get();
+        self.epsilon_at(delta.get())
+    }
+
+    /// [`Mu::epsilon`] at any δ that is a normal number above 0.
+    pub(crate) fn epsilon_at(self, delta: f64) -> f64 {
         let proved = |epsilon| delta_at(self.0, epsilon) <= delta;
         if proved(0.0) {
             return 0.0;
         }
-        // At a = 40, Φ(−a) is below every Delta. Doubling is for a loss above 1e15, where `a`
+        // At a = 40, Φ(−a) is below every normal number. Doubling is for a loss above 1e15, where `a`
         // itself has no digits left.
         let mut holds = self.0 * (0.5 * self.0 + 40.0);
         while !proved(holds) {
@@ -125,7 +134,12 @@ impl Mu {
     /// The greatest loss for which (ε, δ) is proved; never above the true one.
     #[must_use]
     pub fn calibrate(epsilon: Epsilon, delta: Delta) -> Self {
-        let proved = |mu| delta_at(mu, epsilon.get()) <= delta.get();
+        Self::calibrate_at(epsilon.get(), delta.get())
+    }
+
+    /// [`Mu::calibrate`] for any positive numbers.
+    fn calibrate_at(epsilon: f64, delta: f64) -> Self {
+        let proved = |mu| delta_at(mu, epsilon) <= delta;
         let mut fails = 1.0;
         while proved(fails) {
             fails *= 2.0;
@@ -233,7 +247,7 @@ mod tests {
 
     #[test]
     fn no_loss_is_free() {
-        assert!(Mu::ZERO.epsilon(delta(1e-300)) <= 0.0);
+        assert!(Mu::ZERO.epsilon_at(1e-300) <= 0.0);
         assert!(Mu::ZERO.delta(Epsilon::try_from(1e-300).unwrap()) <= 0.0);
         assert!(Mu::compose([]).get() <= 0.0);
         assert!(Mu::ZERO.noise_multiplier(NonZeroU32::MIN).is_infinite());
@@ -270,7 +284,7 @@ mod tests {
         fn delta_is_a_probability_for_any_finite_loss(
             loss in any_positive(), epsilon in any_positive(),
         ) {
-            let delta = mu(loss).delta(Epsilon::try_from(epsilon).unwrap());
+            let delta = mu(loss).delta_at(epsilon);
             prop_assert!((f64::MIN_POSITIVE..=1.0).contains(&delta), "{}", delta);
         }
 
@@ -278,7 +292,7 @@ mod tests {
         fn epsilon_is_found_for_any_finite_loss(
             loss in any_positive(), exponent in -1020.0..-0.001_f64,
         ) {
-            let epsilon = mu(loss).epsilon(delta(exponent.exp2()));
+            let epsilon = mu(loss).epsilon_at(exponent.exp2());
             prop_assert!(epsilon >= 0.0, "{}", epsilon);
         }
 
@@ -286,12 +300,12 @@ mod tests {
         fn a_calibrated_loss_spends_no_more_than_asked(
             epsilon in 1e-3..1e3_f64, exponent in -60.0..-1.0_f64,
         ) {
-            let (target, delta) = (Epsilon::try_from(epsilon).unwrap(), delta(exponent.exp2()));
-            let loss = Mu::calibrate(target, delta);
-            prop_assert!(loss.delta(target) <= delta.get());
+            let delta = exponent.exp2();
+            let loss = Mu::calibrate_at(epsilon, delta);
+            prop_assert!(loss.delta_at(epsilon) <= delta);
             // The bounds are not monotone to the last bit, so the way back may end a hair above.
-            prop_assert!(loss.epsilon(delta) <= epsilon * (1.0 + 1e-9));
-            prop_assert!(loss.epsilon(delta) >= epsilon * (1.0 - 1e-6));
+            prop_assert!(loss.epsilon_at(delta) <= epsilon * (1.0 + 1e-9));
+            prop_assert!(loss.epsilon_at(delta) >= epsilon * (1.0 - 1e-6));
         }
     }
 }

@@ -4,29 +4,69 @@
 //! are in all of them, so their losses compose. An entry is written before the release leaves, and
 //! never removed. The host stores entries as JSON lines; this file only adds and refuses.
 
-use std::num::NonZeroU32;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{Delta, Epsilon, Mu, NoiseMultiplier, Rate, Total};
+use crate::cost::{Cost, Loss, UnknownDiscreteness};
+use crate::discreteness::Discreteness;
+use crate::{Delta, Epsilon, Total};
 
 /// One released vector: the contribution of a site to one round of one study.
 ///
-/// As JSON: `{"study":"<64 hex digits>","round":0,"purpose":"training","loss":{"gaussian":0.05}}`,
-/// where `loss` can be `"unprotected"`, or `{"sampled":{"noise_multiplier":2.5,"rate":0.01}}`, the
-/// latter with a `"gaussian":0.05` of its own.
+/// As JSON: `{"study":"<64 hex digits>","round":0,"purpose":"training","loss":{"gaussian":0.05},"discreteness":{…}}`,
+/// where `loss` can be `"unprotected"`, or `{"sampled":{"noise_multiplier":2.5,"rate":0.01}}`, the latter with a
+/// `"gaussian":0.05` of its own. `discreteness` ([`Discreteness`]) is left out where the noise is continuous, and may be
+/// missing only where the loss is 0 or unprotected: other lines without it are of a version that did not count it, and what
+/// they cost cannot be told from them, so they are refused ([`UnknownDiscreteness`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Release {
     /// SHA-256 of the study's manifest.
-    #[serde(with = "hex")]
     pub study: [u8; 32],
     /// The round within the study, from 0.
     pub round: u32,
     /// What the round was for.
     pub purpose: Purpose,
     /// What the round's whole vector, all its sections together, can tell of one patient.
-    pub loss: Loss,
+    pub cost: Cost,
+}
+
+/// A release as it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(with = "hex")]
+    study: [u8; 32],
+    round: u32,
+    purpose: Purpose,
+    loss: Loss,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    discreteness: Option<Discreteness>,
+}
+
+impl From<Release> for Written {
+    fn from(release: Release) -> Self {
+        let (loss, discreteness) = release.cost.parts();
+        Self {
+            study: release.study,
+            round: release.round,
+            purpose: release.purpose,
+            loss,
+            discreteness,
+        }
+    }
+}
+
+impl TryFrom<Written> for Release {
+    type Error = UnknownDiscreteness;
+
+    fn try_from(written: Written) -> Result<Self, UnknownDiscreteness> {
+        Ok(Self {
+            study: written.study,
+            round: written.round,
+            purpose: written.purpose,
+            cost: Cost::of_parts(written.loss, written.discreteness)?,
+        })
+    }
 }
 
 /// What a round's vector was for.
@@ -41,62 +81,6 @@ pub enum Purpose {
     Evaluation,
     /// Counts and sums of patients' embeddings, to find clusters by.
     Clustering,
-}
-
-/// What a release can tell of one patient.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Loss {
-    /// Gaussian noise was added.
-    Gaussian(Mu),
-    /// Gaussian noise was added to a sum over a sample of the patients, and the same vector may have
-    /// sections over all of them.
-    Sampled {
-        /// The noise of the sampled sections together, for a sensitivity of 1: they share a sample,
-        /// so their losses count as one Gaussian of the root of the sum of squares.
-        noise_multiplier: NoiseMultiplier,
-        /// The probability with which each patient is in the sample.
-        rate: Rate,
-        /// How many such sums with samples of their own the release follows from: 1, which is left
-        /// out, but for a site's own steps.
-        #[serde(default = "one", skip_serializing_if = "is_one")]
-        steps: NonZeroU32,
-        /// What the sections over all patients can tell; 0, and left out, where there are none.
-        #[serde(default = "no_loss", skip_serializing_if = "Mu::is_zero")]
-        gaussian: Mu,
-    },
-    /// No noise was added: nothing is proved, ε is infinite.
-    Unprotected,
-}
-
-impl Loss {
-    /// The least ε proved for this release alone at this δ, rounded up; infinite without noise.
-    #[must_use]
-    pub fn epsilon(self, delta: Delta) -> f64 {
-        Total::of([self]).epsilon(delta)
-    }
-
-    /// The least δ proved for this release alone at this ε, rounded up; 1 without noise.
-    #[must_use]
-    pub fn delta(self, epsilon: Epsilon) -> f64 {
-        Total::of([self]).delta(epsilon)
-    }
-}
-
-const fn one() -> NonZeroU32 {
-    NonZeroU32::MIN
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands a reference over"
-)]
-fn is_one(steps: &NonZeroU32) -> bool {
-    *steps == NonZeroU32::MIN
-}
-
-const fn no_loss() -> Mu {
-    Mu::ZERO
 }
 
 /// The most that a hospital lets be learned of one of its patients, over all studies.
@@ -115,7 +99,32 @@ impl Budget {
     pub fn covers(&self, total: &Total) -> bool {
         total.is_within(self.epsilon, self.delta)
     }
+
+    /// What is left for the curve of continuous noise where a thousandth of ε is kept back for the noise's being discrete
+    /// ([`Discreteness`]), and of δ the factor that goes with it. Releases that cost no more than this, and whose discreteness
+    /// raises ε by no more than that thousandth, are covered.
+    #[must_use]
+    pub fn for_continuous_noise(self) -> Self {
+        let epsilon = self.epsilon.get();
+        // ε rises by at least 3κ, and δ by exp(κ); a millionth of δ is for entries that end.
+        let factor = libm::exp(-KEPT_BACK * epsilon / 3.0) * (1.0 - 1e-6);
+        Self {
+            epsilon: self.epsilon.scaled_down(1.0 - KEPT_BACK),
+            delta: self.delta.scaled_down(factor),
+        }
+    }
+
+    /// By how much discreteness raises ε, where it is more than what [`Budget::for_continuous_noise`] keeps back.
+    #[must_use]
+    pub fn raise_beyond(self, discreteness: Discreteness) -> Option<f64> {
+        let continuous = self.epsilon.get() * (1.0 - KEPT_BACK);
+        let raise = discreteness.raised(continuous) - continuous;
+        (raise > self.epsilon.get() * KEPT_BACK).then_some(raise)
+    }
 }
+
+/// What part of ε is kept back for the difference between discrete and continuous noise.
+const KEPT_BACK: f64 = 1e-3;
 
 /// All releases of a site, in the order in which they were charged; no (study, round) twice.
 #[derive(Clone, Debug, Default)]
@@ -149,7 +158,7 @@ impl Ledger {
     pub fn charge(&mut self, release: Release, budget: Option<Budget>) -> Result<(), ChargeError> {
         self.refuse_charged(&release)?;
         if let Some(budget) = budget {
-            let total = self.total().and(release.loss);
+            let total = self.total().and(release.cost);
             if !budget.covers(&total) {
                 return Err(BudgetSpent {
                     would_spend: total.epsilon(budget.delta),
@@ -175,7 +184,7 @@ impl Ledger {
     /// What all releases together can tell of one patient.
     #[must_use]
     pub fn total(&self) -> Total {
-        Total::of(self.releases.iter().map(|release| release.loss))
+        Total::of(self.releases.iter().map(|release| release.cost))
     }
 
     /// The least ε proved for all releases together at this δ, rounded up; infinite if one had no
@@ -243,7 +252,10 @@ pub struct AlreadyCharged {
 mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
+    use std::num::NonZeroU32;
+
     use super::*;
+    use crate::Mu;
     use crate::allocation::per_step;
 
     fn release(study: u8, round: u32, loss: Loss) -> Release {
@@ -251,7 +263,7 @@ mod tests {
             study: [study; 32],
             round,
             purpose: Purpose::Training,
-            loss,
+            cost: Cost::continuous(loss),
         }
     }
 
@@ -293,6 +305,104 @@ mod tests {
             .unwrap();
     }
 
+    /// Releases whose noise costs by its being discrete as much as a study may keep back, and no more.
+    fn coarse(budget: Budget, rounds: u32) -> Cost {
+        let whole = budget.for_continuous_noise();
+        let mu = per_step(
+            Mu::calibrate(whole.epsilon, whole.delta),
+            NonZeroU32::new(rounds).unwrap(),
+        );
+        let most = |coordinates: u64| Discreteness::of(coordinates, 1 << 30).times(rounds.into());
+        let fits = |coordinates: &u64| budget.raise_beyond(most(*coordinates)).is_none();
+        let coordinates = (1..10_000_u64).map(|some| some * 1_000).take_while(fits);
+        Cost {
+            loss: Loss::Gaussian(mu),
+            discreteness: Discreteness::of(coordinates.last().unwrap(), 1 << 30),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_back_for_discrete_noise_cannot_be_spent_on_one_more_round() {
+        let budget = budget(1.0, 1e-6);
+        let cost = coarse(budget, 1_000);
+        let charge = |cost: Cost| {
+            let mut ledger = Ledger::default();
+            let mut rounds = 0;
+            while rounds < 1_010 {
+                let release = Release {
+                    cost,
+                    ..release(1, rounds, Loss::Unprotected)
+                };
+                if ledger.charge(release, Some(budget)).is_err() {
+                    break;
+                }
+                rounds += 1;
+            }
+            rounds
+        };
+        assert_eq!(charge(cost), 1_000);
+        // This is what was wrong: by the loss alone, more of them fit.
+        assert!(charge(Cost::continuous(cost.loss)) > 1_000);
+    }
+
+    #[test]
+    fn delta_is_counted_with_the_factor_of_discrete_noise() {
+        let loss = Loss::Gaussian(Mu::try_from(0.2).unwrap());
+        let cost = Cost {
+            loss,
+            discreteness: Discreteness::of(24 * (1 << 30), 1 << 34).cut_at(1 << 20, 8.0, 0.1),
+        };
+        let kappa = 1.0 / 16.0;
+        assert!((cost.discreteness.kappa() - kappa).abs() < 1e-12);
+        let (epsilon, delta) = (1.0, 1e-6.try_into().unwrap());
+        let continuous = loss_at(loss, epsilon - 3.0 * kappa);
+        let want = continuous * kappa.exp() + cost.discreteness.cut();
+        let got = cost.delta(epsilon.try_into().unwrap());
+        assert!(
+            got >= want && got <= want * (1.0 + 1e-6),
+            "{got:e} {want:e}"
+        );
+        assert!(
+            cost.discreteness.cut() > 1e-9,
+            "the entries' ends are seen here"
+        );
+        // ε and δ are each other's inverse, and a budget asks for both.
+        let spent = cost.epsilon(delta);
+        let at = |epsilon: f64| Budget {
+            epsilon: epsilon.try_into().unwrap(),
+            delta,
+        };
+        assert!(at(spent * (1.0 + 1e-9)).covers(&Total::of([cost])));
+        assert!(!at(spent * (1.0 - 1e-6)).covers(&Total::of([cost])));
+        let without = Cost::continuous(loss).epsilon(delta);
+        assert!(spent > without + 3.0 * kappa, "{spent} {without}");
+    }
+
+    fn loss_at(loss: Loss, epsilon: f64) -> f64 {
+        Cost::continuous(loss).delta(epsilon.try_into().unwrap())
+    }
+
+    #[test]
+    fn a_line_with_noise_and_without_what_discrete_noise_costs_is_refused() {
+        let cost = Cost {
+            discreteness: Discreteness::of(6, 1 << 20),
+            ..Cost::continuous(gaussian(0.25))
+        };
+        let whole = Release {
+            cost,
+            ..release(1, 3, Loss::Unprotected)
+        };
+        let line = serde_json::to_string(&whole).unwrap();
+        assert_eq!(serde_json::from_str::<Release>(&line).unwrap(), whole);
+        let old = serde_json::to_string(&release(1, 3, gaussian(0.25))).unwrap();
+        let error = serde_json::from_str::<Release>(&old).unwrap_err();
+        assert!(error.to_string().contains("no `discreteness`"), "{error}");
+        for free in [gaussian(0.0), Loss::Unprotected] {
+            let line = serde_json::to_string(&release(1, 3, free)).unwrap();
+            assert!(serde_json::from_str::<Release>(&line).is_ok(), "{line}");
+        }
+    }
+
     #[test]
     fn a_round_is_charged_once() {
         let mut ledger = Ledger::default();
@@ -322,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_release_without_noise_makes_epsilon_infinite() {
-        let budget = budget(1e300, 0.999);
+        let budget = budget(100.0, 0.999);
         let mut ledger = Ledger::default();
         ledger
             .charge(release(1, 0, gaussian(0.1)), Some(budget))
@@ -349,17 +459,32 @@ mod tests {
 
     #[test]
     fn a_release_is_one_readable_line_of_json() {
-        let line = serde_json::to_string(&release(0xab, 3, gaussian(0.25))).unwrap();
-        let study = "ab".repeat(32);
+        let written = Discreteness::of(6, 1 << 20);
+        let of = |loss| Release {
+            cost: Cost {
+                loss,
+                discreteness: written,
+            },
+            ..release(0xab, 3, loss)
+        };
+        let line = serde_json::to_string(&of(gaussian(0.25))).unwrap();
+        let (study, discreteness) = ("ab".repeat(32), serde_json::to_string(&written).unwrap());
         assert_eq!(
             line,
             format!(
-                r#"{{"study":"{study}","round":3,"purpose":"training","loss":{{"gaussian":0.25}}}}"#
+                r#"{{"study":"{study}","round":3,"purpose":"training","loss":{{"gaussian":0.25}},"discreteness":{discreteness}}}"#
             )
+        );
+        assert!(
+            discreteness.starts_with(r#"{"kappa":2.384"#),
+            "{discreteness}"
         );
         let unprotected = line.replace(r#"{"gaussian":0.25}"#, r#""unprotected""#);
         assert_eq!(
-            serde_json::from_str::<Release>(&unprotected).unwrap().loss,
+            serde_json::from_str::<Release>(&unprotected)
+                .unwrap()
+                .cost
+                .loss,
             Loss::Unprotected
         );
         for (loss, gaussian) in [
@@ -372,7 +497,7 @@ mod tests {
             let sampled = line.replace(r#"{"gaussian":0.25}"#, loss);
             let read: Release = serde_json::from_str(&sampled).unwrap();
             assert_eq!(
-                read.loss,
+                read.cost.loss,
                 Loss::Sampled {
                     noise_multiplier: 2.5.try_into().unwrap(),
                     rate: 0.01.try_into().unwrap(),
@@ -389,6 +514,7 @@ mod tests {
             line.replace("ab", ""),
             line.replace("training", "marketing"),
             line.replace(r#""round":3"#, r#""round":3,"note":"""#),
+            line.replace("kappa", "cappa"),
         ] {
             assert!(serde_json::from_str::<Release>(&bad).is_err(), "{bad}");
         }

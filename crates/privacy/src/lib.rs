@@ -6,7 +6,7 @@
 //!                                                                            │ σ² of one site
 //! values / grid ──▶ rounding::round ──▶ integers + DiscreteGaussian::sample ◀┘
 //!                                              │ summed over the sites, then released
-//!                  Ledger::charge ◀── Release ─┘     Ledger::spent(δ) ──▶ ε
+//!           Ledger::charge ◀── Release, Cost ─┘         Ledger::spent(δ) ──▶ ε
 //! ```
 //!
 //! No I/O, no clock, no randomness of its own; floats only by IEEE operations and [`libm`], so that
@@ -57,10 +57,11 @@
 //!    with a period of Δ/σ² in ε. With a = ε/μ − μ/2 it is above by up to about (a² + 3) / 24σ² of
 //!    δ, and below by twice that: at a = 5, 1.2 % for σ = 10 and 1.2e-6 for σ = 1000 (σ of the sum,
 //!    in grid units). In more dimensions no exact formula is known. **So the continuous curve alone
-//!    proves nothing for discrete noise; the curve with ε raised by
-//!    [`discreteness::excess_epsilon`] does**, in any dimension and under composition. The raise is
-//!    n / 6σ²: with 2²⁰ coordinates released in all and σ = 2²⁰ grid units for the sum, 1.6e-7. It
-//!    is what a finer grid buys, and a reason to choose one.
+//!    proves nothing for discrete noise; the curve with ε and δ raised by
+//!    [`Discreteness`] does**, in any dimension and under composition. The raise is some
+//!    n / 8σ²: with 2²⁰ coordinates released in all and σ = 2²⁰ grid units for the sum, 1.2e-7. It
+//!    is what a finer grid buys, and a reason to choose one. A [`Cost`] has it beside the loss, and
+//!    [`Total`] counts both, so whoever adds up releases adds up both.
 //!
 //! # What is not claimed
 //!
@@ -77,6 +78,7 @@
 pub mod allocation;
 mod calibration;
 mod composition;
+mod cost;
 mod delta;
 mod directed;
 pub mod discreteness;
@@ -94,10 +96,12 @@ mod step;
 mod total;
 
 pub use calibration::{NothingLeft, Planned};
+pub use cost::{Cost, Loss, UnknownDiscreteness};
 pub use delta::{Delta, InvalidDelta};
+pub use discreteness::Discreteness;
 pub use epsilon::{Epsilon, InvalidEpsilon};
 pub use gaussian::{InvalidMu, Mu};
-pub use ledger::{Budget, ChargeError, Ledger, Loss, Purpose, Release};
+pub use ledger::{Budget, ChargeError, Ledger, Purpose, Release};
 pub use sampled::{InvalidNoiseMultiplier, InvalidRate, NoiseMultiplier, Rate, Sampled};
 pub use sampler::DiscreteGaussian;
 pub use total::Total;

@@ -1,7 +1,8 @@
 //! What many releases together can tell of one patient.
 
 use crate::composition::Composition;
-use crate::ledger::Loss;
+use crate::cost::{Cost, Loss};
+use crate::discreteness::Discreteness;
 use crate::step::Step;
 use crate::{Delta, Epsilon, Mu, Sampled};
 
@@ -9,13 +10,17 @@ use crate::{Delta, Epsilon, Mu, Sampled};
 ///
 /// Releases without sampling are counted exactly, as one [`Mu`]. With samples among them, all are
 /// counted by the distributions of their losses: never below the truth, and above it by some 1e-5 to
-/// 1e-4 of ε; by up to 4e-3 where few releases of a low rate have little noise. That holds for an ε of
-/// 1e-3 as well; below, what is absolutely tiny is relatively less exact. One answer takes tens of
+/// 1e-4 of ε; by up to 4e-3 where few releases of a low rate have little noise, and there by up to 6e-5 of an ε of
+/// some 1e-3 beside: what is absolutely tiny is relatively less exact. One answer takes tens of
 /// milliseconds.
+///
+/// What discrete noise costs beside ([`crate::discreteness`]) is in every answer, in ε and in δ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Total {
     /// `None` when a release had no noise.
     noised: Option<Noised>,
+    /// How far all of the noise together is from continuous noise.
+    discreteness: Discreteness,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -33,14 +38,23 @@ impl Total {
             gaussian: Mu::ZERO,
             sampled: Vec::new(),
         }),
+        discreteness: Discreteness::NONE,
+    };
+
+    /// What releases without any noise can tell.
+    const UNPROTECTED: Self = Self {
+        noised: None,
+        discreteness: Discreteness::NONE,
     };
 
     /// The loss of all of them together; one without noise makes the whole unprotected.
     #[must_use]
-    pub fn of(losses: impl IntoIterator<Item = Loss>) -> Self {
+    pub fn of(costs: impl IntoIterator<Item = Cost>) -> Self {
         let (mut gaussian, mut sampled) = (Vec::new(), Vec::new());
-        for loss in losses {
-            match loss {
+        let mut discreteness = Discreteness::NONE;
+        for cost in costs {
+            discreteness = discreteness.and(cost.discreteness);
+            match cost.loss {
                 Loss::Gaussian(mu) => gaussian.push(mu),
                 Loss::Sampled {
                     noise_multiplier,
@@ -55,7 +69,7 @@ impl Total {
                     };
                     insert(&mut sampled, kind, steps.get().into());
                 }
-                Loss::Unprotected => return Self { noised: None },
+                Loss::Unprotected => return Self::UNPROTECTED,
             }
         }
         Self {
@@ -63,16 +77,17 @@ impl Total {
                 gaussian: Mu::compose(gaussian),
                 sampled,
             }),
+            discreteness,
         }
     }
 
     /// This and one more release.
     #[must_use]
-    pub fn and(self, loss: Loss) -> Self {
-        self.and_total(Self::of([loss]))
+    pub fn and(self, cost: Cost) -> Self {
+        self.and_total(Self::of([cost]))
     }
 
-    /// This and `count` more releases of one kind.
+    /// This and `count` more releases of one kind, with continuous noise.
     #[must_use]
     pub fn and_sampled(mut self, kind: Sampled, count: u64) -> Self {
         if let Some(noised) = &mut self.noised {
@@ -81,38 +96,83 @@ impl Total {
         self
     }
 
-    fn and_total(self, other: Self) -> Self {
-        let (Some(mut one), Some(other)) = (self.noised, other.noised) else {
-            return Self { noised: None };
+    /// This and all of another.
+    #[must_use]
+    pub fn and_total(self, other: Self) -> Self {
+        let (Some(mut one), Some(another)) = (self.noised, other.noised) else {
+            return Self::UNPROTECTED;
         };
-        one.gaussian = Mu::compose([one.gaussian, other.gaussian]);
-        for (kind, count) in other.sampled {
+        one.gaussian = Mu::compose([one.gaussian, another.gaussian]);
+        for (kind, count) in another.sampled {
             insert(&mut one.sampled, kind, count);
         }
-        Self { noised: Some(one) }
+        Self {
+            noised: Some(one),
+            discreteness: self.discreteness.and(other.discreteness),
+        }
+    }
+
+    /// So many times all of this.
+    #[must_use]
+    pub fn times(self, count: u32) -> Self {
+        let Some(mut noised) = self.noised else {
+            return if count == 0 {
+                Self::ZERO
+            } else {
+                Self::UNPROTECTED
+            };
+        };
+        let count = u64::from(count);
+        if count == 0 {
+            return Self::ZERO;
+        }
+        noised.gaussian = noised.gaussian.repeated(count);
+        for (_, steps) in &mut noised.sampled {
+            *steps = steps.saturating_mul(count);
+        }
+        Self {
+            noised: Some(noised),
+            discreteness: self.discreteness.times(count),
+        }
     }
 
     /// The least ε proved at this δ, rounded up; infinite without noise.
     #[must_use]
     pub fn epsilon(&self, delta: Delta) -> f64 {
-        match self.account() {
-            Account::Exact(mu) => mu.epsilon(delta),
-            Account::Composed(composition) => composition.epsilon(delta.get()),
-            Account::Unprotected => f64::INFINITY,
+        let delta = self.discreteness.lowered_delta(delta.get());
+        if delta < f64::MIN_POSITIVE {
+            return f64::INFINITY;
         }
+        let epsilon = match self.account() {
+            Account::Exact(mu) => mu.epsilon_at(delta),
+            Account::Composed(composition) => composition.epsilon(delta),
+            Account::Unprotected => f64::INFINITY,
+        };
+        self.discreteness.raised(epsilon)
     }
 
     /// The least δ proved at this ε, rounded up; 1 without noise.
     #[must_use]
     pub fn delta(&self, epsilon: Epsilon) -> f64 {
-        match self.account() {
-            Account::Exact(mu) => mu.delta(epsilon),
-            Account::Composed(composition) => composition.delta(epsilon.get()),
-            Account::Unprotected => 1.0,
+        let epsilon = self.discreteness.lowered(epsilon.get());
+        if epsilon < 0.0 {
+            return 1.0;
         }
+        let delta = match self.account() {
+            Account::Exact(mu) => mu.delta_at(epsilon),
+            Account::Composed(composition) => composition.delta(epsilon),
+            Account::Unprotected => return 1.0,
+        };
+        self.discreteness.raised_delta(delta)
     }
 
-    /// The least ε that Rényi divergences prove at this δ: above [`Total::epsilon`] by a tenth or so,
+    /// How far the noise of all releases together is from continuous noise.
+    #[must_use]
+    pub fn discreteness(&self) -> Discreteness {
+        self.discreteness
+    }
+
+    /// The least ε that Rényi divergences prove at this δ for continuous noise: above [`Total::epsilon`] by a tenth or so,
     /// and computed on another way, so each is a check of the other.
     #[must_use]
     pub fn epsilon_by_renyi(&self, delta: Delta) -> f64 {
@@ -128,12 +188,17 @@ impl Total {
 
     /// Whether (ε, δ) is proved; as good as comparing [`Total::delta`], and quicker where it is clear.
     pub(crate) fn is_within(&self, epsilon: Epsilon, delta: Delta) -> bool {
+        let epsilon = self.discreteness.lowered(epsilon.get());
+        let delta = self.discreteness.lowered_delta(delta.get());
+        if epsilon < 0.0 || delta < f64::MIN_POSITIVE {
+            return false;
+        }
         match self.account() {
-            Account::Exact(mu) => mu.delta(epsilon) <= delta.get(),
+            Account::Exact(mu) => mu.delta_at(epsilon) <= delta,
             Account::Composed(composition) => {
                 // A margin for its roundings, which are not directed.
-                composition.log_delta_by_renyi(epsilon.get()) <= libm::log(delta.get()) - 1e-6
-                    || composition.delta(epsilon.get()) <= delta.get()
+                composition.log_delta_by_renyi(epsilon) <= libm::log(delta) - 1e-6
+                    || composition.delta(epsilon) <= delta
             }
             Account::Unprotected => false,
         }
@@ -196,17 +261,21 @@ mod tests {
         }
     }
 
-    fn sampled(noise_multiplier: f64, rate: f64, gaussian: f64) -> Loss {
+    fn sampled(noise_multiplier: f64, rate: f64, gaussian: f64) -> Cost {
         let Sampled {
             noise_multiplier,
             rate,
         } = kind(noise_multiplier, rate);
-        Loss::Sampled {
+        Cost::continuous(Loss::Sampled {
             noise_multiplier,
             rate,
             steps: std::num::NonZeroU32::MIN,
             gaussian: gaussian.try_into().unwrap(),
-        }
+        })
+    }
+
+    fn gaussian(mu: Mu) -> Cost {
+        Cost::continuous(Loss::Gaussian(mu))
     }
 
     fn delta(value: f64) -> Delta {
@@ -218,7 +287,7 @@ mod tests {
         let losses = [
             sampled(1.0, 0.1, 0.05),
             sampled(2.0, 0.1, 0.0),
-            Loss::Gaussian(Mu::try_from(0.1).unwrap()),
+            Cost::continuous(Loss::Gaussian(Mu::try_from(0.1).unwrap())),
             sampled(1.0, 0.1, 0.05),
         ];
         let forward = Total::of(losses);
@@ -235,9 +304,7 @@ mod tests {
     fn gaussian_totals_stay_exact_and_a_rate_of_one_is_one() {
         let mu = Mu::try_from(0.5).unwrap();
         assert_eq!(
-            Total::of([Loss::Gaussian(mu)])
-                .epsilon(delta(1e-6))
-                .to_bits(),
+            Total::of([gaussian(mu)]).epsilon(delta(1e-6)).to_bits(),
             Mu::compose([mu]).epsilon(delta(1e-6)).to_bits()
         );
         let everybody = Total::ZERO
@@ -253,8 +320,11 @@ mod tests {
         for mu in [0.01, 0.3, 1.0, 4.0, 30.0] {
             let mu = Mu::try_from(mu).unwrap();
             for at in [0.1, 1e-6, 1e-30, 1e-200] {
-                let total = Total::of([Loss::Gaussian(mu)]).and_sampled(kind(1e9, 1e-6), 1);
-                let (got, want) = (total.epsilon(delta(at)), mu.epsilon(delta(at)));
+                let total = Total::of([gaussian(mu)]).and_sampled(kind(1e9, 1e-6), 1);
+                let Account::Composed(composition) = total.account() else {
+                    panic!("a sampled release is composed")
+                };
+                let (got, want) = (composition.epsilon(at), mu.epsilon_at(at));
                 assert!(
                     got >= want * (1.0 - 1e-9) && got <= want * (1.0 + 1e-3) + 1e-9,
                     "μ {}, δ {at:e}: {got} {want}",

@@ -37,6 +37,23 @@ fn epsilon_is_that_of_dp_accounting_and_below_that_of_renyi() {
 }
 
 #[test]
+fn at_the_edges_of_what_is_accepted_epsilon_is_the_one_of_exact_integers() {
+    let vectors: Value = serde_json::from_str(include_str!("vectors/sampled.json")).unwrap();
+    for row in rows(&vectors, "epsilon") {
+        let total = Total::ZERO.and_sampled(kind(row), row["steps"].as_u64().unwrap());
+        let delta: Delta = number(row, "delta").try_into().unwrap();
+        let (got, want) = (total.epsilon(delta), number(row, "epsilon"));
+        // What is absolutely tiny is relatively less exact.
+        assert!(
+            got >= want * (1.0 - 1e-5) && got <= want * (1.0 + 4e-3) + 6e-5,
+            "{got:e}: {row}"
+        );
+        let there = total.delta(want.try_into().unwrap());
+        assert!(there >= delta.get() * (1.0 - 1e-3), "{there:e}: {row}");
+    }
+}
+
+#[test]
 fn delta_at_the_epsilon_found_is_the_one_asked_for() {
     let Some(reference) = reference() else { return };
     for row in rows(&reference, "epsilon").iter().step_by(17) {
@@ -107,8 +124,13 @@ fn reference() -> Option<Value> {
 fn kind(row: &Value) -> Sampled {
     Sampled {
         noise_multiplier: number(row, "noise_multiplier").try_into().unwrap(),
-        rate: number(row, "sampling_rate").try_into().unwrap(),
+        rate: rate(row).try_into().unwrap(),
     }
+}
+
+fn rate(row: &Value) -> f64 {
+    let rate = row.get("rate").unwrap_or(&row["sampling_rate"]);
+    rate.as_f64().unwrap()
 }
 
 fn rows<'a>(vectors: &'a Value, name: &str) -> &'a [Value] {

@@ -155,11 +155,11 @@ fn a_weak_key_of_the_aggregator_is_refused() {
 
 #[test]
 fn a_budget_that_is_none_is_refused() {
-    for epsilon in ["0.0", "-1.0", "-inf", "nan"] {
+    for epsilon in ["0.0", "-1.0", "-inf", "nan", "100.1", "1e300"] {
         let epsilon = format!("epsilon = {epsilon}");
         assert_eq!(replaced("epsilon = inf", &epsilon), "privacy.epsilon");
     }
-    for delta in ["0.0", "1.0", "-1e-6", "nan"] {
+    for delta in ["0.0", "1.0", "-1e-6", "nan", "9.9e-13"] {
         assert_eq!(
             replaced("delta = 1e-6", &format!("delta = {delta}")),
             "privacy.delta"
@@ -242,7 +242,7 @@ fn a_sum_that_could_pass_the_modulus_is_refused() {
 #[test]
 fn noise_that_no_site_can_add_is_refused() {
     let draft = Draft {
-        epsilon: 5_000.0,
+        epsilon: 100.0,
         fraction_bits: 1,
         ..Draft::default()
     };
@@ -509,9 +509,13 @@ fn clusters_that_cannot_be_found_are_refused() {
 fn planned_epsilon(toml: &str) -> f64 {
     let study = Study::parse(toml.as_bytes()).expect("a study that can be run");
     let rounds = study.plan().into_iter();
-    let total = Total::of(rounds.map(|purpose| study.layout(purpose).loss));
-    let delta = study.manifest().privacy.delta;
-    total.epsilon(delta.try_into().expect("it is between 0 and 1"))
+    // Charged one by one, as a ledger does.
+    let total = Total::of(rounds.map(|purpose| study.cost(purpose)));
+    let promise = study.promise().expect("its ε is finite");
+    assert!(promise.covers(&total) && promise.covers(&study.planned_cost()));
+    let [one, other] = [total, study.planned_cost()].map(|total| total.epsilon(promise.delta));
+    assert!((one / other - 1.0).abs() < 1e-9, "{one} {other}");
+    one
 }
 
 #[test]

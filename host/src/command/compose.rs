@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use host::compiled::Compiled;
-use host::compose::{Draft, Parts};
+use host::compose::{self, Draft, Parts};
 use host::durable;
 use host::sandbox::{Sandbox, SandboxError};
 use protocol::door::{Describe, Request, Response};
@@ -111,6 +111,9 @@ impl Compose {
             .with_context(|| self.settings.draft.display().to_string())?;
         durable::replace(&self.out, draft.text().as_bytes())?;
         writeln!(out, "study  {}  {}", study.digest(), self.out.display())?;
+        if let Some(warning) = compose::warning(&study) {
+            writeln!(out, "warning  {warning}")?;
+        }
         Ok(())
     }
 }

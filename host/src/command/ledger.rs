@@ -60,7 +60,8 @@ impl Ledger {
         )?;
         let mut so_far = Total::ZERO;
         for line in ledger.lines() {
-            so_far = so_far.and(line.loss);
+            let cost = line.cost()?;
+            so_far = so_far.and(cost);
             let place = line
                 .round
                 .map_or_else(|| "-".to_owned(), |round| round.place.to_string());
@@ -70,7 +71,7 @@ impl Ledger {
                 clock::date(line.charged_at),
                 line.number,
                 line.purpose.to_string(),
-                epsilon(&Total::of([line.loss]), delta),
+                epsilon(&Total::of([cost]), delta),
                 epsilon(&so_far, delta),
                 &line.study.to_string()[..12],
                 line.title

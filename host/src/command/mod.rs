@@ -17,6 +17,7 @@ mod personalise;
 mod predict;
 mod predictions;
 mod pretrain;
+mod promise;
 mod replay;
 mod reveal;
 mod run;

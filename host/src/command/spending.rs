@@ -56,20 +56,18 @@ impl Spending {
     fn of(config: &Config, study: &Study, budget: Option<Budget>) -> Result<Self> {
         let (so_far, others, releases) = match ledger::read(&config.state, budget)? {
             Some(ledger) => {
-                let others = ledger.lines().iter();
-                let others = others.filter(|line| line.study != study.digest());
-                let others = Total::of(others.map(|line| line.loss));
+                let others = ledger.without_study(study.digest());
                 (ledger.total(), others, ledger.lines().len())
             }
             None => (Total::ZERO, Total::ZERO, 0),
         };
         let plan = study.plan();
-        let losses = plan.iter().map(|purpose| study.layout(*purpose).loss);
+        let costs = plan.iter().map(|purpose| study.cost(*purpose));
         Ok(Self {
             so_far,
             releases,
-            study: Total::of(losses.clone()),
-            together: losses.fold(others, Total::and),
+            study: Total::of(costs.clone()),
+            together: costs.fold(others, Total::and),
         })
     }
 

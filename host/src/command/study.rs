@@ -12,6 +12,7 @@ use protocol::door::{Describe, Described, Request, Response};
 use protocol::id::Purpose;
 use protocol::study::{Layout, Normalisation, Participants, Section, Study, Trained};
 
+use super::promise;
 use super::site::{self, Limits};
 
 /// Shows what a study is, and checks that it can be run
@@ -84,7 +85,7 @@ pub(super) fn describe(
 /// Writes what a person needs to decide on a study.
 pub(super) fn show(study: &Study, out: &mut dyn Write) -> Result<()> {
     let manifest = study.manifest();
-    let (cohort, privacy) = (&manifest.cohort, &manifest.privacy);
+    let cohort = &manifest.cohort;
     writeln!(out, "study       {}", study.digest())?;
     writeln!(out, "title       {}", manifest.title)?;
     writeln!(out, "purpose     {}", manifest.purpose)?;
@@ -132,23 +133,7 @@ pub(super) fn show(study: &Study, out: &mut dyn Write) -> Result<()> {
         writeln!(out, "starts      from public weights, sha-256 {weights}")?;
     }
     writeln!(out, "rounds      {}", rounds(study))?;
-    if privacy.epsilon.is_infinite() {
-        writeln!(
-            out,
-            "privacy     NONE: no noise is added; the sums alone are hidden"
-        )?;
-    } else {
-        writeln!(
-            out,
-            "privacy     ε {} at δ {} for each patient, over all rounds; {} honest sites are promised",
-            privacy.epsilon, privacy.delta, privacy.honest_survivors
-        )?;
-    }
-    writeln!(
-        out,
-        "stands      a lying aggregator with up to {} dishonest sites",
-        manifest.stands()
-    )?;
+    promise::show(study, out)?;
     for purpose in purposes(study) {
         vector(study, purpose, out)?;
     }

@@ -1,6 +1,6 @@
 //! How many sites have to agree and how many of those are promised to be honest, where a draft does not say.
 //!
-//! Rounds of `n` sites of which `T` agree stand up to `c` dishonest ones where `2T > n + c`: no two lists of survivors are
+//! Rounds of `n` sites of which `T` agree tolerate up to `c` dishonest ones where `2T > n + c`: no two lists of survivors are
 //! signed then, whatever the aggregator says (docs/PROTOCOL.md, section 1). Noise is sized for the `h = T − c` honest ones
 //! of the fewest that a sum is opened of.
 
@@ -19,7 +19,7 @@ pub(super) struct Stated {
     pub(super) random: Option<(u16, u16)>,
     /// `privacy.honest-survivors`.
     pub(super) honest: Option<u16>,
-    /// Dishonest sites that the study is to stand, where its author asks for a number.
+    /// Dishonest sites that the study is to tolerate, where its author asks for a number.
     pub(super) dishonest: Option<u16>,
 }
 
@@ -42,12 +42,12 @@ struct Rounds {
 }
 
 impl Stated {
-    /// Fills in what is not stated: the least threshold of two thirds that stands the dishonest sites that are asked for;
-    /// and where none are asked for, as many as a tenth of the sites, rounded up, as far as the threshold stands them.
+    /// Fills in what is not stated: the least threshold of two thirds that tolerates the dishonest sites that are asked for;
+    /// and where none are asked for, as many as a tenth of the sites, rounded up, as far as the threshold tolerates them.
     ///
     /// # Errors
     ///
-    /// More dishonest sites than the rounds can stand, and a number of them beside another number of honest ones.
+    /// More dishonest sites than the rounds can tolerate, and a number of them beside another number of honest ones.
     pub(super) fn complete(self) -> Result<Quorum, ComposeError> {
         let threshold = match self.threshold {
             Some(threshold) => threshold,
@@ -65,7 +65,7 @@ impl Stated {
         });
         let kinds = || std::iter::once(all).chain(some);
         let fewest = kinds().map(|rounds| rounds.agreeing).min().unwrap_or(0);
-        let most = kinds().map(Rounds::stand).min().unwrap_or(0);
+        let most = kinds().map(Rounds::tolerate).min().unwrap_or(0);
         let dishonest = match self.dishonest {
             None => self.sites.div_ceil(10).min(most),
             Some(dishonest) => {
@@ -104,8 +104,8 @@ impl Stated {
 }
 
 impl Rounds {
-    /// The most dishonest sites that these rounds stand. A threshold that is none is refused when the study is read.
-    fn stand(self) -> u16 {
+    /// The most dishonest sites that these rounds tolerate. A threshold that is none is refused when the study is read.
+    fn tolerate(self) -> u16 {
         let crowd = Crowd {
             sites: self.sites,
             agreeing: self.agreeing,
@@ -120,7 +120,7 @@ impl Rounds {
             agreeing,
             setting,
         } = self;
-        let (most, needed) = (self.stand(), needed(sites, dishonest));
+        let (most, needed) = (self.tolerate(), needed(sites, dishonest));
         if dishonest <= most {
             Ok(())
         } else if needed > u32::from(sites) {
@@ -143,7 +143,7 @@ impl Rounds {
 }
 
 /// The least `T` with `2T > n + c`.
-fn needed(sites: u16, dishonest: u16) -> u32 {
+pub(super) fn needed(sites: u16, dishonest: u16) -> u32 {
     (u32::from(sites) + u32::from(dishonest)) / 2 + 1
 }
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenth_may_be_dishonest_where_two_thirds_stand_that() {
+    fn a_tenth_may_be_dishonest_where_two_thirds_tolerate_that() {
         for (sites, want) in [
             (3, (2, 2)),
             (4, (3, 2)),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_stands_what_is_asked_for_and_no_less_would() {
+    fn what_is_made_tolerates_what_is_asked_for_and_no_less_would() {
         for sites in 3..=40 {
             for dishonest in 0..sites {
                 let (threshold, honest) = made(Stated {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_of_some_sites_bound_what_is_stood() {
+    fn rounds_of_some_sites_bound_what_is_tolerated() {
         let some = Stated {
             random: Some((4, 3)),
             threshold: Some(8),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_stood_is_refused_with_what_can() {
+    fn what_cannot_be_tolerated_is_refused_with_what_can() {
         let asked = |dishonest, threshold| Stated {
             dishonest: Some(dishonest),
             threshold,

@@ -228,6 +228,10 @@ fn a_study_is_shown_and_checked() {
         "features    vitals: heart rate, SpO2\n",
         "rounds      5: 4 train, 1 evaluate\n",
         "privacy     ε 1 at δ 0.000001 for each patient",
+        "fellows     against another hospital, which knows its own noise: ε 1, as against everybody else\n",
+        "            against all other hospitals together: ε 2.",
+        "tolerates   a lying aggregator that works together with up to 0 dishonest hospitals of a round\n",
+        "so one dishonest hospital and the aggregator together can single out another hospital\n",
         "update: 6 numbers; a patient changes them by at most 1.0",
         "noise of each site with sd ",
     ] {
@@ -642,6 +646,26 @@ fn a_refusal_of_the_module_is_told() {
         "host: labs.csv, row 7, column hr: `abc` is no number\n"
     );
     assert!(!desk.path("data").exists());
+}
+
+#[test]
+fn figures_of_held_out_patients_are_written_to_no_file() {
+    let desk = Desk::new();
+    let told = desk.host(&[
+        "personalise",
+        "--out",
+        "own.cbor",
+        "--report",
+        "figures.json",
+    ]);
+    assert_eq!(told.status, 2, "{}", told.stderr);
+    assert!(
+        told.stderr.contains("unexpected argument '--report'"),
+        "{}",
+        told.stderr
+    );
+    let help = desk.host(&["personalise", "--help"]).stdout;
+    assert!(help.contains("patient data"), "{help}");
 }
 
 #[test]

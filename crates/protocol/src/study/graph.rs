@@ -62,6 +62,12 @@ impl Crowd {
         u16::try_from(most).ok()
     }
 
+    /// How many of the round's sites may be dishonest and work together with a lying aggregator: `min(T − h, 2T − n − 1)`.
+    #[must_use]
+    pub fn tolerates(self) -> u16 {
+        self.dishonest.min(self.most_dishonest().unwrap_or(0))
+    }
+
     /// log2 of the chance that some sites are exposed, at most.
     #[must_use]
     pub fn exposed(self, graph: Graph) -> f64 {
@@ -106,7 +112,7 @@ impl Crowd {
 }
 
 /// Natural logarithms of counts and chances.
-struct Chances {
+pub(super) struct Chances {
     /// ln of the factorials.
     factorials: Vec<f64>,
     /// Sites that one picks among.
@@ -114,7 +120,7 @@ struct Chances {
 }
 
 impl Chances {
-    fn new(sites: u16) -> Self {
+    pub(super) fn new(sites: u16) -> Self {
         let mut sum = 0.0;
         let logarithms = (1..=sites).map(|number| {
             sum += f64::from(number).ln();
@@ -133,7 +139,7 @@ impl Chances {
     }
 
     /// That at least `least` of `picks` different others are among `bad` of them.
-    fn at_least(&self, least: u32, bad: u32, picks: u32) -> f64 {
+    pub(super) fn at_least(&self, least: u32, bad: u32, picks: u32) -> f64 {
         let fewest = picks.saturating_sub(self.others - bad);
         if least <= fewest {
             return 0.0;

@@ -6,10 +6,10 @@ mod sections;
 
 use std::num::NonZeroU32;
 
-use privacy::{Loss, Mu, NoiseMultiplier, Rate, discreteness};
+use privacy::{Discreteness, Loss, Mu, NoiseMultiplier, Rate};
 
 use self::budget::Budget;
-pub(super) use self::plain::tail;
+pub(super) use self::plain::{TAIL, tail};
 use self::sections::{averaged, cells, gradient, metrics, moments, noised_steps};
 use super::accounting::NOISE_MULTIPLIER;
 use super::{Algorithm, Batch, Clustering, Manifest, Part, StudyError, excess};
@@ -130,24 +130,16 @@ impl Layout {
         self.sections.iter().map(|section| section.length).sum()
     }
 
-    /// By how much ε has to be raised for `rounds` such vectors, since their noise is discrete; 0 without noise.
-    pub(super) fn excess_epsilon(&self, rounds: u32, honest_survivors: u16) -> f64 {
-        let of_section = |section: &Section| {
-            let coordinates = (section.length as u64).saturating_mul(u64::from(rounds));
-            section.added_variance().map_or(0.0, |variance| {
-                // A sum keeps the least whole number that is enough for its survivors, which can be less by what the
-                // threshold's was rounded up.
-                let rounding = u128::from(!section.parts.is_empty());
-                let of_sum = (variance - rounding).saturating_mul(u128::from(honest_survivors));
-                discreteness::excess_epsilon(coordinates, of_sum)
-            })
-        };
-        let of_sum: f64 = self.sections.iter().map(of_section).sum();
-        of_sum
-            + self
-                .local
-                .as_ref()
-                .map_or(0.0, |local| local.excess_epsilon(rounds))
+    /// How far the noise of one such vector is from continuous noise.
+    pub(super) fn discreteness(&self, noise: Noise) -> Discreteness {
+        let sections = self
+            .sections
+            .iter()
+            .map(|section| section.discreteness(noise));
+        let local = self.local.iter().map(Local::discreteness);
+        sections
+            .chain(local)
+            .fold(Discreteness::NONE, Discreteness::and)
     }
 
     pub(super) fn of(manifest: &Manifest, purpose: Purpose) -> Result<Self, StudyError> {
@@ -257,16 +249,15 @@ impl Sample {
 }
 
 impl Local {
-    /// As [`Layout::excess_epsilon`].
-    fn excess_epsilon(&self, rounds: u32) -> f64 {
-        let of = |section: &Section, times: u64| {
-            let coordinates = (section.length as u64).saturating_mul(times);
-            section.variance.map_or(0.0, |variance| {
-                discreteness::excess_epsilon(coordinates, variance)
-            })
+    /// Each site's noise is enough by itself, and has no end.
+    fn discreteness(&self) -> Discreteness {
+        let of = |section: &Section| {
+            let of = |variance| Discreteness::of(section.length as u64, variance);
+            section.variance.map_or(Discreteness::NONE, of)
         };
-        let rounds = u64::from(rounds);
-        of(&self.gradient, rounds * u64::from(self.steps)) + of(&self.count, rounds)
+        of(&self.gradient)
+            .times(self.steps.into())
+            .and(of(&self.count))
     }
 
     /// What a round of such steps costs; `None` where ε is infinite.
@@ -279,7 +270,44 @@ impl Local {
     }
 }
 
+/// The noise of a sum that somebody does not know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noise {
+    /// Sites whose noise is not known to them, of those that survive.
+    pub(super) sites: u16,
+    /// All sites of the round.
+    pub(super) all: u16,
+    /// The variance that the promise asks for over that of their noise, at least 1.
+    pub(super) lack: f64,
+}
+
 impl Section {
+    /// How far its noise is from continuous noise.
+    fn discreteness(&self, noise: Noise) -> Discreteness {
+        let (Some(variance), Some(mu)) = (self.promised_variance(), self.mu) else {
+            return Discreteness::NONE;
+        };
+        let entries = (self.length as u64).saturating_mul(noise.all.into());
+        let shift = mu.get() * (noise.lack / f64::from(noise.sites)).sqrt();
+        Discreteness::of(self.length as u64, variance)
+            .coarser(noise.lack)
+            .cut_at(entries, TAIL as f64, shift)
+    }
+
+    /// The variance of a sum's noise, in steps², that what the section costs follows from, rounded down; `None` without noise.
+    pub(super) fn promised_variance(&self) -> Option<u128> {
+        self.variance?;
+        let deviation = self.sensitivity / (self.mu?.get() * self.grid);
+        // Less than the rounding of the four operations.
+        let variance = (deviation * deviation * (1.0 - 1e-12)).floor();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive whole number; the cast saturates"
+        )]
+        Some(variance as u128)
+    }
+
     /// Bits that hold the sum of `sites` entries, either way of 0.
     fn modulus_bits(&self, sites: usize) -> Result<u32, StudyError> {
         let most = u128::from(self.reach()) * u128::try_from(sites).unwrap_or(u128::MAX);
@@ -295,7 +323,3 @@ impl Section {
         }
     }
 }
-
-/// What part of ε and δ is kept back for the difference between discrete noise and the continuous noise that the
-/// accountant counts ([`privacy::discreteness`]).
-pub(super) const DISCRETENESS: f64 = 1e-3;

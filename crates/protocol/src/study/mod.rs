@@ -11,7 +11,9 @@
 mod accounting;
 mod clustering;
 mod cohort;
+mod draw;
 mod excess;
+mod fellows;
 mod graph;
 mod layout;
 mod model;
@@ -24,6 +26,7 @@ mod training;
 pub use clustering::Clustering;
 pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
 pub use excess::Part;
+pub use fellows::Survivors;
 pub use graph::{COMPLETE, Crowd, Graph};
 pub use layout::{HISTOGRAM_BINS, Layout, Local, Section, SectionName};
 pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
@@ -100,25 +103,8 @@ impl Study {
             manifest,
             lottery,
         };
-        study.check_layouts()?;
+        accounting::check(&study.manifest)?;
         Ok(study)
-    }
-
-    /// Refuses a study of which a planned round has no layout, or whose noise is too coarse for its ε.
-    fn check_layouts(&self) -> Result<(), StudyError> {
-        let privacy = &self.manifest.privacy;
-        let mut excess = 0.0;
-        for purpose in Purpose::ALL {
-            let rounds = self.manifest.planned(purpose);
-            if rounds > 0 {
-                let layout = Layout::of(&self.manifest, purpose)?;
-                excess += layout.excess_epsilon(rounds, privacy.honest_survivors);
-            }
-        }
-        if excess > privacy.epsilon * layout::DISCRETENESS {
-            return Err(StudyError::Coarse { excess });
-        }
-        accounting::check(&self.manifest)
     }
 
     /// The study's name: the SHA-256 of its bytes.
@@ -261,13 +247,12 @@ impl Manifest {
         }
     }
 
-    /// Of the sites of any round, how many may be dishonest and work together with a lying aggregator: no more than leave
-    /// one list of survivors (`2T > n + c`), and the noise of the promised honest ones.
+    /// Of the sites of any one round, how many may be dishonest and work together with a lying aggregator: `T − h`, whose
+    /// noise is not counted on, but no more than leave one list of survivors, `2T − n − 1`.
     #[must_use]
-    pub fn stands(&self) -> u16 {
+    pub fn tolerates(&self) -> u16 {
         let crowds = [Purpose::Evaluate, Purpose::Train].map(|purpose| self.crowd(purpose));
-        let stands = crowds.map(|crowd| crowd.dishonest.min(crowd.most_dishonest().unwrap_or(0)));
-        stands.into_iter().min().unwrap_or(0)
+        crowds.map(Crowd::tolerates).into_iter().min().unwrap_or(0)
     }
 
     /// The smallest graph for the study's rounds, where they have many sites and it states none; `None` too where only

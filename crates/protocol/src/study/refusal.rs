@@ -51,6 +51,17 @@ pub enum StudyError {
         /// By how much ε would have to rise.
         excess: f64,
     },
+    /// The planned rounds cost more than is promised, though their noise was computed from it.
+    #[error(
+        "the planned rounds cost an ε of {would:.4}, and privacy.epsilon is {promised}: a single round would tell so much that \
+         its noise does not fit the range of the sum; plan more rounds, or lower privacy.epsilon"
+    )]
+    Dear {
+        /// ε of all rounds.
+        would: f64,
+        /// ε that is promised.
+        promised: f64,
+    },
     /// No noise that can be added in this layout gives the budget.
     #[error("section {section}: {problem}")]
     Noise {
@@ -100,7 +111,7 @@ fn unique<T: Ord + std::fmt::Display>(
         if seen.contains(&value) {
             return Err(StudyError::setting(
                 setting,
-                &format!("{value} stands twice"),
+                &format!("{value} appears twice"),
             ));
         }
         seen.insert(value);

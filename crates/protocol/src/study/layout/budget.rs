@@ -15,12 +15,11 @@ pub(super) struct Budget(pub(super) Option<Mu>);
 
 impl Budget {
     pub(super) fn of(manifest: &Manifest) -> Result<Self, StudyError> {
-        let privacy = &manifest.privacy;
-        if privacy.epsilon.is_infinite() {
+        let Some(promise) = promise(manifest)? else {
             return Ok(Self(None));
-        }
-        let (epsilon, delta) = promise(manifest)?;
-        Ok(Self(Some(Mu::calibrate(epsilon, delta))))
+        };
+        let left = promise.for_continuous_noise();
+        Ok(Self(Some(Mu::calibrate(left.epsilon, left.delta))))
     }
 
     /// A share of it.

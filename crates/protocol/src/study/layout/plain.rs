@@ -105,10 +105,15 @@ fn steps(value: f64) -> u64 {
     (value.ceil() as u64).min(u64::MAX / 4)
 }
 
-/// Noise beyond this many steps has a probability below 2^-100: 12 standard deviations (CKS20, proposition 25).
+/// Where noise of this variance ends, in steps: [`TAIL`] standard deviations, beyond which it is with a probability below
+/// 2^-100 (CKS20, proposition 25).
 pub(in crate::study) fn tail(variance: u128) -> u64 {
     u64::try_from(variance.isqrt() + 1)
         .unwrap_or(u64::MAX / 64)
         .min(u64::MAX / 64)
-        * 12
+        * TAIL
 }
+
+/// Standard deviations of noise that an entry has room for; what it costs that there are no more is in what a round costs
+/// ([`privacy::Discreteness::cut_at`]).
+pub(in crate::study) const TAIL: u64 = 12;

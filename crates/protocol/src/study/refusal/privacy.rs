@@ -1,17 +1,16 @@
 //! What makes privacy settings ones that can be accounted for.
 
+use privacy::{Delta, Epsilon};
+
 use super::{StudyError, require};
 use crate::study::{AdaptiveClip, Algorithm, Batch, Manifest, Normalisation, Privacy};
 
 pub(super) fn check(privacy: &Privacy, normalisation: Normalisation) -> Result<(), StudyError> {
-    require(privacy.epsilon > 0.0, "privacy.epsilon", || {
-        format!("{} is not above 0; `inf` means no noise", privacy.epsilon)
-    })?;
-    require(
-        privacy.delta > 0.0 && privacy.delta < 1.0,
-        "privacy.delta",
-        || format!("{} is not between 0 and 1", privacy.delta),
-    )?;
+    if privacy.epsilon.is_nan() || privacy.epsilon < f64::INFINITY {
+        Epsilon::try_from(privacy.epsilon)
+            .map_err(|error| StudyError::setting("privacy.epsilon", &error))?;
+    }
+    Delta::try_from(privacy.delta).map_err(|error| StudyError::setting("privacy.delta", &error))?;
     require(
         privacy.clip_norm > 0.0 && privacy.clip_norm <= 1e6,
         "privacy.clip-norm",

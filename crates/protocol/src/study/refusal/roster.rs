@@ -99,7 +99,7 @@ fn check_graph(crowd: Crowd, graph: Option<Graph>) -> Result<(), StudyError> {
         return require(sites <= MOST_HOLDERS, GRAPH, || {
             format!(
                 "{sites} sites need one; `host compose` computes it, where one is enough for {agreeing} that agree and \
-                 {dishonest} that may be dishonest: else raise aggregation.threshold, or stand fewer"
+                 {dishonest} that may be dishonest: else raise aggregation.threshold, or allow for fewer"
             )
         });
     };
@@ -118,8 +118,8 @@ fn check_graph(crowd: Crowd, graph: Option<Graph>) -> Result<(), StudyError> {
             )
         },
     )?;
-    let stands = crowd.most_dishonest().is_some_and(|most| dishonest <= most);
-    require(stands, GRAPH, || {
+    let tolerated = crowd.most_dishonest().is_some_and(|most| dishonest <= most);
+    require(tolerated, GRAPH, || {
         format!(
             "{agreeing} of {sites} sites agree and {dishonest} of them need not be honest: two lists of survivors could \
              both be signed; raise aggregation.threshold or privacy.honest-survivors"
