@@ -61,7 +61,9 @@ impl Patch {
 
     /// What a run of the test came to, by what it printed; `None` where the test was not run.
     pub(crate) fn outcome(&self, printed: &str) -> Option<Outcome> {
-        let lines = printed.lines().filter_map(|line| line.strip_prefix("test "));
+        let lines = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix("test "));
         let ours = lines.filter_map(|line| line.split_once(" ... "));
         let mut ours = ours.filter(|(path, _)| {
             let name = path.trim_end_matches(" - should panic");
@@ -109,8 +111,16 @@ mod tests {
         let patch = Patch::parse("lie", TEXT).unwrap();
         assert_eq!(patch.test, "a_lie_is_refused");
         assert_eq!(patch.target(), Some("it"));
-        assert_eq!(patch.build(), ["test", "--workspace", "--test", "it", "--no-run"]);
-        for bad in ["", "diff --git", "# test: x · command: rm -r", "# test: x · command: cargo run"] {
+        assert_eq!(
+            patch.build(),
+            ["test", "--workspace", "--test", "it", "--no-run"]
+        );
+        for bad in [
+            "",
+            "diff --git",
+            "# test: x · command: rm -r",
+            "# test: x · command: cargo run",
+        ] {
             assert!(Patch::parse("lie", bad).is_err(), "{bad}");
         }
     }
@@ -120,7 +130,10 @@ mod tests {
         let patch = Patch::parse("lie", TEXT).unwrap();
         let of = |printed: &str| patch.outcome(printed);
         assert_eq!(of("test a_lie_is_refused ... ok\n"), Some(Outcome::Passed));
-        assert_eq!(of("test it::a_lie_is_refused ... FAILED\n"), Some(Outcome::Failed));
+        assert_eq!(
+            of("test it::a_lie_is_refused ... FAILED\n"),
+            Some(Outcome::Failed)
+        );
         assert_eq!(of("test another_a_lie_is_refused ... FAILED\n"), None);
         assert_eq!(of("error: could not compile\n"), None);
         assert_eq!(of("test a_lie_is_refused ... ignored\n"), None);

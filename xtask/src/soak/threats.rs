@@ -100,9 +100,14 @@ impl Bench {
     fn apply(&self, patch: &Patch, how: &str) -> Result<()> {
         let file = root().join(format!("docs/threats/{}.patch", patch.name));
         let mut git = Command::new("git");
-        git.args(["apply", how]).arg(file).current_dir(&self.sources);
+        git.args(["apply", how])
+            .arg(file)
+            .current_dir(&self.sources);
         // The copy lies inside of a repository, but is none of its folders.
-        git.env("GIT_CEILING_DIRECTORIES", self.sources.parent().unwrap_or(Path::new("/")));
+        git.env(
+            "GIT_CEILING_DIRECTORIES",
+            self.sources.parent().unwrap_or(Path::new("/")),
+        );
         run(&mut git).with_context(|| {
             format!(
                 "docs/threats/{}.patch does not fit the sources: make it anew from them",
@@ -113,12 +118,20 @@ impl Bench {
 
     /// Builds and runs the patch's test.
     fn outcome(&self, patch: &Patch) -> Result<Outcome> {
-        if patch.target().is_some_and(|target| self.is_of_programs(target)) {
+        if patch
+            .target()
+            .is_some_and(|target| self.is_of_programs(target))
+        {
             run(self.cargo().args(["xtask", "module"]))?;
-            run(self.cargo().args(["build", "--locked", "--workspace", "--bins"]))?;
+            run(self
+                .cargo()
+                .args(["build", "--locked", "--workspace", "--bins"]))?;
         }
         run(self.cargo().args(patch.build())).with_context(|| {
-            format!("{}: a patch that does not compile shows nothing", patch.name)
+            format!(
+                "{}: a patch that does not compile shows nothing",
+                patch.name
+            )
         })?;
         let output = self
             .cargo()
