@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::PROGRAMS;
 use super::patch::{Outcome, Patch, named};
 use crate::shell::{cargo, root, run, say, show, target};
 use crate::sources;
@@ -123,9 +124,7 @@ impl Bench {
             .is_some_and(|target| self.is_of_programs(target))
         {
             run(self.cargo().args(["xtask", "module"]))?;
-            run(self
-                .cargo()
-                .args(["build", "--locked", "--workspace", "--bins"]))?;
+            run(self.cargo().args(PROGRAMS))?;
         }
         run(self.cargo().args(patch.build())).with_context(|| {
             format!(
