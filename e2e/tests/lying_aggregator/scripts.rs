@@ -92,15 +92,14 @@ pub(crate) fn again_without_journals() -> Script {
     script
 }
 
-/// Standard deviations with which single precision overflows for ages above a threshold: each answer halves where the
-/// oldest patient can be.
+/// Standard deviations with which single precision overflows for ages above a threshold, in the input or in the square of
+/// a gradient's norm: each answer halves where the oldest patient can be.
 pub(crate) fn bisection() -> Script {
-    let thresholds = [30.0, 64.0, 90.0, 109.0];
-    let lies = thresholds.map(|threshold| {
-        Opening::from_state(Stated::LastFeature {
-            mean: 18.0,
-            sd: (threshold - 18.0) / f64::from(f32::MAX),
-        })
+    let inputs = [64.0, 90.0, 109.0].map(|threshold| (threshold, f64::from(f32::MAX)));
+    let norms = [40.0, 60.0, 80.0].map(|threshold| (threshold, f64::from(f32::MAX).sqrt()));
+    let lies = inputs.into_iter().chain(norms).map(|(threshold, largest)| {
+        let sd = (threshold - 18.0) / largest;
+        Opening::from_state(Stated::LastFeature { mean: 18.0, sd })
     });
     let others = [
         (65.0, 0.0),
