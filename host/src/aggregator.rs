@@ -8,11 +8,11 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use protocol::api::{Enrol, MissingChunks, RoundView, Stage};
+use participant::patience::Patience;
+use participant::{Destination, Failure, Fetch, Outgoing};
+use protocol::api::{Enrol, RoundView};
 use protocol::codec::{self, DecodeError};
-use protocol::door::{Inbox, Messages, Survivors};
 use protocol::id::{Digest, SiteId};
-use protocol::withdrawal::Withdrawal;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 use ureq::http::{Response, StatusCode, Uri};
@@ -20,7 +20,6 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
 use crate::durable::{self, FileError};
-use crate::retry::Patience;
 
 /// A connection to one aggregator.
 pub struct Aggregator {
@@ -33,15 +32,6 @@ pub struct Aggregator {
 
 /// Told before each wait: what failed, and for how long the site waits.
 pub type Notice = Box<dyn Fn(&AggregatorError, Duration)>;
-
-/// What became of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// The aggregator holds it.
-    Accepted,
-    /// The round has moved on without it.
-    TooLate(String),
-}
 
 impl Aggregator {
     /// A connection to the service at `url`; with `ca`, only the certificates in that PEM file may vouch for it.
@@ -114,105 +104,54 @@ impl Aggregator {
         }
     }
 
-    /// All adverts of a round.
+    /// Where the study is, as the aggregator's bytes: at once where that is news to who has `seen` a version, else after at
+    /// most `wait`.
     ///
     /// # Errors
     ///
     /// As all calls: see [`AggregatorError`].
-    pub fn adverts(&self, round: u32) -> Result<Messages, AggregatorError> {
-        self.decoded(&format!("rounds/{round}/adverts"))
+    pub fn poll(&self, seen: u64, wait: Duration) -> Result<Vec<u8>, AggregatorError> {
+        self.get(&format!("round?seen={seen}&wait={}", wait.as_secs()))
     }
 
-    /// The encrypted shares for `site`.
+    /// What the aggregator has for a site, as its bytes.
     ///
     /// # Errors
     ///
     /// As all calls: see [`AggregatorError`].
-    pub fn shares(&self, round: u32, site: SiteId) -> Result<Inbox, AggregatorError> {
-        self.decoded(&format!("rounds/{round}/shares/{site}"))
-    }
-
-    /// The sites whose masked inputs the aggregator holds.
-    ///
-    /// # Errors
-    ///
-    /// As all calls: see [`AggregatorError`].
-    pub fn survivors(&self, round: u32) -> Result<Survivors, AggregatorError> {
-        self.decoded(&format!("rounds/{round}/survivors"))
-    }
-
-    /// The signed statements of a round.
-    ///
-    /// # Errors
-    ///
-    /// As all calls: see [`AggregatorError`].
-    pub fn statements(&self, round: u32) -> Result<Messages, AggregatorError> {
-        self.decoded(&format!("rounds/{round}/statements"))
-    }
-
-    /// Sends a signed message; the same one may be sent again.
-    ///
-    /// # Errors
-    ///
-    /// [`AggregatorError::Conflict`] where the aggregator holds another message of this site; as all calls: see
-    /// [`AggregatorError`].
-    pub fn send(
-        &self,
-        round: u32,
-        stage: Stage,
-        message: &[u8],
-    ) -> Result<Delivery, AggregatorError> {
-        match self.post(&format!("rounds/{round}/{stage}"), message) {
-            Ok(()) => Ok(Delivery::Accepted),
-            Err(AggregatorError::Refused { problem, .. }) if problem.is_conflict() => {
-                Err(AggregatorError::Conflict { stage })
-            }
-            Err(other) => other.too_late().map(Delivery::TooLate),
-        }
-    }
-
-    /// The chunks of this site's masked vector that the aggregator lacks.
-    ///
-    /// # Errors
-    ///
-    /// As all calls: see [`AggregatorError`].
-    pub fn missing_chunks(
-        &self,
-        round: u32,
-        site: SiteId,
-    ) -> Result<MissingChunks, AggregatorError> {
-        self.decoded(&format!("rounds/{round}/chunks/{site}"))
-    }
-
-    /// Sends a sealed chunk of this site's masked vector; the same one may be sent again.
-    ///
-    /// # Errors
-    ///
-    /// As all calls: see [`AggregatorError`].
-    pub fn send_chunk(
-        &self,
-        round: u32,
-        site: SiteId,
-        number: u32,
-        sealed: &[u8],
-    ) -> Result<(), AggregatorError> {
-        let url = self.url(&format!("rounds/{round}/chunks/{site}/{number}"));
-        self.persist(|| {
-            let request = self.agent.put(&url);
-            let request = request.content_type("application/octet-stream");
-            accepted(&url, request.send(sealed).map_err(unreachable(&url))?)
+    pub fn fetch(&self, fetch: Fetch) -> Result<Vec<u8>, AggregatorError> {
+        self.get(&match fetch {
+            Fetch::State(digest) => format!("states/{digest}"),
+            Fetch::Adverts(round) => format!("rounds/{round}/adverts"),
+            Fetch::Shares(round, site) => format!("rounds/{round}/shares/{site}"),
+            Fetch::Survivors(round) => format!("rounds/{round}/survivors"),
+            Fetch::Statements(round) => format!("rounds/{round}/statements"),
+            Fetch::MissingChunks(round, site) => format!("rounds/{round}/chunks/{site}"),
         })
-        .map(drop)
     }
 
-    /// Says, once and without trying again, that this site takes no further part in a round.
+    /// Sends, as the site with this number, what may leave; the same may be sent again.
     ///
     /// # Errors
     ///
     /// As all calls: see [`AggregatorError`].
-    pub fn withdraw(&self, withdrawal: &Withdrawal) -> Result<(), AggregatorError> {
-        self.post_once(&self.url("withdraw"), &codec::encode(withdrawal))
-            .map(drop)
+    pub fn send(&self, site: SiteId, outgoing: &Outgoing) -> Result<(), AggregatorError> {
+        let bytes = outgoing.bytes();
+        match outgoing.destination() {
+            Destination::Message { round, stage } => {
+                self.post(&format!("rounds/{round}/{stage}"), bytes)
+            }
+            Destination::Withdrawal { .. } => self.post("withdraw", bytes),
+            Destination::Chunk { round, chunk } => {
+                let url = self.url(&format!("rounds/{round}/chunks/{site}/{chunk}"));
+                self.persist(|| {
+                    let request = self.agent.put(&url);
+                    let request = request.content_type("application/octet-stream");
+                    accepted(&url, request.send(bytes).map_err(unreachable(&url))?)
+                })
+                .map(drop)
+            }
+        }
     }
 
     /// Asks to be put into the roster.
@@ -313,15 +252,6 @@ pub enum AggregatorError {
         /// Its reason.
         problem: Problem,
     },
-    /// The aggregator holds another message of this site.
-    #[error(
-        "the aggregator holds another {stage} message of this site for this round: is a second host running with this \
-         site's key, or was the state folder restored from a backup?"
-    )]
-    Conflict {
-        /// The stage of the message.
-        stage: Stage,
-    },
     /// The aggregator's answer is none.
     #[error("the aggregator's answer cannot be read: {0}")]
     Answer(DecodeError),
@@ -336,15 +266,17 @@ pub enum AggregatorError {
 }
 
 impl AggregatorError {
-    /// The reason, where the round has moved on without what was sent.
-    ///
-    /// # Errors
-    ///
-    /// Any other error, as it is.
-    pub fn too_late(self) -> Result<String, Self> {
+    /// What a participant is told.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let text = self.to_string();
         match self {
-            Self::Refused { problem, .. } if problem.is_too_late() => Ok(problem.to_string()),
-            other => Err(other),
+            _ if self.may_pass() => Failure::Unreachable(text),
+            Self::Refused { problem, .. } if problem.is_too_late() => {
+                Failure::TooLate(problem.to_string())
+            }
+            Self::Refused { problem, .. } if problem.is_conflict() => Failure::Conflict(text),
+            _ => Failure::Refused(text),
         }
     }
 

@@ -136,10 +136,14 @@ pub fn open_log(path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// Cuts a log off after its first `length` bytes, which a crash left whole.
-pub(crate) fn cut(file: &File, path: &Path, length: usize) -> Result<(), FileError> {
-    let length = u64::try_from(length).expect("a file in memory is shorter than 2^64 bytes");
-    file.set_len(length)
+/// Adds bytes to the end of a private file, which is made where it is not there; on return they are durable.
+///
+/// # Errors
+///
+/// A file that cannot be opened or written.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut file = open_log(path)?;
+    file.write_all(bytes)
         .and_then(|()| file.sync_data())
         .map_err(FileError::at("writing", path))
 }

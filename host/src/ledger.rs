@@ -1,421 +1,348 @@
-//! The site's privacy ledger on disk: one line of JSON a release, written before the release leaves.
+//! The site's privacy ledger on disk ([`participant::ledger`]), and the mark that it leaves beside the patients.
 //!
-//! A round is charged once, however often the host is restarted. A release is refused where all releases of the study
-//! would exceed what the study promises, or all releases of all studies the budget that the hospital set.
+//! ```text
+//! state/ledger.jsonl             one line for each release; begun when the first study is approved
+//! data/.wardround-ledger         the ledger's id, in the folder of the patients' files
+//! ```
+//!
+//! Two ledgers over the same patients would each allow the whole budget. So the folder of the patients' files names the one
+//! that counts for them. A ledger is never begun in the place of one that is missing.
 
-use std::fs::File;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use privacy::{Budget, ChargeError, Delta, Epsilon, Loss, Release, Total};
-use protocol::id::{Digest, Header, Purpose};
-use protocol::study::Study;
-use serde::{Deserialize, Serialize};
+use participant::ledger::{Ledger, LedgerError, LedgerId, NoLedgerId};
+use privacy::Budget;
 
+use crate::config::Data;
 use crate::durable::{self, FileError};
+use crate::entropy::{self, NoEntropy};
 
-/// A line of the ledger: a release, when it was charged, and what a person calls its study.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Line {
-    /// When it was charged, in seconds since 1970.
-    pub charged_at: u64,
-    /// The study's title.
-    pub title: String,
-    /// The digest of the study.
-    pub study: Digest,
-    /// The round.
-    pub round: u32,
-    /// What the round was for.
-    pub purpose: privacy::Purpose,
-    /// What its vector can tell of one patient.
-    pub loss: Loss,
+/// Where the ledger is.
+#[must_use]
+pub fn path(state: &Path) -> PathBuf {
+    state.join("ledger.jsonl")
 }
 
-impl Line {
-    /// The line as it is written, with its end.
-    fn text(&self) -> String {
-        let mut text = serde_json::to_string(self).expect("a line has no key that JSON lacks");
-        text.push('\n');
-        text
-    }
-
-    fn release(&self) -> Release {
-        Release {
-            study: self.study.0,
-            round: self.round,
-            purpose: self.purpose,
-            loss: self.loss,
-        }
+/// Reads the ledger under a state folder; `budget` is what the hospital allows over all studies, if it set a limit. `None`
+/// where the site has never approved a study.
+///
+/// # Errors
+///
+/// A ledger that is damaged, of another format, or missing where studies were taken part in.
+pub fn read(state: &Path, budget: Option<Budget>) -> Result<Option<Ledger>, LedgerFileError> {
+    let path = path(state);
+    match durable::read(&path) {
+        Ok(bytes) => Ok(Some(Ledger::decode(&bytes, budget)?.0)),
+        Err(error) if !error.is_missing() => Err(error.into()),
+        Err(_) if took_part(state) => Err(LedgerError::Missing.into()),
+        Err(_) => Ok(None),
     }
 }
 
-/// The ledger, open for charging.
-#[derive(Debug)]
-pub struct Ledger {
-    file: File,
-    path: PathBuf,
-    lines: Vec<Line>,
-    ledger: privacy::Ledger,
+/// Reads the ledger, and begins one at a site that has never taken part in a study.
+///
+/// # Errors
+///
+/// As [`read`]; patients that another ledger counts for, and a disk that does not take the file.
+pub fn begin(state: &Path, budget: Option<Budget>, data: &Data) -> Result<Ledger, LedgerFileError> {
+    if let Some(ledger) = read(state, budget)? {
+        return Ok(ledger);
+    }
+    if let Some(other) = marked(data)? {
+        return Err(LedgerFileError::Elsewhere {
+            folder: folder(data),
+            other,
+        });
+    }
+    start(state, budget)
+}
+
+/// Begins a ledger for patients that another one counted for so far.
+///
+/// # Errors
+///
+/// As [`read`], and a disk that does not take the file.
+pub fn begin_anew(
+    state: &Path,
     budget: Option<Budget>,
+    data: &Data,
+) -> Result<Ledger, LedgerFileError> {
+    let ledger = match read(state, budget)? {
+        Some(ledger) => ledger,
+        None => start(state, budget)?,
+    };
+    durable::replace(&mark_of(data), text(ledger.id()).as_bytes())?;
+    Ok(ledger)
 }
 
-/// What charging a round came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charge {
-    /// It was charged now.
-    Now,
-    /// It had been charged before a restart.
-    Before,
-}
-
-impl Ledger {
-    /// Opens the ledger at `path`; `budget` is what the hospital allows over all studies, if it set a limit.
-    ///
-    /// # Errors
-    ///
-    /// A file that cannot be read, and one with a line that no ledger wrote.
-    pub fn open(path: &Path, budget: Option<Budget>) -> Result<Self, LedgerError> {
-        let mut file = durable::open_log(path)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)
-            .map_err(FileError::at("reading", path))?;
-        // Without its end, a line was cut short by a crash, and its release never left.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            durable::cut(&file, path, whole)?;
-        }
-        let lines = parse(&text[..whole], path)?;
-        let ledger =
-            privacy::Ledger::restore(lines.iter().map(Line::release)).map_err(|error| {
-                LedgerError::Corrupt {
-                    path: path.to_owned(),
-                    reason: error.to_string(),
+/// Marks the patients as counted by this ledger.
+///
+/// # Errors
+///
+/// Patients that another ledger counts for, and a folder that does not take the mark.
+pub fn mark(ledger: &Ledger, data: &Data) -> Result<(), LedgerFileError> {
+    match marked(data)? {
+        Some(id) if id == ledger.id() => Ok(()),
+        Some(other) => Err(LedgerFileError::Other {
+            folder: folder(data),
+            other,
+            own: ledger.id(),
+        }),
+        None => {
+            let path = mark_of(data);
+            durable::replace(&path, text(ledger.id()).as_bytes()).map_err(|error| {
+                LedgerFileError::NoMark {
+                    path,
+                    own: ledger.id(),
+                    error,
                 }
-            })?;
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            lines,
-            ledger,
-            budget,
-        })
-    }
-
-    /// Whether the round could be charged now; asked before the site trains for nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Ledger::charge`], without writing anything.
-    pub fn check(&self, study: &Study, header: &Header) -> Result<Charge, LedgerError> {
-        let release = release(study, header);
-        if self.ledger.find(&release.study, release.round).is_some() {
-            return Ok(Charge::Before);
-        }
-        self.check_study(study, &release)?;
-        self.ledger
-            .clone()
-            .charge(release, self.budget)
-            .map_err(|error| self.refusal(error))?;
-        Ok(Charge::Now)
-    }
-
-    /// Charges the round; on return the line is on disk, and the release may leave.
-    ///
-    /// # Errors
-    ///
-    /// A release that the study or the hospital's budget does not cover, and a disk that does not take the line: in
-    /// both cases the release must not leave.
-    pub fn charge(
-        &mut self,
-        study: &Study,
-        header: &Header,
-        now: u64,
-    ) -> Result<Charge, LedgerError> {
-        if self.check(study, header)? == Charge::Before {
-            return Ok(Charge::Before);
-        }
-        let release = release(study, header);
-        let line = Line {
-            charged_at: now,
-            title: study.manifest().title.clone(),
-            study: header.study,
-            round: release.round,
-            purpose: release.purpose,
-            loss: release.loss,
-        };
-        let text = line.text();
-        self.file
-            .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_data())
-            .map_err(FileError::at("writing", &self.path))?;
-        self.ledger
-            .charge(release, None)
-            .map_err(|error| self.refusal(error))?;
-        self.lines.push(line);
-        Ok(Charge::Now)
-    }
-
-    /// All lines, oldest first.
-    #[must_use]
-    pub fn lines(&self) -> &[Line] {
-        &self.lines
-    }
-
-    /// What the hospital allows over all studies.
-    #[must_use]
-    pub fn budget(&self) -> Option<Budget> {
-        self.budget
-    }
-
-    /// What all releases together can tell of one patient.
-    #[must_use]
-    pub fn total(&self) -> Total {
-        self.ledger.total()
-    }
-
-    /// What the releases of one study together can tell of one patient.
-    #[must_use]
-    pub fn of_study(&self, study: &[u8; 32]) -> Total {
-        let releases = self
-            .ledger
-            .releases()
-            .iter()
-            .filter(|release| release.study == *study);
-        Total::of(releases.map(|release| release.loss))
-    }
-
-    fn check_study(&self, study: &Study, release: &Release) -> Result<(), LedgerError> {
-        let Some(promise) = promise(study) else {
-            return Ok(());
-        };
-        let total = self.of_study(&release.study).and(release.loss);
-        if promise.covers(&total) {
-            return Ok(());
-        }
-        Err(LedgerError::StudySpent {
-            round: release.round,
-            would_spend: total.epsilon(promise.delta),
-            promised: promise.epsilon.get(),
-        })
-    }
-
-    fn refusal(&self, error: ChargeError) -> LedgerError {
-        match error {
-            ChargeError::BudgetSpent(spent) => LedgerError::PatientsSpent(spent.to_string()),
-            other => LedgerError::Corrupt {
-                path: self.path.clone(),
-                reason: other.to_string(),
-            },
+            })
         }
     }
 }
 
-/// Why a release must not leave.
+/// Refuses patients that do not bear this ledger's mark.
+///
+/// # Errors
+///
+/// Patients that another ledger counts for, or none.
+pub fn check_mark(ledger: &Ledger, data: &Data) -> Result<(), LedgerFileError> {
+    match marked(data)? {
+        Some(id) if id == ledger.id() => Ok(()),
+        Some(other) => Err(LedgerFileError::Other {
+            folder: folder(data),
+            other,
+            own: ledger.id(),
+        }),
+        None => Err(LedgerFileError::Unmarked(mark_of(data))),
+    }
+}
+
+/// Carries a ledger of format 1 over; gives how many lines it has.
+///
+/// # Errors
+///
+/// A ledger that is of the present format, or damaged; the old one is kept as `ledger-format-1.jsonl`.
+pub fn upgrade(state: &Path) -> Result<usize, LedgerFileError> {
+    let path = path(state);
+    let old = durable::read(&path)?;
+    let new = Ledger::upgrade(&old, new_id()?)?;
+    durable::create_new(&state.join("ledger-format-1.jsonl"), &old)?;
+    durable::replace(&path, &new)?;
+    Ok(Ledger::decode(&new, None)?.0.lines().len())
+}
+
+fn start(state: &Path, budget: Option<Budget>) -> Result<Ledger, LedgerFileError> {
+    let bytes = Ledger::begin(new_id()?);
+    durable::create_folder(state)?;
+    durable::create_new(&path(state), &bytes)?;
+    Ok(Ledger::decode(&bytes, budget)?.0)
+}
+
+fn new_id() -> Result<LedgerId, NoEntropy> {
+    let seed = entropy::seed()?;
+    let half = seed.first_chunk().expect("32 bytes have a first half");
+    Ok(LedgerId::new(*half))
+}
+
+/// Whether rounds were begun under this state folder.
+fn took_part(state: &Path) -> bool {
+    let studies = std::fs::read_dir(state.join("studies"));
+    studies.is_ok_and(|studies| {
+        studies.flatten().any(|study| {
+            let has = |name| study.path().join(name).exists();
+            has("register") || has("rounds")
+        })
+    })
+}
+
+/// The id in the folder of the patients.
+fn marked(data: &Data) -> Result<Option<LedgerId>, LedgerFileError> {
+    let path = mark_of(data);
+    match durable::read(&path) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let id = text.trim().parse();
+            id.map(Some)
+                .map_err(|error| LedgerFileError::DamagedMark { path, error })
+        }
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn mark_of(data: &Data) -> PathBuf {
+    folder(data).join(".wardround-ledger")
+}
+
+fn folder(data: &Data) -> PathBuf {
+    if data.events.is_dir() {
+        return data.events.clone();
+    }
+    data.events
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_owned)
+}
+
+fn text(id: LedgerId) -> String {
+    format!("{id}\n")
+}
+
+/// Why there is no ledger to charge.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum LedgerError {
+pub enum LedgerFileError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file is not what this program wrote.
-    #[error("{} is damaged ({reason}): restore it from a backup; without it, nothing leaves this site", path.display())]
-    Corrupt {
-        /// The file.
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// No id could be drawn.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+    /// The patients were counted by a ledger that is not here.
+    #[error(
+        "the patients in {} are counted by ledger {other}, and this state folder has no ledger: use the state folder that has it, or \
+         restore it from a backup (`state` in host.toml). Where another ledger is to count for them from now on, \
+         `host approve --new-ledger` begins one: what was spent before is then in the other one alone",
+        folder.display()
+    )]
+    Elsewhere {
+        /// Where the patients are.
+        folder: PathBuf,
+        /// The ledger that counts for them.
+        other: LedgerId,
+    },
+    /// Another ledger counts for the patients.
+    #[error(
+        "the patients in {} are counted by ledger {other}, and this state folder has ledger {own}: two ledgers would each allow the whole \
+         budget. Use the state folder of the other one (`state` in host.toml), or, where this one is to count for them from now on, \
+         run `host approve --new-ledger`",
+        folder.display()
+    )]
+    Other {
+        /// Where the patients are.
+        folder: PathBuf,
+        /// The ledger that counts for them.
+        other: LedgerId,
+        /// The one of this state folder.
+        own: LedgerId,
+    },
+    /// No ledger counts for the patients.
+    #[error(
+        "{} is not there, which says which ledger counts for these patients: were they moved or replaced? Run `host approve` again, \
+         which looks at them and marks them",
+        .0.display()
+    )]
+    Unmarked(PathBuf),
+    /// The mark cannot be written.
+    #[error(
+        "the folder of the patients does not take the mark of their ledger ({error}): write the line {own} into {} by hand",
+        path.display()
+    )]
+    NoMark {
+        /// The mark's file.
+        path: PathBuf,
+        /// What it is to say.
+        own: LedgerId,
+        /// Why not.
+        error: FileError,
+    },
+    /// The mark cannot be read.
+    #[error("{} does not name a ledger ({error}): restore it, or remove it and run `host approve` again", path.display())]
+    DamagedMark {
+        /// The mark's file.
         path: PathBuf,
         /// What is wrong.
-        reason: String,
+        error: NoLedgerId,
     },
-    /// The study would tell more of a patient than it promises.
-    #[error(
-        "round {round} would bring this study to ε {would_spend:.4}, and it promises {promised}: the aggregator has asked \
-         for more than the study plans, and each request that was answered is charged; look at `host ledger` and at the \
-         aggregator's record of rounds, then start a new study"
-    )]
-    StudySpent {
-        /// The round.
-        round: u32,
-        /// ε with it.
-        would_spend: f64,
-        /// The study's ε.
-        promised: f64,
-    },
-    /// All studies together would tell more of a patient than the hospital allows.
-    #[error("the patient budget in host.toml is spent: {0}")]
-    PatientsSpent(String),
-}
-
-/// What a round of a study releases.
-fn release(study: &Study, header: &Header) -> Release {
-    let purpose = match header.purpose {
-        Purpose::Moments => privacy::Purpose::Normalisation,
-        Purpose::Train => privacy::Purpose::Training,
-        Purpose::Evaluate | Purpose::Tune => privacy::Purpose::Evaluation,
-        Purpose::Seed | Purpose::Cluster => privacy::Purpose::Clustering,
-    };
-    let loss = study.layout(header.purpose).loss;
-    Release {
-        study: header.study.0,
-        round: header.number,
-        purpose,
-        loss,
-    }
-}
-
-/// What a study promises; `None` where its ε is infinite.
-fn promise(study: &Study) -> Option<Budget> {
-    let privacy = &study.manifest().privacy;
-    let epsilon = Epsilon::try_from(privacy.epsilon).ok()?;
-    let delta = Delta::try_from(privacy.delta).ok()?;
-    Some(Budget { epsilon, delta })
-}
-
-fn parse(text: &str, path: &Path) -> Result<Vec<Line>, LedgerError> {
-    let parse = |(place, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|error| LedgerError::Corrupt {
-            path: path.to_owned(),
-            reason: format!("line {}: {error}", place + 1),
-        })
-    };
-    text.lines().enumerate().map(parse).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use testkit::{Draft, TestStudy};
-
     use super::*;
 
-    fn noised(rounds: u32) -> TestStudy {
-        Draft {
-            epsilon: 1.0,
-            rounds,
-            ..Draft::default()
-        }
-        .make()
+    struct Site {
+        folder: tempfile::TempDir,
     }
 
-    fn budget(epsilon: f64) -> Option<Budget> {
-        let (epsilon, delta) = (
-            Epsilon::try_from(epsilon).unwrap(),
-            Delta::try_from(1e-6).unwrap(),
-        );
-        Some(Budget { epsilon, delta })
-    }
-
-    #[test]
-    fn a_study_can_be_charged_to_its_end_and_no_further() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.jsonl");
-        let kit = noised(4);
-        let mut ledger = Ledger::open(&path, None).unwrap();
-        for (number, purpose) in (0..).zip(kit.study.plan()) {
-            let header = kit.header(number, purpose);
-            assert_eq!(ledger.charge(&kit.study, &header, 7).unwrap(), Charge::Now);
+    impl Site {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join("data")).unwrap();
+            Self { folder }
         }
-        let delta = Delta::try_from(1e-6).unwrap();
-        assert!(ledger.total().epsilon(delta) <= 1.0);
-        let more = kit.header(9, Purpose::Train);
-        let error = ledger.charge(&kit.study, &more, 8).unwrap_err();
-        assert!(
-            matches!(error, LedgerError::StudySpent { round: 9, .. }),
-            "{error}"
-        );
-        assert_eq!(ledger.lines().len(), kit.study.plan().len());
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap().lines().count(),
-            kit.study.plan().len()
-        );
+
+        fn state(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn data(&self) -> Data {
+            Data::in_folder(&self.folder.path().join("data"))
+        }
     }
 
     #[test]
-    fn a_restart_does_not_charge_twice() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.jsonl");
-        let kit = noised(4);
-        let header = kit.header(0, Purpose::Train);
-        for wanted in [Charge::Now, Charge::Before, Charge::Before] {
-            let mut ledger = Ledger::open(&path, None).unwrap();
-            assert_eq!(ledger.check(&kit.study, &header).unwrap(), wanted);
-            assert_eq!(ledger.charge(&kit.study, &header, 7).unwrap(), wanted);
-            assert_eq!(ledger.lines().len(), 1);
+    fn a_ledger_is_begun_once_and_never_in_the_place_of_one_that_is_missing() {
+        let site = Site::new();
+        let (state, data) = (site.state("state"), site.data());
+        assert!(read(&state, None).unwrap().is_none());
+        let ledger = begin(&state, None, &data).unwrap();
+        assert_eq!(begin(&state, None, &data).unwrap().id(), ledger.id());
+        std::fs::create_dir_all(state.join("studies/x/rounds")).unwrap();
+        std::fs::remove_file(path(&state)).unwrap();
+        for tried in [
+            read(&state, None).map(drop),
+            begin(&state, None, &data).map(drop),
+        ] {
+            let error = tried.unwrap_err();
+            assert!(
+                matches!(error, LedgerFileError::Ledger(LedgerError::Missing)),
+                "{error}"
+            );
         }
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(
-            text.starts_with(r#"{"charged_at":7,"title":"a study of tests","study":""#),
-            "{text}"
-        );
-        assert!(
-            text.contains(r#""round":0,"purpose":"training","loss":{"gaussian":"#),
-            "{text}"
-        );
     }
 
     #[test]
-    fn the_hospitals_budget_holds_over_all_studies() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.jsonl");
-        let first = noised(4);
-        let mut ledger = Ledger::open(&path, budget(1.0)).unwrap();
-        for (number, purpose) in (0..).zip(first.study.plan()) {
-            ledger
-                .charge(&first.study, &first.header(number, purpose), 7)
-                .unwrap();
-        }
-        let second = Draft {
-            title: "another study",
-            epsilon: 1.0,
-            ..Draft::default()
-        }
-        .make();
-        let header = second.header(0, Purpose::Train);
-        let error = ledger.charge(&second.study, &header, 8).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("the patient budget in host.toml is spent"),
-            "{error}"
-        );
-        // What has no noise is within no budget.
-        let bare = testkit::study(5, 3);
-        let error = ledger
-            .check(&bare.study, &bare.header(0, Purpose::Train))
-            .unwrap_err();
-        assert!(matches!(error, LedgerError::PatientsSpent(_)), "{error}");
-        drop(ledger);
-        let mut ledger = Ledger::open(&path, budget(2.0)).unwrap();
-        assert_eq!(
-            ledger.charge(&second.study, &header, 8).unwrap(),
-            Charge::Now
-        );
-    }
-
-    #[test]
-    fn a_line_that_was_cut_short_is_dropped_and_damage_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ledger.jsonl");
-        let kit = noised(4);
-        let mut ledger = Ledger::open(&path, None).unwrap();
-        for number in 0..2 {
-            ledger
-                .charge(&kit.study, &kit.header(number, Purpose::Train), 7)
-                .unwrap();
-        }
-        let whole = std::fs::read_to_string(&path).unwrap();
-        let first = whole.find('\n').unwrap() + 1;
-        for cut in first..whole.len() {
-            std::fs::write(&path, &whole[..cut]).unwrap();
-            let ledger = Ledger::open(&path, None).unwrap();
-            assert_eq!(ledger.lines().len(), 1);
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), whole[..first]);
-        }
-        std::fs::write(&path, whole.replace("gaussian", "Gaussian")).unwrap();
-        let error = Ledger::open(&path, None).unwrap_err();
-        assert!(error.to_string().contains("line 1"), "{error}");
-        std::fs::write(&path, [&whole[..first], &whole[..first]].concat()).unwrap();
+    fn two_state_folders_over_the_same_patients_are_refused() {
+        let site = Site::new();
+        let data = site.data();
+        let first = begin(&site.state("one"), None, &data).unwrap();
         assert!(matches!(
-            Ledger::open(&path, None),
-            Err(LedgerError::Corrupt { .. })
+            check_mark(&first, &data),
+            Err(LedgerFileError::Unmarked(_))
         ));
+        mark(&first, &data).unwrap();
+        check_mark(&first, &data).unwrap();
+        let error = begin(&site.state("two"), None, &data).unwrap_err();
+        assert!(
+            matches!(error, LedgerFileError::Elsewhere { .. }),
+            "{error}"
+        );
+        let second = begin_anew(&site.state("two"), None, &data).unwrap();
+        check_mark(&second, &data).unwrap();
+        for tried in [check_mark(&first, &data), mark(&first, &data)] {
+            let error = tried.unwrap_err();
+            assert!(matches!(error, LedgerFileError::Other { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_ledger_of_format_1_is_carried_over_by_a_command() {
+        let site = Site::new();
+        let state = site.state("state");
+        std::fs::create_dir(&state).unwrap();
+        let study = "ab".repeat(32);
+        let old = format!(
+            "{{\"charged_at\":7,\"title\":\"old\",\"study\":\"{study}\",\"round\":3,\"purpose\":\"training\",\"loss\":{{\"gaussian\":0.05}}}}\n"
+        );
+        std::fs::write(path(&state), &old).unwrap();
+        let error = read(&state, None).unwrap_err().to_string();
+        assert!(error.contains("host ledger upgrade"), "{error}");
+        assert_eq!(upgrade(&state).unwrap(), 1);
+        assert_eq!(read(&state, None).unwrap().unwrap().lines().len(), 1);
+        let kept = std::fs::read_to_string(state.join("ledger-format-1.jsonl")).unwrap();
+        assert_eq!(kept, old);
     }
 }

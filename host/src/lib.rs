@@ -14,22 +14,18 @@
 //! The host links no training code, and the module never sees the site's key, the network or a file.
 
 pub mod aggregator;
-pub mod chunks;
 pub mod compiled;
 pub mod compose;
 pub mod config;
+pub mod disk;
 pub mod durable;
 pub mod entropy;
 pub mod identity;
-pub mod journal;
 pub mod ledger;
-pub mod limits;
 pub mod patients;
 pub mod pin;
-pub mod replay;
 pub mod reporter;
-pub mod retry;
-pub mod round;
 pub mod run;
 pub mod sandbox;
 pub mod session;
+pub mod trial;

@@ -1,120 +1,66 @@
 //! The hospital's patients as the module prepared them, kept at the site.
 //!
 //! The module parses Parquet once; what it made is kept under the state folder, for the owner's eyes alone, and is
-//! used again while study, module and files are the same bytes.
-//!
-//! ```text
-//! state/cohorts/<digest of study, module, files>   the digest of what was prepared from them
-//! state/cohorts/<digest of cohort>.cbor            what was prepared
-//! ```
+//! used again while study, module and files are the same bytes ([`participant::reading`]).
 
 use std::path::{Path, PathBuf};
 
-use protocol::codec::{self, DecodeError};
+use participant::reading::{Next, PatientFile, Reading, ReadingError};
+use participant::{Event, Failure, Key, Step};
 use protocol::door::{BadRows, File, Prepare, Prepared, Report, Request, Response, Role};
 use protocol::id::Digest;
 
+pub use participant::reading::Cohort;
+
 use crate::config::Data;
+use crate::disk::Disk;
 use crate::durable::{self, FileError};
+use crate::run;
 use crate::sandbox::{Sandbox, SandboxError};
 
-/// The model's inputs of a hospital's patients: patient data, which stays at the site.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cohort {
-    /// The digest of the prepared bytes.
-    pub digest: Digest,
-    /// The prepared bytes.
-    pub bytes: Vec<u8>,
-    /// What was read.
-    pub report: Report,
-}
-
-/// Where prepared patients are kept.
-#[derive(Clone, Debug)]
-pub struct Cohorts {
-    folder: PathBuf,
-}
-
-impl Cohorts {
-    /// Those under a state folder.
-    #[must_use]
-    pub fn under(state: &Path) -> Self {
-        Self {
-            folder: state.join("cohorts"),
+/// The patients in `data` for a study; prepared now, or before from the same bytes.
+///
+/// # Errors
+///
+/// As [`prepare`], and a disk that does not take the result.
+pub fn get(
+    sandbox: &Sandbox,
+    study: &[u8],
+    data: &Data,
+    bad_rows: BadRows,
+    disk: &Disk,
+) -> Result<Cohort, PatientsError> {
+    let (files, paths) = files(data)?;
+    let mut reading = Reading::new(study, sandbox.digest(), files, bad_rows);
+    let mut step = reading.begin()?;
+    loop {
+        match reading.next(answer(sandbox, &paths, disk, step))? {
+            Next::Step(next) => step = next,
+            Next::Done(cohort) => return Ok(*cohort),
         }
-    }
-
-    /// The patients in `data` for a study; prepared now, or before from the same bytes.
-    ///
-    /// # Errors
-    ///
-    /// As [`prepare`], and a disk that does not take the result.
-    pub fn get(
-        &self,
-        sandbox: &Sandbox,
-        study: &[u8],
-        data: &Data,
-        bad_rows: BadRows,
-    ) -> Result<Cohort, PatientsError> {
-        let files = read(data)?;
-        let key = self
-            .folder
-            .join(key(sandbox.digest(), study, &files, bad_rows).to_string());
-        if let Some(cohort) = self.kept(&key) {
-            return Ok(cohort);
-        }
-        let prepared = ask(sandbox, study, files, bad_rows)?;
-        let cohort = Cohort::of(prepared.clone());
-        durable::create_folder(&self.folder)?;
-        durable::replace(&self.path(cohort.digest), &codec::encode(&prepared))?;
-        durable::replace(&key, cohort.digest.to_string().as_bytes())?;
-        Ok(cohort)
-    }
-
-    /// What was once prepared, by the digest that a round's journal names.
-    ///
-    /// # Errors
-    ///
-    /// Nothing kept under this digest, and bytes with another one.
-    pub fn named(&self, digest: Digest) -> Result<Cohort, PatientsError> {
-        let path = self.path(digest);
-        let prepared = codec::decode(&durable::read(&path)?);
-        let cohort = prepared
-            .map(Cohort::of)
-            .map_err(|error| PatientsError::Damaged {
-                path: path.clone(),
-                error,
-            })?;
-        if cohort.digest == digest {
-            Ok(cohort)
-        } else {
-            Err(PatientsError::Changed(path))
-        }
-    }
-
-    /// What was prepared from these inputs, where it is whole; else it is prepared anew.
-    fn kept(&self, key: &Path) -> Option<Cohort> {
-        let digest = String::from_utf8(durable::read(key).ok()?)
-            .ok()?
-            .parse()
-            .ok()?;
-        self.named(digest).ok()
-    }
-
-    fn path(&self, digest: Digest) -> PathBuf {
-        self.folder.join(format!("{digest}.cbor"))
     }
 }
 
-impl Cohort {
-    fn of(prepared: Prepared) -> Self {
-        let bytes = Vec::from(prepared.cohort);
-        Self {
-            digest: Digest::of(&bytes),
-            bytes,
-            report: prepared.report,
-        }
+/// Does a step of reading.
+fn answer(sandbox: &Sandbox, paths: &[PathBuf], disk: &Disk, step: Step) -> Event {
+    match step {
+        Step::Read(piece) => run::read(&paths[piece.file], piece),
+        Step::Load(key) => run::load(disk, key),
+        Step::Store(writes) => run::store(disk, writes),
+        Step::Open(request) => run::open(sandbox, &mut None, &request),
+        other => Event::Failed(Failure::Site(format!("reading asked for {other:?}"))),
     }
+}
+
+/// What was once prepared, by the digest that a round's journal names.
+///
+/// # Errors
+///
+/// Nothing kept under this digest, and bytes with another one.
+pub fn named(disk: &Disk, digest: Digest) -> Result<Cohort, PatientsError> {
+    let path = disk.path(Key::Cohort(digest));
+    let bytes = durable::read(&path)?;
+    Cohort::kept(&bytes, digest).ok_or(PatientsError::Changed(path))
 }
 
 /// Prepares the patients in `data` for a study, and keeps nothing.
@@ -144,17 +90,12 @@ pub enum PatientsError {
     /// The module could not prepare them.
     #[error(transparent)]
     Module(#[from] SandboxError),
-    /// What was kept is no cohort.
-    #[error("{} is damaged ({error}): delete it, and it is prepared anew", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: DecodeError,
-    },
     /// What was kept has another digest than its name.
-    #[error("{} is not what it was: delete it, and it is prepared anew", .0.display())]
+    #[error("{} is damaged: delete it, and it is prepared again", .0.display())]
     Changed(PathBuf),
+    /// They cannot be read or prepared.
+    #[error(transparent)]
+    Reading(#[from] ReadingError),
 }
 
 fn ask(
@@ -174,19 +115,25 @@ fn ask(
     }
 }
 
-fn key(module: Digest, study: &[u8], files: &[File], bad_rows: BadRows) -> Digest {
-    let mut text = vec![u8::from(bad_rows == BadRows::Drop)];
-    text.extend([module.0, Digest::of(study).0].concat());
-    for file in files {
-        text.extend(codec::encode(&file.role));
-        text.extend(Digest::of(file.name.as_bytes()).0);
-        text.extend(Digest::of(&file.bytes).0);
-    }
-    Digest::of(&text)
+fn read(data: &Data) -> Result<Vec<File>, PatientsError> {
+    let (files, paths) = files(data)?;
+    let read = |(file, path): (PatientFile, PathBuf)| {
+        Ok(File {
+            name: file.name,
+            role: file.role,
+            bytes: durable::read(&path)?.into(),
+        })
+    };
+    files.into_iter().zip(paths).map(read).collect()
 }
 
-fn read(data: &Data) -> Result<Vec<File>, PatientsError> {
-    let mut files = Vec::new();
+/// The files of a hospital's patients, and where they are.
+///
+/// # Errors
+///
+/// A folder that cannot be read, or that holds no Parquet file.
+pub fn files(data: &Data) -> Result<(Vec<PatientFile>, Vec<PathBuf>), PatientsError> {
+    let (mut files, mut paths) = (Vec::new(), Vec::new());
     let roles = [
         (Role::Events, Some(&data.events)),
         (Role::Labels, Some(&data.labels)),
@@ -195,19 +142,15 @@ fn read(data: &Data) -> Result<Vec<File>, PatientsError> {
     for (role, path) in roles {
         let Some(path) = path else { continue };
         for path in parquet_files(path)? {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            files.push(File {
-                name,
+            let name = path.file_name().unwrap_or_default();
+            files.push(PatientFile {
+                name: name.to_string_lossy().into_owned(),
                 role,
-                bytes: durable::read(&path)?.into(),
             });
+            paths.push(path);
         }
     }
-    Ok(files)
+    Ok((files, paths))
 }
 
 /// The file itself, or all Parquet files of a folder and of those in it, in the order of their paths.
@@ -236,4 +179,41 @@ fn parquet_files(path: &Path) -> Result<Vec<PathBuf>, PatientsError> {
     } else {
         Ok(found)
     }
+}
+
+/// What was read from a hospital's files, in a line or two.
+#[must_use]
+pub fn describe(report: &Report) -> String {
+    let Report {
+        train,
+        tuning,
+        held_out,
+        events,
+        used,
+        dropped,
+        clipped,
+        empty,
+        surplus,
+        ..
+    } = report;
+    let mut text = format!(
+        "{train} labels to train on, {tuning} to choose by, {held_out} held out; {used} of {events} events used"
+    );
+    for (count, what) in [
+        (*clipped, "values set to the end of their plausible range"),
+        (u64::from(*empty), "labels without any usable event"),
+        (
+            u64::from(*surplus),
+            "labels beyond those that the study uses of one patient",
+        ),
+        (*dropped, "rows left out"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    for reason in &report.reasons {
+        text += &format!("\n  left out: {reason}");
+    }
+    text
 }

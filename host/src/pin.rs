@@ -1,11 +1,11 @@
 //! What the hospital's people have approved: the study and the module, by their digests.
 //!
 //! ```text
-//! state/approved                     digests of the study and the module that `host run` may run
+//! state/approved                     digests of the study and the module that `host run` may run, and this site's pace
 //! state/studies/<digest>/study.toml  the approved bytes
 //! state/studies/<digest>/client.wasm
 //! state/studies/<digest>/weights.cbor  public weights to start from, where the study names some
-//! state/studies/<digest>/rounds/     journals
+//! state/studies/<digest>/…           what a participant keeps of the study: see [`crate::disk`]
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct Approved {
     pub module: Vec<u8>,
     /// The bytes of the public weights that it starts from, where it names some.
     pub weights: Option<Vec<u8>>,
+    /// How many times the study's floor is doubled until this site's adverts leave.
+    pub doublings: u8,
     /// Where this study's things are kept.
     pub folder: PathBuf,
 }
@@ -60,11 +62,12 @@ impl Approved {
             study,
             text,
             module,
+            doublings: pin.doublings,
             folder,
         })
     }
 
-    /// Pins a study, its module and its public weights: from now on `host run` runs these, and only these.
+    /// Pins a study, its module, its public weights and this site's pace: from now on `host run` runs these, and only these.
     ///
     /// # Errors
     ///
@@ -74,6 +77,7 @@ impl Approved {
         text: &[u8],
         module: &[u8],
         weights: Option<&[u8]>,
+        doublings: u8,
     ) -> Result<Self, PinError> {
         let study = Study::parse(text)?;
         let (got, want) = (Digest::of(module), study.manifest().module);
@@ -89,27 +93,17 @@ impl Approved {
             durable::replace(&folder.join(WEIGHTS), weights)?;
         }
         // Last, so that a crash leaves what was approved before.
-        let pin = format!("study = \"{}\"\nmodule = \"{want}\"\n", study.digest());
+        let digest = study.digest();
+        let pin = format!("study = \"{digest}\"\nmodule = \"{want}\"\ndoublings = {doublings}\n");
         durable::replace(&state.join(APPROVED), pin.as_bytes())?;
         Ok(Self {
             study,
             text: text.to_vec(),
             module: module.to_vec(),
             weights: weights.map(<[u8]>::to_vec),
+            doublings,
             folder,
         })
-    }
-
-    /// The folder of the journals of the study's rounds.
-    #[must_use]
-    pub fn rounds(&self) -> PathBuf {
-        self.folder.join("rounds")
-    }
-
-    /// Where the published model is kept once the study is finished.
-    #[must_use]
-    pub fn model(&self) -> PathBuf {
-        self.folder.join("model.cbor")
     }
 }
 
@@ -185,6 +179,8 @@ pub fn check_weights(study: &Study, weights: Option<&[u8]>) -> Result<(), Weight
 struct Pin {
     study: Digest,
     module: Digest,
+    #[serde(default)]
+    doublings: u8,
 }
 
 fn folder(state: &Path, study: Digest) -> PathBuf {

@@ -55,30 +55,6 @@ impl Session {
         }
     }
 
-    /// Asks for a sealed chunk of the masked vector.
-    ///
-    /// # Errors
-    ///
-    /// As [`Instance::ask`].
-    pub fn chunk(&mut self, number: u32) -> Result<Vec<u8>, SandboxError> {
-        match self.instance.ask(&Request::Chunk(number))? {
-            Response::Chunk(sealed) => Ok(sealed.into()),
-            _ => Err(SandboxError::OtherAnswer),
-        }
-    }
-
-    /// Asks for what the site is to keep for its next round; empty where that is nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Instance::ask`].
-    pub fn memory(&mut self) -> Result<Vec<u8>, SandboxError> {
-        match self.instance.ask(&Request::Remember)? {
-            Response::Memory(memory) => Ok(memory.into()),
-            _ => Err(SandboxError::OtherAnswer),
-        }
-    }
-
     fn begin(
         sandbox: &Sandbox,
         request: &Request,

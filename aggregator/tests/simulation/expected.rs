@@ -158,8 +158,7 @@ fn sum(
     let layout = setting.kit.study.layout(header.purpose);
     let mut sum = vec![0; layout.length()];
     for site in survivors {
-        let journal = &sites[usize::from(site.0)].disk.rounds[&header.number];
-        for (entry, value) in sum.iter_mut().zip(&journal.vector) {
+        for (entry, value) in sum.iter_mut().zip(setting.vector(header, *site)) {
             *entry += value;
         }
     }
@@ -189,9 +188,9 @@ fn undisturbed(
                 .accept(stage, signed.clone())
                 .expect("it was taken before");
             if stage == Stage::Mask && survivors.contains(site) {
-                let chunks = &sites[usize::from(site.0)].disk.rounds[&header.number].chunks;
+                let chunks = sites[usize::from(site.0)].chunks(header.number);
                 round
-                    .complete::<SiteFault>(*site, chunks.iter().cloned().map(Ok))
+                    .complete::<SiteFault>(*site, chunks.into_iter().map(Ok))
                     .expect("it was added before");
             }
         }

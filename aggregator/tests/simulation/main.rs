@@ -19,6 +19,7 @@
 
 mod dice;
 mod expected;
+mod kills;
 mod operation;
 mod record;
 mod reproductions;

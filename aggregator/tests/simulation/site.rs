@@ -1,20 +1,24 @@
-//! A hospital: the site's part of the protocol, under the rules that its host keeps.
+//! A hospital: the participant that real hospitals run, with a disk, a module and a network of the simulation's.
 //!
-//! What was signed is on the disk before it is sent, one body a stage; the ledger is charged before the masked input
-//! leaves; a site that is killed starts again from its seed and the requests on its disk, and must come to the same
-//! bytes. The host's own tests hold its files to that; here the rules meet all that a network and an aggregator can do.
+//! What a real host does with files, a sandbox and HTTP is done here in memory; all decisions are the participant's.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use minicbor::{Decode, Encode};
-use privacy::{Budget, Delta, Epsilon, Ledger, Release};
-use protocol::api::{MissingChunks, RoundView, Stage, Status};
+use participant::journal::Journal;
+use participant::ledger::{Ledger, LedgerId};
+use participant::pace::Pace;
+use participant::reading::PatientFile;
+use participant::{
+    Destination, Event, Failure, Fetch, Key, ModuleFailure, Now, Outgoing, Participant, Step,
+    StepKind, Stop, Write, Writes, register,
+};
 use protocol::codec;
-use protocol::door::{Messages, Request, State};
-use protocol::id::{Digest, Header, Purpose, SiteId};
+use protocol::door::{BadRows, Request, Role};
+use protocol::id::{Digest, Header, SiteId};
 use protocol::message::Signed;
 use protocol::withdrawal::{Cause, Withdrawal};
-use testkit::FakeSite;
+use testkit::{Disk, FakeModule};
 
 use crate::service::{Call, Refusal};
 use crate::setting::Setting;
@@ -24,9 +28,28 @@ use crate::wire::{Loss, Wire};
 pub(crate) struct Site<'a> {
     setting: &'a Setting,
     pub(crate) id: SiteId,
-    pub(crate) disk: Disk,
-    part: Part<'a>,
+    disk: Disk,
+    /// The sealed chunks of each round's masked vector, as they were stored.
+    chunks: BTreeMap<u32, BTreeMap<u32, Vec<u8>>>,
+    module: FakeModule<'a>,
+    /// None where the program does not run.
+    program: Option<Program>,
     presence: Presence,
+    elapsed: Duration,
+    /// Seeds drawn so far.
+    drawn: u64,
+    kill: Kill,
+    /// Why the program ended by itself, each time.
+    pub(crate) stops: Vec<Stop>,
+    /// Steps done so far, over all starts of the program.
+    pub(crate) steps: Vec<StepKind>,
+}
+
+/// A running program.
+struct Program {
+    participant: Participant,
+    /// What it does next.
+    step: Step,
 }
 
 /// Whether a site does anything.
@@ -36,365 +59,348 @@ pub(crate) enum Presence {
     Away,
 }
 
-/// What outlives the program.
-#[derive(Default)]
-pub(crate) struct Disk {
-    /// By the round's number.
-    pub(crate) rounds: BTreeMap<u32, Journal>,
-    pub(crate) ledger: Ledger,
+/// When the program is killed, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kill {
+    Never,
+    /// In the step with this number, from 0.
+    At(usize, Moment),
 }
 
-/// What a site asked its module in a round, and what came of it.
-pub(crate) struct Journal {
-    pub(crate) header: Header,
-    pub(crate) vector: Vec<i64>,
-    pub(crate) exchanges: Vec<(Request, Signed)>,
-    /// The sealed chunks of the masked vector, once it was made.
-    pub(crate) chunks: Vec<Vec<u8>>,
+/// When in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Before anything of it is done.
+    Before,
+    /// When its first writes are done and half of the next.
+    During,
+    /// When it is done, and nobody was told.
+    After,
 }
 
-/// The site's part in the open round; in memory.
-enum Part<'a> {
-    /// The program has just started.
-    Idle,
-    /// It takes part; `delivered` is the last stage whose message the aggregator holds.
-    In {
-        number: u32,
-        module: Option<Box<FakeSite<'a>>>,
-        delivered: Option<Stage>,
-    },
-    /// It sits this round out.
-    Out(u32),
+impl Moment {
+    pub(crate) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
 }
 
-/// Why a step ends before its end.
-enum Stop {
-    /// A call was lost; the next step makes it again.
-    Lost,
-    /// The round goes on without this site.
-    SitOut,
-    /// The program ends, by itself or not, and is started again.
-    Exit,
-}
-
-impl From<Loss> for Stop {
-    fn from(loss: Loss) -> Self {
-        match loss {
-            Loss::Lost => Self::Lost,
-            Loss::Refused(Refusal::TooLate) => Self::SitOut,
-            Loss::Refused(Refusal::Other) | Loss::Killed => Self::Exit,
-        }
-    }
+/// What came of doing a step.
+enum Done {
+    Event(Event),
+    /// The program was killed.
+    Killed,
 }
 
 impl<'a> Site<'a> {
     pub(crate) fn new(setting: &'a Setting, id: SiteId) -> Self {
+        let vector = move |header: &_, site| setting.vector(header, site);
+        let name = id.0.to_be_bytes();
+        let ledger = std::array::from_fn(|place| name.get(place).copied().unwrap_or(0));
         Self {
             setting,
             id,
-            disk: Disk::default(),
-            part: Part::Idle,
+            disk: Disk::new(LedgerId::new(ledger)),
+            chunks: BTreeMap::new(),
+            module: FakeModule::new(&setting.kit, Box::new(vector)),
+            program: None,
             presence: Presence::Here,
+            elapsed: Duration::ZERO,
+            drawn: 0,
+            kill: Kill::Never,
+            stops: Vec::new(),
+            steps: Vec::new(),
         }
     }
 
     /// Kills the program.
     pub(crate) fn crash(&mut self) {
-        self.part = Part::Idle;
+        self.program = None;
+        self.module.drop_instance();
     }
 
     pub(crate) fn set(&mut self, presence: Presence) {
         self.presence = presence;
     }
 
-    /// Asks where the study is and does what can be done.
+    pub(crate) fn kill(&mut self, kill: Kill) {
+        self.kill = kill;
+    }
+
+    /// Asks where the study is and does what can be done, until it would ask again or has to wait.
     pub(crate) fn step(&mut self, wire: &mut Wire<'_>) {
         if self.presence == Presence::Away {
             return;
         }
-        match self.go_on(wire) {
-            Ok(()) | Err(Stop::Lost) => {}
-            Err(Stop::SitOut) => {
-                if let Part::In { number, .. } = self.part {
-                    self.part = Part::Out(number);
-                    self.withdraw(wire);
-                }
+        let mut polls = 0;
+        loop {
+            let Some(step) = self.next() else { return };
+            polls += usize::from(step.kind() == StepKind::Poll);
+            if polls > 1 || step.kind() == StepKind::Finished {
+                self.steps
+                    .extend((step.kind() == StepKind::Finished).then_some(StepKind::Finished));
+                self.put_back(step);
+                return;
             }
-            Err(Stop::Exit) => self.crash(),
+            let waits = step.kind() == StepKind::Wait;
+            let after = self.steps.last().copied();
+            match self.count(step, wire) {
+                Done::Event(event) => self.advance(event),
+                Done::Killed => self.crash(),
+            }
+            // The time until an advert is due passes at once; after a call that failed it does not.
+            if waits
+                && matches!(
+                    after,
+                    Some(StepKind::Poll | StepKind::Fetch | StepKind::Send)
+                )
+            {
+                return;
+            }
+        }
+    }
+
+    /// The step that the program does next; it is started where it does not run.
+    fn next(&mut self) -> Option<Step> {
+        if self.program.is_none() {
+            let mut participant = Participant::new(self.participant());
+            match participant.step(Event::Started, self.now()) {
+                Ok(step) => self.program = Some(Program { participant, step }),
+                Err(stop) => self.stops.push(stop),
+            }
+        }
+        let program = self.program.as_mut()?;
+        Some(std::mem::replace(&mut program.step, Step::Draw))
+    }
+
+    fn put_back(&mut self, step: Step) {
+        if let Some(program) = &mut self.program {
+            program.step = step;
+        }
+    }
+
+    fn advance(&mut self, event: Event) {
+        let now = self.now();
+        let Some(program) = &mut self.program else {
+            return;
+        };
+        match program.participant.step(event, now) {
+            Ok(step) => program.step = step,
+            Err(stop) => {
+                self.stops.push(stop);
+                self.crash();
+                // Whoever runs it starts it again, with the next turn.
+            }
+        }
+    }
+
+    fn now(&mut self) -> Now {
+        self.elapsed += Duration::from_millis(1);
+        Now {
+            elapsed: self.elapsed,
+            unix: self.elapsed.as_secs(),
+        }
+    }
+
+    fn participant(&self) -> participant::Site {
+        let kit = &self.setting.kit;
+        let file = |name: &str, role| PatientFile {
+            name: name.to_owned(),
+            role,
+        };
+        participant::Site {
+            study: kit.study.clone(),
+            text: kit.toml.clone().into_bytes(),
+            weights: None,
+            module: kit.study.manifest().module,
+            id: self.id,
+            pace: Pace::new(&kit.study, 0),
+            files: vec![file("events", Role::Events), file("labels", Role::Labels)],
+            bad_rows: BadRows::Stop,
+            budget: None,
+        }
+    }
+
+    /// Does a step, unless the program is killed in it.
+    fn count(&mut self, step: Step, wire: &mut Wire<'_>) -> Done {
+        let number = self.steps.len();
+        self.steps.push(step.kind());
+        let moment = match self.kill {
+            Kill::At(at, moment) if at == number => {
+                self.kill = Kill::Never;
+                Some(moment)
+            }
+            _ => None,
+        };
+        match (moment, step) {
+            (Some(Moment::Before), _) => Done::Killed,
+            (Some(Moment::During), Step::Store(writes)) => {
+                self.store_half(&writes);
+                Done::Killed
+            }
+            (Some(_), step) => {
+                self.done(step, wire);
+                Done::Killed
+            }
+            (None, step) => self.done(step, wire),
+        }
+    }
+
+    fn done(&mut self, step: Step, wire: &mut Wire<'_>) -> Done {
+        let event = match step {
+            Step::Poll { .. } => return Self::fetched(wire.call(Call::View)),
+            Step::Fetch(fetch) => return Self::fetched(wire.call(call(fetch))),
+            Step::Send(outgoing) => return self.sent(&outgoing, wire),
+            Step::Draw => Event::Drawn(self.draw().0.into()),
+            Step::Read(piece) => {
+                let patients = format!("patients of site {}", self.id).into_bytes();
+                let from = usize::try_from(piece.offset).expect("few bytes");
+                Event::Read(patients.get(from..).unwrap_or_default().to_vec())
+            }
+            Step::Open(request) => {
+                self.module.drop_instance();
+                self.ask(&request)
+            }
+            Step::Ask(request) => self.ask(&request),
+            Step::Sign(bytes) => {
+                let identity = &self.setting.kit.identities[usize::from(self.id.0)];
+                Event::Signed(identity.sign(&bytes))
+            }
+            Step::Store(writes) => {
+                writes.list().iter().for_each(|write| self.write(write));
+                Event::Stored(writes.written())
+            }
+            Step::Load(key) => Event::Loaded(self.disk.load(key)),
+            Step::Wait(duration) => {
+                self.elapsed += duration;
+                Event::Waited
+            }
+            Step::Finished(_) => unreachable!("it is no step that is done"),
+        };
+        Done::Event(event)
+    }
+
+    fn draw(&mut self) -> Digest {
+        self.drawn += 1;
+        Digest::of(format!("seed {} of site {}", self.drawn, self.id).as_bytes())
+    }
+
+    fn ask(&mut self, request: &Request) -> Event {
+        match self.module.ask(request) {
+            Ok(response) => Event::Answered(Box::new(response)),
+            Err(reason) => Event::Failed(Failure::Module(ModuleFailure::Refused(reason))),
+        }
+    }
+
+    fn write(&mut self, write: &Write) {
+        if let Write::Put(Key::Chunk(round, number), sealed) = write {
+            let of_round = self.chunks.entry(*round).or_default();
+            of_round.insert(*number, sealed.clone());
+        }
+        self.disk.write(write);
+    }
+
+    /// The first half of the changes, and half of the one after.
+    fn store_half(&mut self, writes: &Writes) {
+        let list = writes.list();
+        let half = list.len() / 2;
+        for write in &list[..half] {
+            self.write(write);
+        }
+        if let Some(write) = list.get(half) {
+            let length = match write {
+                Write::Append(_, bytes) => bytes.len() / 2,
+                Write::Put(..) | Write::ForgetChunks(_) => 0,
+            };
+            self.disk.write_cut_short(write, length);
+        }
+    }
+
+    fn fetched(answer: Result<Vec<u8>, Loss>) -> Done {
+        match answer {
+            Ok(bytes) => Done::Event(Event::Fetched(bytes)),
+            Err(loss) => lost(loss),
+        }
+    }
+
+    fn sent(&self, outgoing: &Outgoing, wire: &mut Wire<'_>) -> Done {
+        let bytes = outgoing.bytes().to_vec();
+        let call = match outgoing.destination() {
+            Destination::Message { round, stage } => Call::Send(round, stage, bytes),
+            Destination::Chunk { round, chunk } => Call::Chunk(round, self.id, chunk, bytes),
+            Destination::Withdrawal { .. } => Call::Withdraw(bytes),
+        };
+        match wire.call(call) {
+            Ok(_) => Done::Event(Event::Sent),
+            Err(loss) => lost(loss),
         }
     }
 
     /// Says that it takes no further part in its last round; whether that arrives does not matter to it.
     pub(crate) fn withdraw(&self, wire: &mut Wire<'_>) {
-        let Some(number) = self.disk.rounds.keys().next_back() else {
+        let Some(number) = self.last_round() else {
             return;
         };
         let kit = &self.setting.kit;
         let (study, identity) = (kit.study.digest(), &kit.identities[usize::from(self.id.0)]);
-        let withdrawal = Withdrawal::sign(study, *number, self.id, Cause::Refusal, identity);
+        let withdrawal = Withdrawal::sign(study, number, self.id, Cause::Refusal, identity);
         wire.call(Call::Withdraw(codec::encode(&withdrawal))).ok();
     }
 
-    fn go_on(&mut self, wire: &mut Wire<'_>) -> Result<(), Stop> {
-        let view: RoundView = decoded(&wire.call(Call::View)?)?;
-        let Status::Open {
-            header,
-            stage,
-            waiting,
-        } = view.status
-        else {
-            return Ok(());
-        };
-        self.enter(&header, wire)?;
-        if waiting.contains(&self.id) {
-            self.take_part(stage, wire)?;
-        }
-        Ok(())
+    /// The last round that it began.
+    pub(crate) fn last_round(&self) -> Option<u32> {
+        let register = self.disk.load(Key::Register)?;
+        let (lines, _) = register::decode(&register).expect("it is not damaged");
+        let begun = lines.iter().filter_map(|line| match line {
+            register::Line::Begun(begun) => Some(begun.number),
+            register::Line::Opened(_) => None,
+        });
+        begun.max()
     }
 
-    /// Makes its part that in the round with this header.
-    fn enter(&mut self, header: &Header, wire: &mut Wire<'_>) -> Result<(), Stop> {
-        match self.part {
-            Part::In { number, .. } if number == header.number => {
-                return self.is_the_same(header);
-            }
-            Part::Out(number) if number == header.number => return Ok(()),
-            Part::In { .. } | Part::Out(_) | Part::Idle => self.part = Part::Idle,
-        }
-        match self.disk.rounds.keys().next_back() {
-            Some(last) if header.number < *last => Err(Stop::Exit),
-            Some(last) if header.number == *last => {
-                self.is_the_same(header)?;
-                self.part = part_in(header.number, None);
-                Ok(())
-            }
-            _ => self.start(header, wire),
-        }
+    /// The header of a round that it began.
+    pub(crate) fn header(&self, number: u32) -> Option<Header> {
+        let bytes = self.disk.load(Key::Journal(number))?;
+        let (journal, _) = Journal::decode(&bytes).expect("it is not damaged");
+        Some(journal?.opened().header.clone())
     }
 
-    fn is_the_same(&self, header: &Header) -> Result<(), Stop> {
-        if self.disk.rounds[&header.number].header == *header {
-            Ok(())
-        } else {
-            Err(Stop::Exit)
-        }
+    /// What it asked its module in a round, and what was stored of the answers.
+    pub(crate) fn exchanges(&self, number: u32) -> Vec<(Request, Signed)> {
+        let bytes = self.disk.load(Key::Journal(number)).unwrap_or_default();
+        let (journal, _) = Journal::decode(&bytes).expect("it is not damaged");
+        let exchanges = journal.map(|journal| journal.exchanges().to_vec());
+        let stored = exchanges.unwrap_or_default().into_iter();
+        stored
+            .filter_map(|exchange| Some((exchange.request, exchange.sending?.signed().ok()?)))
+            .collect()
     }
 
-    fn start(&mut self, header: &Header, wire: &mut Wire<'_>) -> Result<(), Stop> {
-        let study = &self.setting.kit.study;
-        if header.study != study.digest() || !study.plan().contains(&header.purpose) {
-            return Err(Stop::Exit);
-        }
-        if !study.takes_part(self.id, header) {
-            self.part = Part::Out(header.number);
-            return Ok(());
-        }
-        let state = wire.call(Call::State(header.state))?;
-        if Digest::of(&state) != header.state {
-            return Err(Stop::Exit);
-        }
-        decoded::<State>(&state)?;
-        // Before it trains for nothing.
-        let mut ledger = self.disk.ledger.clone();
-        ledger
-            .charge(release(self.setting, header), promise(self.setting))
-            .map_err(|_| Stop::Exit)?;
-        let vector = self.setting.vector(header, self.id);
-        let module = FakeSite::new(&self.setting.kit, header, self.id, vector.clone());
-        let journal = Journal {
-            header: header.clone(),
-            vector,
-            exchanges: Vec::new(),
-            chunks: Vec::new(),
-        };
-        self.disk.rounds.insert(header.number, journal);
-        self.part = part_in(header.number, Some(Box::new(module)));
-        Ok(())
+    /// The sealed chunks of its masked vector in a round.
+    pub(crate) fn chunks(&self, number: u32) -> Vec<Vec<u8>> {
+        let chunks = self.chunks.get(&number);
+        chunks.map_or_else(Vec::new, |chunks| chunks.values().cloned().collect())
     }
 
-    /// Sends the message of a stage, unless the aggregator holds it.
-    fn take_part(&mut self, stage: Stage, wire: &mut Wire<'_>) -> Result<(), Stop> {
-        let Part::In {
-            number, delivered, ..
-        } = self.part
-        else {
-            return Ok(());
-        };
-        if delivered >= Some(stage) {
-            return Ok(());
-        }
-        if self.made(number, stage).is_none() {
-            self.make(number, stage, wire)?;
-        }
-        if stage == Stage::Mask {
-            self.charge(number)?;
-        }
-        let message = self.made(number, stage).ok_or(Stop::Exit)?;
-        wire.call(Call::Send(number, stage, codec::encode(message)))?;
-        if stage == Stage::Mask {
-            self.upload(number, wire)?;
-        }
-        if let Part::In { delivered, .. } = &mut self.part {
-            *delivered = Some(stage);
-        }
-        Ok(())
-    }
-
-    fn made(&self, number: u32, stage: Stage) -> Option<&Signed> {
-        let exchanges = &self.disk.rounds[&number].exchanges;
-        exchanges.get(place(stage)).map(|(_, message)| message)
-    }
-
-    /// Brings the module to where the journal is, asks it for the message of a stage, and writes both down.
-    fn make(&mut self, number: u32, stage: Stage, wire: &mut Wire<'_>) -> Result<(), Stop> {
-        let journal = self
-            .disk
-            .rounds
-            .get_mut(&number)
-            .expect("a part is in a round that was started");
-        if journal.exchanges.len() != place(stage) {
-            // The module refuses what is out of order.
-            return Err(Stop::SitOut);
-        }
-        let Part::In { module, .. } = &mut self.part else {
-            return Ok(());
-        };
-        let mut asked = match module.take() {
-            Some(module) => module,
-            None => Box::new(restarted(self.setting, self.id, journal)),
-        };
-        let request = match request(number, self.id, stage, wire) {
-            Ok(request) => request,
-            Err(error) => {
-                *module = Some(asked);
-                return Err(error);
-            }
-        };
-        // A module that refuses is gone.
-        let message = ask(&mut asked, &request).ok_or(Stop::SitOut)?;
-        if stage == Stage::Mask {
-            journal.chunks = asked.chunks().collect();
-        }
-        journal.exchanges.push((request, message));
-        *module = Some(asked);
-        Ok(())
-    }
-
-    fn charge(&mut self, number: u32) -> Result<(), Stop> {
-        let header = &self.disk.rounds[&number].header;
-        let release = release(self.setting, header);
-        if self
-            .disk
-            .ledger
-            .find(&release.study, release.round)
-            .is_some()
-        {
-            return Ok(());
-        }
-        self.disk
-            .ledger
-            .charge(release, promise(self.setting))
-            .map_err(|_| Stop::Exit)
-    }
-
-    fn upload(&self, number: u32, wire: &mut Wire<'_>) -> Result<(), Stop> {
-        let missing: MissingChunks = decoded(&wire.call(Call::Missing(number, self.id))?)?;
-        let chunks = &self.disk.rounds[&number].chunks;
-        for chunk in missing.chunks {
-            let place = usize::try_from(chunk).map_err(|_| Stop::Exit)?;
-            let bytes = chunks.get(place).ok_or(Stop::Exit)?.clone();
-            wire.call(Call::Chunk(number, self.id, chunk, bytes))?;
-        }
-        Ok(())
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.disk.ledger(None)
     }
 }
 
-/// What a round's vector can tell of a patient, as a hospital charges it.
-fn release(setting: &Setting, header: &Header) -> Release {
-    let purpose = match header.purpose {
-        Purpose::Moments => privacy::Purpose::Normalisation,
-        Purpose::Train => privacy::Purpose::Training,
-        Purpose::Evaluate | Purpose::Tune => privacy::Purpose::Evaluation,
-        Purpose::Seed | Purpose::Cluster => privacy::Purpose::Clustering,
+fn call(fetch: Fetch) -> Call {
+    match fetch {
+        Fetch::State(digest) => Call::State(digest),
+        Fetch::Adverts(round) => Call::Adverts(round),
+        Fetch::Shares(round, site) => Call::Inbox(round, site),
+        Fetch::Survivors(round) => Call::Survivors(round),
+        Fetch::Statements(round) => Call::Statements(round),
+        Fetch::MissingChunks(round, site) => Call::Missing(round, site),
+    }
+}
+
+fn lost(loss: Loss) -> Done {
+    let failure = match loss {
+        Loss::Lost => Failure::Unreachable("the line is down".to_owned()),
+        Loss::Refused(Refusal::TooLate) => Failure::TooLate("too late".to_owned()),
+        Loss::Refused(Refusal::Other) => Failure::Refused("refused".to_owned()),
+        Loss::Killed => return Done::Killed,
     };
-    Release {
-        study: header.study.0,
-        round: header.number,
-        purpose,
-        loss: setting.kit.study.layout(header.purpose).loss,
-    }
-}
-
-/// What the study promises; none where its ε is infinite.
-fn promise(setting: &Setting) -> Option<Budget> {
-    let privacy = &setting.kit.study.manifest().privacy;
-    let epsilon = Epsilon::try_from(privacy.epsilon).ok()?;
-    let delta = Delta::try_from(privacy.delta).ok()?;
-    Some(Budget { epsilon, delta })
-}
-
-fn part_in<'a>(number: u32, module: Option<Box<FakeSite<'a>>>) -> Part<'a> {
-    Part::In {
-        number,
-        module,
-        delivered: None,
-    }
-}
-
-/// A module that was asked again what the journal says that it was asked.
-fn restarted<'a>(setting: &'a Setting, site: SiteId, journal: &Journal) -> FakeSite<'a> {
-    let mut module = FakeSite::new(&setting.kit, &journal.header, site, journal.vector.clone());
-    for (request, message) in &journal.exchanges {
-        let again = ask(&mut module, request);
-        assert_eq!(
-            again.as_ref(),
-            Some(message),
-            "site {site} makes another message of the same inputs"
-        );
-    }
-    module
-}
-
-/// What a module is to be asked at a stage, given what the aggregator has.
-fn request(number: u32, site: SiteId, stage: Stage, wire: &mut Wire<'_>) -> Result<Request, Stop> {
-    // What the aggregator does not have for a site, the round goes on without.
-    let mut fetch = |call| match wire.call(call) {
-        Err(Loss::Refused(_)) => Err(Stop::SitOut),
-        other => Ok(other?),
-    };
-    Ok(match stage {
-        Stage::Advertise => Request::Advertise,
-        Stage::Share => Request::Share(decoded(&fetch(Call::Adverts(number))?)?),
-        Stage::Mask => Request::Mask(decoded(&fetch(Call::Inbox(number, site))?)?),
-        Stage::Agree => Request::Agree(decoded(&fetch(Call::Survivors(number))?)?),
-        Stage::Unmask => Request::Unmask(decoded(&fetch(Call::Statements(number))?)?),
-    })
-}
-
-/// The module's answer, signed by the host; none where it refuses.
-fn ask(module: &mut FakeSite<'_>, request: &Request) -> Option<Signed> {
-    match request {
-        Request::Advertise => module.advertise().ok(),
-        Request::Share(adverts) => module.share(&signed(adverts)?).ok(),
-        Request::Mask(inbox) => module.mask(inbox).ok(),
-        Request::Agree(survivors) => module.agree(survivors).ok(),
-        Request::Unmask(statements) => module.unmask(&signed(statements)?).ok(),
-        _ => panic!("a round asks for no more"),
-    }
-}
-
-fn signed(messages: &Messages) -> Option<Vec<Signed>> {
-    let messages = messages.messages.iter();
-    messages.map(|bytes| codec::decode(bytes).ok()).collect()
-}
-
-fn decoded<T>(bytes: &[u8]) -> Result<T, Stop>
-where
-    T: Encode<()> + for<'b> Decode<'b, ()>,
-{
-    codec::decode(bytes).map_err(|_| Stop::Exit)
-}
-
-fn place(stage: Stage) -> usize {
-    Stage::ALL.iter().filter(|one| **one < stage).count()
+    Done::Event(Event::Failed(failure))
 }

@@ -40,12 +40,13 @@ struct Shares {
 impl Witness {
     /// Looks at what a site signed since the last look.
     pub(crate) fn look(&mut self, study: &Study, site: &Site<'_>) {
-        let Some((number, journal)) = site.disk.rounds.last_key_value() else {
+        let Some(number) = site.last_round() else {
             return;
         };
-        let seen = self.seen.entry((site.id, *number)).or_default();
-        let opened = self.rounds.entry(*number).or_default();
-        for (request, message) in &journal.exchanges[*seen..] {
+        let exchanges = site.exchanges(number);
+        let seen = self.seen.entry((site.id, number)).or_default();
+        let opened = self.rounds.entry(number).or_default();
+        for (request, message) in &exchanges[*seen..] {
             match request {
                 Request::Agree(survivors) => {
                     let list = survivors.sites.iter().copied().collect();
@@ -53,17 +54,18 @@ impl Witness {
                 }
                 Request::Unmask(_) => {
                     let opening = codec::decode(&message.body).expect("an honest site's message");
-                    opened.open(study, &journal.header, site.id, &opening);
-                    let adverts = journal.exchanges.iter().find_map(|(asked, _)| match asked {
+                    let header = site.header(number).expect("it has begun");
+                    opened.open(study, &header, site.id, &opening);
+                    let adverts = exchanges.iter().find_map(|(asked, _)| match asked {
                         Request::Share(adverts) => Some(adverts),
                         _ => None,
                     });
-                    opened.check(study, &journal.header, adverts.expect("it shared before"));
+                    opened.check(study, &header, adverts.expect("it shared before"));
                 }
                 _ => {}
             }
         }
-        *seen = journal.exchanges.len();
+        *seen = exchanges.len();
     }
 
     /// Whether any share of a site's key was opened in a round.

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use participant::StepKind;
 use protocol::api::{Stage, Status};
-use protocol::id::SiteId;
+use protocol::id::{Digest, SiteId};
 
 use crate::expected::{self, Expected};
 use crate::operation::{Fault, Operation};
 use crate::service::Service;
 use crate::setting::{Network, Setting};
-use crate::site::{Presence, Site};
+use crate::site::{Kill, Presence, Site};
 use crate::wire::Wire;
 use crate::witness::Witness;
 
@@ -54,6 +55,29 @@ pub(crate) fn simulate(setting: &Setting, operations: &[Operation]) -> Outcome {
     }
     world.calm();
     world.outcome(operations.len())
+}
+
+/// Runs a study over a network that does nothing to it, while the first site is killed once; gives that site's steps.
+pub(crate) fn kill_first_site(setting: &Setting, kill: Kill) -> Vec<StepKind> {
+    let mut world = World::new(setting);
+    world.sites[0].kill(kill);
+    world.calm();
+    // The first site has not seen the end yet.
+    for _ in 0..3 {
+        world.step(0, &[]);
+    }
+    let site = &world.sites[0];
+    assert_eq!(site.stops, [], "{kill:?}");
+    let places: Vec<u32> = site
+        .ledger()
+        .lines()
+        .iter()
+        .filter_map(|line| Some(line.round?.place))
+        .collect();
+    let rounds = u32::try_from(setting.rounds()).expect("few rounds");
+    // A round that was left to the others is not paid for.
+    assert!(places.is_sorted() && places.iter().all(|place| *place < rounds));
+    site.steps.clone()
 }
 
 impl<'a> World<'a> {
@@ -122,26 +146,36 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Each masked input that was taken is charged, and nothing else is.
+    /// Each masked input that was taken is charged, as it was taken, and nothing else is.
     fn check_ledgers(&self) {
-        let study = self.setting.kit.study.digest().0;
+        let study = self.setting.kit.study.digest();
         for ((number, stage), messages) in &self.wire.accepted {
-            for site in messages.keys().filter(|_| *stage == Stage::Mask) {
-                let ledger = &self.sites[usize::from(site.0)].disk.ledger;
-                assert!(
-                    ledger.find(&study, *number).is_some(),
-                    "site {site} did not charge round {number}"
+            for (site, signed) in messages.iter().filter(|_| *stage == Stage::Mask) {
+                let ledger = self.sites[usize::from(site.0)].ledger();
+                let round = ledger.find(study, *number).and_then(|line| line.round);
+                let body = round.map(|round| round.body);
+                assert_eq!(
+                    body,
+                    Some(Digest::of(&signed.body)),
+                    "site {site} did not charge round {number}, or something else"
                 );
             }
         }
         for site in &self.sites {
-            for release in site.disk.ledger.releases() {
-                let journal = &site.disk.rounds[&release.round];
+            let mut places = BTreeSet::new();
+            for line in site.ledger().lines() {
+                let round = line.round.expect("it is no old ledger");
                 assert!(
-                    !journal.chunks.is_empty(),
+                    !site.chunks(line.number).is_empty(),
                     "site {} charged round {} for nothing",
                     site.id,
-                    release.round
+                    line.number
+                );
+                assert!(
+                    places.insert(round.place),
+                    "site {} charged place {} twice",
+                    site.id,
+                    round.place
                 );
             }
         }
@@ -167,6 +201,14 @@ impl<'a> World<'a> {
             }
         }
         self.check_ledgers();
+        if self.setting.network == Network::Lossy {
+            let stops = self.sites.iter().map(|site| (site.id, &site.stops));
+            let stopped: Vec<_> = stops.filter(|(_, stops)| !stops.is_empty()).collect();
+            assert!(
+                stopped.is_empty(),
+                "an honest aggregator is refused: {stopped:?}"
+            );
+        }
         // A site can be led to believe in a round that never was, and to pay for it.
         let may_be_stuck = self.setting.network == Network::Hostile;
         assert!(

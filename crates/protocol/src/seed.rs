@@ -44,6 +44,12 @@ impl Seed {
         ChaCha20Rng::from_seed(self.0)
     }
 
+    /// The secret bytes, for the module that they are drawn for and the place where they are kept.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The secret bytes.
     pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.0

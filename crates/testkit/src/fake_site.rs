@@ -45,7 +45,25 @@ impl<'a> FakeSite<'a> {
         site: SiteId,
         vector: impl Into<Arc<[i64]>>,
     ) -> Self {
-        let seed = Seed::new(Self::session_seed(header, site).0);
+        Self::with_seed(
+            kit,
+            header,
+            site,
+            vector,
+            Self::session_seed(header, site).0,
+        )
+    }
+
+    /// A site that will add `vector`, with all of its randomness from `seed`.
+    #[must_use]
+    pub fn with_seed(
+        kit: &'a TestStudy,
+        header: &Header,
+        site: SiteId,
+        vector: impl Into<Arc<[i64]>>,
+        seed: [u8; 32],
+    ) -> Self {
+        let seed = Seed::new(seed);
         Self {
             kit,
             header: header.clone(),

@@ -4,6 +4,7 @@
 //! Draft ──make──▶ TestStudy { toml, study, identities, aggregator's secret }
 //!                     │
 //!                     ├─▶ FakeSite: a site that lives in memory, stage by stage
+//!                     ├─▶ FakeModule, Disk: what a participant is driven with in memory
 //!                     ├─▶ round::run: a whole round, with sites that drop out
 //!                     └─▶ noise::excess: by how much a sum's noise is above what is promised
 //! ```
@@ -14,12 +15,16 @@
 
 #![forbid(unsafe_code)]
 
+mod disk;
+mod fake_module;
 mod fake_site;
 pub mod noise;
 pub mod round;
 mod study;
 pub mod vectors;
 
+pub use disk::Disk;
+pub use fake_module::{FakeModule, Vector};
 pub use fake_site::{FakeSite, decoded};
 pub use study::{Draft, TestStudy, study};
 

@@ -49,6 +49,8 @@ pub struct Draft {
     pub excess_noise: &'static str,
     /// `reference` or `shared`.
     pub normalisation: &'static str,
+    /// Seconds until sites answer a new round.
+    pub floor_seconds: f64,
     /// Told apart from other studies by this.
     pub title: &'static str,
 }
@@ -68,6 +70,7 @@ impl Default for Draft {
             honest_survivors: 2,
             excess_noise: "removed",
             normalisation: "reference",
+            floor_seconds: 0.0,
             title: "a study of tests",
         }
     }
@@ -124,6 +127,7 @@ impl Draft {
             honest_survivors,
             excess_noise,
             normalisation,
+            floor_seconds,
             ..
         } = self;
         let (module, key) = (Digest::of(b"client.wasm"), aggregator_secret().public());
@@ -164,6 +168,9 @@ parameters = {parameters}
 rounds = {rounds}
 algorithm.gradient = {{ batch = "all" }}
 optimizer.momentum = {{ rate = 0.5, momentum = 0.9 }}
+
+[rounds]
+floor-seconds = {floor_seconds:?}
 
 [aggregation]
 key = "{key}"

@@ -7,9 +7,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use host::compiled::Compiled;
 use host::config::Config;
+use host::disk::Disk;
 use host::pin::{self, Approved, PinError};
+use host::reporter::Reporter;
 use host::sandbox::Sandbox;
-use host::{durable, identity};
+use host::{durable, identity, ledger, patients, trial};
+use participant::pace::Pace;
 use protocol::id::{Digest, IdentityKey};
 use protocol::study::Study;
 
@@ -31,6 +34,10 @@ pub(crate) struct Approve {
     /// Approve without asking
     #[arg(long)]
     yes: bool,
+    /// Let this site's ledger count for the patients from now on, where another one did: what was spent before is then in the
+    /// other one alone
+    #[arg(long)]
+    new_ledger: bool,
     #[command(flatten)]
     limits: Limits,
 }
@@ -61,16 +68,57 @@ impl Approve {
             "module      {}: agrees, imports nothing",
             described.module
         )?;
+        let doublings = self.judge(&config, &manifest, &text, weights.as_deref(), &sandbox, out)?;
         if !self.yes {
             ask(out)?;
         }
-        let approved = Approved::pin(&config.state, &text, &module, weights.as_deref())?;
+        let ledger = if self.new_ledger {
+            ledger::begin_anew(&config.state, config.patient_budget, &config.data)?
+        } else {
+            ledger::begin(&config.state, config.patient_budget, &config.data)?
+        };
+        ledger::mark(&ledger, &config.data)?;
+        let approved = Approved::pin(&config.state, &text, &module, weights.as_deref(), doublings)?;
         writeln!(
             out,
             "approved    study {} with module {want}",
             approved.study.digest()
         )?;
         Ok(())
+    }
+}
+
+impl Approve {
+    /// Reads the patients and tries a round on them: shows what was read and when this site will answer. Gives how many times
+    /// the study's floor is doubled for that.
+    fn judge(
+        &self,
+        config: &Config,
+        study: &Study,
+        text: &[u8],
+        weights: Option<&[u8]>,
+        sandbox: &Sandbox,
+        out: &mut dyn Write,
+    ) -> Result<u8> {
+        let disk = Disk::new(&config.state, &config.state);
+        let cohort = patients::get(sandbox, text, &config.data, config.bad_rows, &disk)
+            .context("reading the patients: they are looked at before a study is approved")?;
+        writeln!(out, "patients    {}", patients::describe(&cohort.report))?;
+        let key = identity::load(&config.identity)?.key();
+        let site = study.site(&key).context("this site is not in the roster")?;
+        let reporter = Reporter::of_terminal();
+        let mut progress = |progress| reporter.work(progress);
+        let took = trial::run(sandbox, study, text, weights, &cohort, site, &mut progress)?;
+        reporter.clear();
+        let doublings = Pace::doublings(study, took);
+        let usual = Pace::new(study, doublings).usual();
+        writeln!(
+            out,
+            "pace        a round takes {:.2} s on this computer: this site always answers {:.2} s after a round begins",
+            took.as_secs_f64(),
+            usual.as_secs_f64()
+        )?;
+        Ok(doublings)
     }
 }
 

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use host::aggregator::Aggregator;
 use host::config::{Config, Data};
-use host::retry::Patience;
 use host::{durable, identity};
+use participant::patience::Patience;
 
 /// Makes a new site: a configuration and an identity key
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
 use host::config::Config;
 use host::ledger;
 use host::pin::Approved;
@@ -18,32 +18,52 @@ pub(crate) struct Ledger {
     /// The δ at which ε is counted [default: that of the patient budget, or of the approved study, or 1e-6]
     #[arg(long)]
     delta: Option<f64>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Carries over the ledger that an older version wrote
+    Upgrade,
 }
 
 impl Ledger {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = Config::read(config)?;
-        let path = config.state.join("ledger.jsonl");
-        if !path.exists() {
+        match self.action {
+            None => self.show(&config, out),
+            Some(Action::Upgrade) => {
+                let lines = ledger::upgrade(&config.state)?;
+                writeln!(out, "{lines} releases were carried over")?;
+                Ok(())
+            }
+        }
+    }
+
+    fn show(&self, config: &Config, out: &mut dyn Write) -> Result<()> {
+        let Some(ledger) = ledger::read(&config.state, config.patient_budget)? else {
             writeln!(out, "nothing was released")?;
             return Ok(());
-        }
-        let ledger = ledger::Ledger::open(&path, config.patient_budget)?;
-        let delta = self.delta(&config)?;
+        };
+        let delta = self.delta(config)?;
         writeln!(
             out,
-            "{:16}  {:>5}  {:13}  {:>9}  {:>9}  study",
-            "charged (UTC)", "round", "purpose", "ε alone", "ε so far"
+            "{:16}  {:>5}  {:>5}  {:9}  {:>9}  {:>9}  study",
+            "charged (UTC)", "round", "place", "purpose", "ε alone", "ε so far"
         )?;
         let mut so_far = Total::ZERO;
         for line in ledger.lines() {
             so_far = so_far.and(line.loss);
+            let place = line
+                .round
+                .map_or_else(|| "-".to_owned(), |round| round.place.to_string());
             writeln!(
                 out,
-                "{:16}  {:>5}  {:13}  {:>9}  {:>9}  {} {}",
+                "{:16}  {:>5}  {place:>5}  {:9}  {:>9}  {:>9}  {} {}",
                 clock::date(line.charged_at),
-                line.round,
-                format!("{:?}", line.purpose).to_lowercase(),
+                line.number,
+                line.purpose.to_string(),
                 epsilon(&Total::of([line.loss]), delta),
                 epsilon(&so_far, delta),
                 &line.study.to_string()[..12],
@@ -63,6 +83,7 @@ impl Ledger {
                 budget.epsilon, budget.delta
             )?;
         }
+        writeln!(out, "ledger {}", ledger.id())?;
         Ok(())
     }
 

@@ -3,16 +3,21 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use host::compiled::Compiled;
 use host::config::Config;
-use host::journal::Journal;
-use host::patients::Cohorts;
+use host::disk::Disk;
+use host::patients;
 use host::pin::Approved;
 use host::reporter::Reporter;
 use host::sandbox::Sandbox;
-use host::{replay, round};
+use host::session::Session;
+use participant::Key;
+use participant::journal::Journal;
+use participant::replay::Comparison;
+use protocol::door::Open;
+use protocol::id::Digest;
 
 use super::site::Limits;
 
@@ -30,13 +35,13 @@ impl Replay {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = Config::read(config)?;
         let approved = Approved::load(&config.state)?;
-        let folder = round::folder(&approved.rounds(), self.number);
-        let Some(journal) = Journal::open(&folder)? else {
-            bail!(
-                "this site took no part in round {} of the approved study",
-                self.number
-            );
+        let disk = Disk::new(&config.state, &approved.folder);
+        let number = self.number;
+        let Some(bytes) = disk.load(Key::Journal(number))? else {
+            bail!("this site has no journal of round {number} of the approved study");
         };
+        let (journal, _) = Journal::decode(&bytes)?;
+        let journal = journal.with_context(|| format!("round {number} was never begun"))?;
         let opened = journal.opened();
         let sandbox = Sandbox::load_approved(
             &approved.module,
@@ -44,20 +49,29 @@ impl Replay {
             self.limits.allowance(Some(&config)),
             &Compiled::Anew,
         )?;
-        let cohort = Cohorts::under(&config.state).named(opened.cohort)?;
-        let state = Journal::state(&folder, &opened.header)?;
+        let cohort = patients::named(&disk, opened.cohort)?;
+        let open = Open {
+            study: approved.text.clone().into(),
+            cohort: cohort.bytes.into(),
+            header: opened.header.clone(),
+            state: kept(&disk, Key::State(number), opened.header.state)?.into(),
+            site: opened.site,
+            seed: kept(&disk, Key::Seed(number), opened.seed)?
+                .try_into()
+                .map_err(|_| anyhow!("the seed of round {number} is damaged"))?,
+            memory: opened.memory.clone(),
+            weights: approved.weights.map(Into::into),
+        };
         let reporter = Reporter::of_terminal();
         reporter.round(&opened.header);
-        let mut progress = |progress| reporter.work(progress);
-        let comparisons = replay::replay(
-            &sandbox,
-            &approved.text,
-            approved.weights.as_deref(),
-            &cohort,
-            &state,
-            &journal,
-            &mut progress,
-        )?;
+        let mut session = Session::open(&sandbox, open, &mut |progress| reporter.work(progress))?;
+        let mut comparisons = Vec::new();
+        for exchange in journal.exchanges() {
+            let Some(sending) = &exchange.sending else {
+                continue;
+            };
+            comparisons.push(Comparison::of(sending, &session.body(&exchange.request)?)?);
+        }
         reporter.clear();
         for comparison in &comparisons {
             let verdict = if comparison.is_identical() {
@@ -79,7 +93,7 @@ impl Replay {
                 )?;
             }
         }
-        if comparisons.iter().all(replay::Comparison::is_identical) {
+        if comparisons.iter().all(Comparison::is_identical) {
             writeln!(
                 out,
                 "round {}: all {} messages are what the module computes",
@@ -93,4 +107,13 @@ impl Replay {
             self.number
         )
     }
+}
+
+/// What is kept of a round, if it is what the journal names by its digest.
+fn kept(disk: &Disk, key: Key, digest: Digest) -> Result<Vec<u8>> {
+    let path = disk.path(key);
+    let bytes = disk.load(key)?;
+    bytes
+        .filter(|bytes| Digest::of(bytes) == digest)
+        .with_context(|| format!("{} is not there or is damaged", path.display()))
 }

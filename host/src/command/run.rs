@@ -9,18 +9,19 @@ use clap::Args;
 use host::aggregator::Aggregator;
 use host::compiled::Compiled;
 use host::config::Config;
-use host::ledger::Ledger;
-use host::patients::Cohorts;
+use host::disk::Disk;
 use host::pin::Approved;
 use host::reporter::Reporter;
-use host::retry::Patience;
-use host::round::Site;
-use host::run;
+use host::run::Driver;
 use host::sandbox::Sandbox;
-use host::{durable, identity};
+use host::{durable, identity, ledger, patients};
+use participant::ledger::LedgerError;
+use participant::pace::Pace;
+use participant::patience::Patience;
+use participant::{Key, Participant, Site};
 
 use super::clock;
-use super::site::{self, Limits};
+use super::site::Limits;
 
 /// Takes part in the approved study until it is finished
 #[derive(Args, Debug)]
@@ -34,26 +35,6 @@ impl Run {
         let config = Config::read(config)?;
         let approved = Approved::load(&config.state)?;
         let _lock = lock(&config.state)?;
-        let reporter = Reporter::of_terminal();
-        let model = approved.model();
-        let site = self.site(&config, approved, &reporter)?;
-
-        let mut ledger = Ledger::open(&config.state.join("ledger.jsonl"), config.patient_budget)?;
-        let shown = reporter.clone();
-        let aggregator = Aggregator::new(&config.aggregator, config.ca.as_deref(), Patience::LONG)?
-            .with_notice(Box::new(move |error, wait| {
-                shown.waiting(&error.to_string(), wait)
-            }));
-        reporter.joined(&site.study.manifest().title, site.study.plan().len());
-        let run = run::Run::new(&site, &aggregator, &mut ledger, &reporter, clock::now)?;
-        let (digest, state) = run.to_the_end()?;
-        durable::replace(&model, &state)?;
-        reporter.done("the study is finished");
-        writeln!(out, "model  {digest}  {}", model.display())?;
-        Ok(())
-    }
-
-    fn site(&self, config: &Config, approved: Approved, reporter: &Reporter) -> Result<Site> {
         let identity = identity::load(&config.identity)?;
         let Some(id) = approved.study.site(&identity.key()) else {
             bail!(
@@ -61,28 +42,47 @@ impl Run {
                 identity.key()
             );
         };
-        let allowance = self.limits.allowance(Some(config));
+        let ledger = ledger::read(&config.state, config.patient_budget)?;
+        ledger::check_mark(&ledger.ok_or(LedgerError::Missing)?, &config.data)?;
         let sandbox = Sandbox::load_approved(
             &approved.module,
             approved.study.manifest().module,
-            allowance,
+            self.limits.allowance(Some(&config)),
             &Compiled::of_user(),
         )?;
-        let cohort = Cohorts::under(&config.state)
-            .get(&sandbox, &approved.text, &config.data, config.bad_rows)
-            .context("preparing the site's patients")?;
-        reporter.note(&site::describe(&cohort.report));
-        let rounds = approved.rounds();
-        Ok(Site {
+        let reporter = Reporter::of_terminal();
+        let aggregator = Aggregator::new(&config.aggregator, config.ca.as_deref(), Patience::NONE)?;
+        let (files, paths) = patients::files(&config.data)?;
+        let disk = Disk::new(&config.state, &approved.folder);
+        let driver = Driver {
+            aggregator: &aggregator,
+            sandbox: &sandbox,
+            disk: &disk,
+            identity: &identity,
+            site: id,
+            files: &paths,
+            reporter: &reporter,
+            clock: clock::now,
+        };
+        reporter.joined(
+            &approved.study.manifest().title,
+            approved.study.plan().len(),
+        );
+        let digest = driver.run(Participant::new(Site {
+            pace: Pace::new(&approved.study, approved.doublings),
+            module: sandbox.digest(),
             study: approved.study,
             text: approved.text,
             weights: approved.weights,
-            sandbox,
-            cohort,
             id,
-            identity,
-            rounds,
-        })
+            files,
+            bad_rows: config.bad_rows,
+            budget: config.patient_budget,
+        }))?;
+        reporter.done("the study is finished");
+        let model = disk.path(Key::Model);
+        writeln!(out, "model  {digest}  {}", model.display())?;
+        Ok(())
     }
 }
 

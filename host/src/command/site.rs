@@ -8,13 +8,14 @@ use clap::Args;
 use host::aggregator::Aggregator;
 use host::compiled::Compiled;
 use host::config::{Config, Data, MEMORY_MIB, REQUEST_SECONDS};
+use host::disk::Disk;
 use host::durable;
-use host::patients::{self, Cohort, Cohorts};
+use host::patients::{self, Cohort};
 use host::pin::{self, Approved};
-use host::retry::Patience;
 use host::sandbox::{Allowance, Sandbox};
+use participant::patience::Patience;
 use protocol::api::Status;
-use protocol::door::{BadRows, Report};
+use protocol::door::BadRows;
 use protocol::study::Study;
 
 /// What the module may use.
@@ -139,12 +140,14 @@ impl Patients {
             let Some(config) = config else {
                 bail!("name a folder of patients (--data), or a site (--config)");
             };
-            let cohorts = Cohorts::under(&config.state);
-            return Ok(vec![cohorts.get(
+            // Prepared patients are kept for all studies in one place.
+            let disk = Disk::new(&config.state, &config.state);
+            return Ok(vec![patients::get(
                 &chosen.sandbox,
                 &chosen.text,
                 &config.data,
                 bad_rows,
+                &disk,
             )?]);
         }
         let prepare = |folder: &PathBuf| {
@@ -188,40 +191,4 @@ pub(super) fn published(config: &Config) -> Result<Vec<u8>> {
             header.number
         ),
     }
-}
-
-/// What was read from a hospital's files, in a line or two.
-pub(super) fn describe(report: &Report) -> String {
-    let Report {
-        train,
-        tuning,
-        held_out,
-        events,
-        used,
-        dropped,
-        clipped,
-        empty,
-        surplus,
-        ..
-    } = report;
-    let mut text = format!(
-        "{train} labels to train on, {tuning} to choose by, {held_out} held out; {used} of {events} events used"
-    );
-    for (count, what) in [
-        (*clipped, "values set to the end of their plausible range"),
-        (u64::from(*empty), "labels without any usable event"),
-        (
-            u64::from(*surplus),
-            "labels beyond those that the study uses of one patient",
-        ),
-        (*dropped, "rows left out"),
-    ] {
-        if count > 0 {
-            text += &format!(", {count} {what}");
-        }
-    }
-    for reason in &report.reasons {
-        text += &format!("\n  left out: {reason}");
-    }
-    text
 }

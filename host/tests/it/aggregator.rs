@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::server::{Reply, Server};
 use host::aggregator::{Aggregator, AggregatorError, Delivery};
-use host::retry::Patience;
+use participant::patience::Patience;
 use protocol::api::{RoundView, Stage, Status};
 use protocol::codec;
 use protocol::id::Digest;

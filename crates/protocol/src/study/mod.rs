@@ -18,6 +18,7 @@ mod model;
 mod moments;
 mod privacy;
 mod refusal;
+mod rounds;
 mod training;
 
 pub use clustering::Clustering;
@@ -29,6 +30,7 @@ pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
 pub use moments::moments_from_sum;
 pub use privacy::{AdaptiveClip, Aggregation, ExcessNoise, Member, Privacy};
 pub use refusal::StudyError;
+pub use rounds::Rounds;
 pub use training::{
     Algorithm, Averaging, Batch, ControlVariates, Optimizer, Participants, Personalisation,
     Stopping, Training, Weighting,
@@ -60,6 +62,9 @@ pub struct Manifest {
     /// Phenotypes to find after training; without it, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clustering: Option<Clustering>,
+    /// When rounds are answered, and how often they may be begun.
+    #[serde(default)]
+    pub rounds: Rounds,
     /// How vectors are added.
     pub aggregation: Aggregation,
     /// What patients are promised.

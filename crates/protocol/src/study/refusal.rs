@@ -80,6 +80,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), StudyError> {
     if let Some(clustering) = &manifest.clustering {
         clustering::check(clustering)?;
     }
+    manifest.rounds.check()?;
     privacy::check(&manifest.privacy, manifest.cohort.normalisation)?;
     privacy::check_shares(manifest)?;
     privacy::check_accounting(manifest)?;

@@ -9,7 +9,10 @@
 //! | agree | the digest of the list of survivors that the module was given, nothing else |
 //! | unmask | for each site whose shares it holds one share of 32 bytes: of survivors a seed, of others a key; and one of a key of each survivor's noise, where noise goes off the sum |
 //!
-//! All lengths come from the study and from what was asked before, so that a module has no room to hide anything in.
+//! All lengths come from the study and from what was asked before. What the rules leave free are the bytes of keys,
+//! digests, ciphertexts and the vector itself: a module that was made to hide something there could. Against that stand
+//! review of the approved module and replay of what it sent; these rules bound how much could be hidden, and that nothing
+//! else leaves.
 
 use std::collections::BTreeSet;
 
@@ -18,11 +21,92 @@ use protocol::chunk::{ChunkError, Chunking};
 use protocol::codec::{self, DecodeError};
 use protocol::door::Request;
 use protocol::holders::Holders;
-use protocol::id::{ChunkDigest, Header, SiteId};
+use protocol::id::{Digest, Header, SiteId};
 use protocol::message::{
     Advert, Agreement, MaskedInput, Opening, Shares, largest_body, sealed_shares_length,
 };
-use protocol::study::Study;
+use protocol::study::{Layout, Study};
+
+/// A body that the rules let pass: only [`Egress::check`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    stage: Stage,
+    body: Vec<u8>,
+}
+
+impl Checked {
+    /// The stage that it belongs to.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// The unsigned body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The digest of the unsigned body.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.body)
+    }
+
+    /// The body, to be signed.
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+}
+
+/// A sealed chunk that is the one that a masked input announces: only [`announced_chunk`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedChunk {
+    number: u32,
+    /// The digest of the masked input's body.
+    of: Digest,
+    sealed: Vec<u8>,
+}
+
+impl CheckedChunk {
+    /// Its number in the vector.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The digest of the body of the masked input that announces it.
+    #[must_use]
+    pub fn of(&self) -> Digest {
+        self.of
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn sealed(&self) -> &[u8] {
+        &self.sealed
+    }
+}
+
+/// The chunk with this number of a round's vector, if `sealed` is what the masked input with this body announces.
+///
+/// # Errors
+///
+/// A body that is no masked input, and bytes that are not exactly the chunk that it announces.
+pub fn announced_chunk(
+    layout: &Layout,
+    body: &[u8],
+    number: u32,
+    sealed: Vec<u8>,
+) -> Result<CheckedChunk, EgressError> {
+    let input: MaskedInput = form(Stage::Mask, body)?;
+    Chunking::of(layout).check(&input.chunks, number, &sealed)?;
+    Ok(CheckedChunk {
+        number,
+        of: Digest::of(body),
+        sealed,
+    })
+}
 
 /// What a round's instance may send next.
 #[derive(Clone, Debug)]
@@ -35,8 +119,6 @@ pub struct Egress {
     /// Sites whose shares this one holds, itself included.
     shared: BTreeSet<SiteId>,
     survivors: BTreeSet<SiteId>,
-    /// Digests of the chunks that the masked input announces.
-    chunks: Vec<ChunkDigest>,
 }
 
 impl Egress {
@@ -50,16 +132,20 @@ impl Egress {
             holders: Vec::new(),
             shared: BTreeSet::new(),
             survivors: BTreeSet::new(),
-            chunks: Vec::new(),
         }
     }
 
-    /// Checks what the module gave to a request; gives the stage that the body belongs to.
+    /// Checks what the module gave to a request.
     ///
     /// # Errors
     ///
     /// A body that is not exactly of the stage's form and size: the instance must be dropped, and nothing sent.
-    pub fn check(&mut self, request: &Request, body: &[u8]) -> Result<Stage, EgressError> {
+    pub fn check(&mut self, request: &Request, body: Vec<u8>) -> Result<Checked, EgressError> {
+        let stage = self.check_form(request, &body)?;
+        Ok(Checked { stage, body })
+    }
+
+    fn check_form(&mut self, request: &Request, body: &[u8]) -> Result<Stage, EgressError> {
         let stage = stage_of(request).ok_or(EgressError::NothingMayLeave)?;
         let most = largest_body(&self.study, &self.header, stage);
         if body.len() > most {
@@ -124,24 +210,14 @@ impl Egress {
         Ok(())
     }
 
-    fn masked(&mut self, body: &[u8]) -> Result<(), EgressError> {
+    fn masked(&self, body: &[u8]) -> Result<(), EgressError> {
         let stage = Stage::Mask;
         let input: MaskedInput = form(stage, body)?;
         let (got, want) = (input.chunks.len(), self.chunking().count());
         if got != want {
             return Err(EgressError::Chunks { got, want });
         }
-        self.chunks = input.chunks;
         Ok(())
-    }
-
-    /// Checks a sealed chunk that the module gave after its masked input.
-    ///
-    /// # Errors
-    ///
-    /// Bytes that are not exactly the chunk that was announced: the instance must be dropped, and nothing sent.
-    pub fn check_chunk(&self, number: u32, sealed: &[u8]) -> Result<(), EgressError> {
-        Ok(self.chunking().check(&self.chunks, number, sealed)?)
     }
 
     /// How the round's vectors are cut.
@@ -173,7 +249,7 @@ impl Egress {
 }
 
 /// The stage whose message a request asks for; `None` for requests whose answer stays at the site, and for chunks, which
-/// [`Egress::check_chunk`] looks at.
+/// [`announced_chunk`] looks at.
 #[must_use]
 pub fn stage_of(request: &Request) -> Option<Stage> {
     match request {
@@ -303,7 +379,7 @@ fn exactly(
 mod tests {
     use minicbor::bytes::ByteVec;
     use protocol::door::{Messages, Survivors};
-    use protocol::id::{Digest, Purpose};
+    use protocol::id::Purpose;
     use testkit::round::Play;
     use testkit::{Draft, TestStudy};
 
@@ -362,11 +438,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_let_pass_is_what_the_module_gave() {
+        let kit = testkit::study(5, 3);
+        let (request, body) = honest(&kit).swap_remove(0);
+        let checked = egress(&kit).check(&request, body.clone()).unwrap();
+        assert_eq!(checked.stage(), Stage::Advertise);
+        assert_eq!(
+            (checked.body(), checked.digest()),
+            (&body[..], Digest::of(&body))
+        );
+    }
+
+    #[test]
     fn an_honest_round_may_leave() {
         for kit in [testkit::study(5, 3), noised()] {
             let mut egress = egress(&kit);
             for ((request, body), stage) in honest(&kit).into_iter().zip(Stage::ALL) {
-                assert_eq!(egress.check(&request, &body), Ok(stage));
+                assert_eq!(egress.check_form(&request, &body), Ok(stage));
             }
         }
     }
@@ -377,7 +465,7 @@ mod tests {
         let exchanges = honest(&kit);
         let mut egress = egress(&kit);
         for (request, body) in &exchanges[..4] {
-            egress.check(request, body).unwrap();
+            egress.check_form(request, body).unwrap();
         }
         let (request, body) = &exchanges[4];
         let opening: Opening = codec::decode(body).unwrap();
@@ -385,7 +473,7 @@ mod tests {
         let refused = |change: fn(&mut Opening)| {
             let mut opening = opening.clone();
             change(&mut opening);
-            let error = egress.clone().check(request, &codec::encode(&opening));
+            let error = egress.clone().check_form(request, &codec::encode(&opening));
             assert!(matches!(error, Err(EgressError::Sites { .. })), "{error:?}");
         };
         refused(|opening| opening.noise.truncate(3));
@@ -405,11 +493,11 @@ mod tests {
                 &[0; 5_000],
             ] {
                 assert!(
-                    egress.clone().check(&request, wrong).is_err(),
+                    egress.clone().check_form(&request, wrong).is_err(),
                     "{request:?}"
                 );
             }
-            egress.check(&request, &body).unwrap();
+            egress.check_form(&request, &body).unwrap();
         }
     }
 
@@ -418,13 +506,13 @@ mod tests {
         let kit = testkit::study(5, 3);
         let exchanges = honest(&kit);
         let mut egress = egress(&kit);
-        egress.check(&exchanges[0].0, &exchanges[0].1).unwrap();
+        egress.check_form(&exchanges[0].0, &exchanges[0].1).unwrap();
 
         let mut shares: Shares = codec::decode(&exchanges[1].1).unwrap();
         shares.sealed[2].bytes = ByteVec::from(vec![0; 85]);
         let error = egress
             .clone()
-            .check(&exchanges[1].0, &codec::encode(&shares))
+            .check_form(&exchanges[1].0, &codec::encode(&shares))
             .unwrap_err();
         assert!(
             matches!(error, EgressError::Length { got, want, .. } if (got, want) == (85, 86)),
@@ -434,7 +522,7 @@ mod tests {
         shares.sealed.pop();
         let error = egress
             .clone()
-            .check(&exchanges[1].0, &codec::encode(&shares))
+            .check_form(&exchanges[1].0, &codec::encode(&shares))
             .unwrap_err();
         assert!(
             matches!(
@@ -446,13 +534,13 @@ mod tests {
             ),
             "{error}"
         );
-        egress.check(&exchanges[1].0, &exchanges[1].1).unwrap();
+        egress.check_form(&exchanges[1].0, &exchanges[1].1).unwrap();
 
         let mut input: MaskedInput = codec::decode(&exchanges[2].1).unwrap();
         input.chunks.clear();
         let error = egress
             .clone()
-            .check(&exchanges[2].0, &codec::encode(&input))
+            .check_form(&exchanges[2].0, &codec::encode(&input))
             .unwrap_err();
         assert_eq!(error, EgressError::Chunks { got: 0, want: 1 });
     }
@@ -465,24 +553,26 @@ mod tests {
         play.honest_until(Stage::Mask);
         let body = play.message(SITE).unwrap().body;
         let chunk = play.sites[0].chunks().next().unwrap();
-        let mut egress = egress(&kit);
-        let not_announced = EgressError::Chunk(ChunkError::Digest { number: 0 });
-        assert_eq!(egress.check_chunk(0, &chunk), Err(not_announced.clone()));
-        let inbox = play.round.inbox(SITE).unwrap();
-        egress.check(&Request::Mask(inbox), &body).unwrap();
-        assert_eq!(egress.check_chunk(0, &chunk), Ok(()));
+        let layout = kit.study.layout(Purpose::Train);
+        let of = |body: &[u8], number, sealed: &[u8]| {
+            announced_chunk(&layout, body, number, sealed.to_vec())
+        };
+        let checked = of(&body, 0, &chunk).unwrap();
+        assert_eq!(
+            (checked.of(), checked.sealed()),
+            (Digest::of(&body), &chunk[..])
+        );
         let mut other = chunk.clone();
         other[0] ^= 1;
-        assert_eq!(egress.check_chunk(0, &other), Err(not_announced));
+        let not_announced = EgressError::Chunk(ChunkError::Digest { number: 0 });
+        assert_eq!(of(&body, 0, &other), Err(not_announced));
         for (number, bytes) in [(0, &chunk[1..]), (1, &chunk), (0, &[])] {
-            assert!(matches!(
-                egress.check_chunk(number, bytes),
-                Err(EgressError::Chunk(_))
-            ));
+            let error = of(&body, number, bytes);
+            assert!(matches!(error, Err(EgressError::Chunk(_))), "{error:?}");
         }
         // Not by the door for messages.
-        let error = egress.check(&Request::Chunk(0), &chunk).unwrap_err();
-        assert_eq!(error, EgressError::NothingMayLeave);
+        let error = egress(&kit).check_form(&Request::Chunk(0), &chunk);
+        assert_eq!(error, Err(EgressError::NothingMayLeave));
     }
 
     #[test]
@@ -491,13 +581,16 @@ mod tests {
         let exchanges = honest(&kit);
         let mut egress = egress(&kit);
         for (request, body) in &exchanges[..3] {
-            egress.check(request, body).unwrap();
+            egress.check_form(request, body).unwrap();
         }
         // The module agrees to something else than it was told.
         let other = codec::encode(&Agreement {
             survivors: Digest::of(b"others"),
         });
-        let error = egress.clone().check(&exchanges[3].0, &other).unwrap_err();
+        let error = egress
+            .clone()
+            .check_form(&exchanges[3].0, &other)
+            .unwrap_err();
         assert!(
             matches!(
                 error,
@@ -508,14 +601,14 @@ mod tests {
             ),
             "{error}"
         );
-        egress.check(&exchanges[3].0, &exchanges[3].1).unwrap();
+        egress.check_form(&exchanges[3].0, &exchanges[3].1).unwrap();
         // Both secrets of a survivor, none of the site that dropped out.
         let mut opening: Opening = codec::decode(&exchanges[4].1).unwrap();
         assert_eq!((opening.seeds.len(), opening.keys.len()), (4, 1));
         opening.keys[0] = opening.seeds[0].clone();
         let error = egress
             .clone()
-            .check(&exchanges[4].0, &codec::encode(&opening))
+            .check_form(&exchanges[4].0, &codec::encode(&opening))
             .unwrap_err();
         assert!(
             matches!(
@@ -532,19 +625,19 @@ mod tests {
     #[test]
     fn nothing_leaves_where_nothing_may() {
         let kit = testkit::study(5, 3);
-        let error = egress(&kit).check(&Request::Finish, &[]).unwrap_err();
+        let error = egress(&kit).check_form(&Request::Finish, &[]).unwrap_err();
         assert_eq!(error, EgressError::NothingMayLeave);
         let none = Request::Share(Messages {
             messages: Vec::new(),
         });
-        assert!(egress(&kit).check(&none, &[0x80]).is_err());
+        assert!(egress(&kit).check_form(&none, &[0x80]).is_err());
         let nobody = Request::Agree(Survivors {
             sites: Vec::new(),
             inputs: Vec::new(),
         });
         assert!(
             egress(&kit)
-                .check(
+                .check_form(
                     &nobody,
                     &codec::encode(&Agreement::on(&BTreeSet::from([SITE])))
                 )

@@ -14,6 +14,12 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// None: whoever makes the call repeats it.
+    pub const NONE: Self = Self {
+        first: Duration::ZERO,
+        longest: Duration::ZERO,
+        total: Duration::ZERO,
+    };
     /// For a person who is waiting: gives up within seconds.
     pub const SHORT: Self = Self {
         first: Duration::from_millis(250),
@@ -29,18 +35,41 @@ impl Patience {
 
     /// The waits between tries; `random` gives uniform bytes.
     pub fn waits(self, mut random: impl FnMut() -> u8) -> impl Iterator<Item = Duration> {
-        let mut cap = self.first;
-        let mut left = self.total;
-        std::iter::from_fn(move || {
-            if left.is_zero() {
-                return None;
-            }
-            // "Equal jitter": half fixed, half random, so that sites that failed together do not come back together.
-            let wait = (cap / 2 + cap / 2 * u32::from(random()) / 255).min(left);
-            left -= wait;
-            cap = (cap * 2).min(self.longest);
-            Some(wait)
-        })
+        let mut waits = Waits::new(self);
+        std::iter::from_fn(move || waits.next(random()))
+    }
+}
+
+/// The waits that are left of some patience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// The longest that the next one may be.
+    cap: Duration,
+    longest: Duration,
+    left: Duration,
+}
+
+impl Waits {
+    /// All of them.
+    #[must_use]
+    pub fn new(patience: Patience) -> Self {
+        Self {
+            cap: patience.first,
+            longest: patience.longest,
+            left: patience.total,
+        }
+    }
+
+    /// The next one; none where patience is over. `random` is uniform.
+    pub fn next(&mut self, random: u8) -> Option<Duration> {
+        if self.left.is_zero() {
+            return None;
+        }
+        // "Equal jitter": half fixed, half random, so that sites that failed together do not come back together.
+        let wait = (self.cap / 2 + self.cap / 2 * u32::from(random) / 255).min(self.left);
+        self.left -= wait;
+        self.cap = (self.cap * 2).min(self.longest);
+        Some(wait)
     }
 }
 

@@ -1,0 +1,87 @@
+//! Where the study is.
+
+use std::time::Duration;
+
+use protocol::api::{RoundView, Status};
+use protocol::codec;
+use protocol::id::{Digest, Purpose};
+
+use super::task::Task;
+use super::{Call, Next, Taking, View};
+use crate::state;
+use crate::step::{Fetch, Now, Step};
+use crate::stop::Stop;
+use crate::writes::{Key, Tickets, Write};
+
+impl Taking {
+    /// Asks where the study is.
+    pub(super) fn poll(&mut self, now: Now) -> Step {
+        let (seen, wait) = (self.seen.unwrap_or(0), POLL);
+        self.task = Task::Polling { asked: now.elapsed };
+        self.call = Some(Call::Poll { seen, wait });
+        Step::Poll { seen, wait }
+    }
+
+    pub(super) fn polled(
+        &mut self,
+        asked: Duration,
+        bytes: &[u8],
+        now: Now,
+        tickets: &mut Tickets,
+    ) -> Next {
+        let view: RoundView =
+            codec::decode(bytes).map_err(|error| Stop::Answer(error.to_string()))?;
+        let is_news = self.seen.replace(view.version) != Some(view.version);
+        match view.status {
+            Status::Finished { state } => {
+                self.task = Task::Model(state);
+                Ok(self.fetch(Fetch::State(state)))
+            }
+            // An aggregator that does not hold polls is not to be asked without pause.
+            Status::Open { .. } if !is_news && now.elapsed.saturating_sub(asked) < LULL => {
+                self.task = Task::Lull;
+                Ok(Step::Wait(LULL))
+            }
+            Status::Open {
+                header,
+                stage,
+                waiting,
+            } => self.enter(
+                View {
+                    header,
+                    stage,
+                    waiting,
+                },
+                now,
+                tickets,
+            ),
+        }
+    }
+
+    /// Keeps the published model.
+    pub(super) fn model(&mut self, digest: Digest, bytes: Vec<u8>, tickets: &mut Tickets) -> Next {
+        check_digest(&bytes, digest)?;
+        let last = self.site.study.plan().last().copied();
+        state::of(&self.site.study, last.unwrap_or(Purpose::Evaluate), &bytes)?;
+        let writes = tickets.writes(vec![Write::Put(Key::Model, bytes)]);
+        self.task = Task::ModelStored(digest, writes.ticket());
+        Ok(Step::Store(writes))
+    }
+}
+
+/// Refuses a state under another name.
+pub(super) fn check_digest(bytes: &[u8], want: Digest) -> Result<(), Stop> {
+    let got = Digest::of(bytes);
+    if got == want {
+        Ok(())
+    } else {
+        Err(Stop::State(format!(
+            "its SHA-256 is {got}, and it was asked for as {want}"
+        )))
+    }
+}
+
+/// How long the aggregator may hold a poll: proxies cut connections that are silent for a minute.
+const POLL: Duration = Duration::from_secs(25);
+/// The least time between two polls without news.
+const LULL: Duration = Duration::from_millis(500);

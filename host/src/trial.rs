@@ -1,0 +1,58 @@
+//! A round of training on this computer alone, when a study is approved: how long it takes decides this site's pace.
+//!
+//! Nothing of it is sent or kept but the time, rounded up to a power of two times the study's floor.
+
+use std::time::{Duration, Instant};
+
+use participant::pace::first_state;
+use protocol::codec;
+use protocol::door::{Open, Progress, Request};
+use protocol::id::{Digest, Header, Purpose, SiteId};
+use protocol::study::Study;
+
+use crate::patients::Cohort;
+use crate::sandbox::{Sandbox, SandboxError};
+use crate::session::Session;
+
+/// How long this site takes from a new round to its first message.
+///
+/// # Errors
+///
+/// All that the module can do wrong.
+pub fn run(
+    sandbox: &Sandbox,
+    study: &Study,
+    text: &[u8],
+    weights: Option<&[u8]>,
+    cohort: &Cohort,
+    site: SiteId,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Duration, SandboxError> {
+    let start = Instant::now();
+    let state = codec::encode(&first_state(study));
+    let plan = study.plan();
+    let place = plan.iter().position(|purpose| *purpose == Purpose::Train);
+    let header = Header {
+        study: study.digest(),
+        number: 0,
+        place: place
+            .and_then(|place| u32::try_from(place).ok())
+            .unwrap_or(0),
+        purpose: Purpose::Train,
+        state: Digest::of(&state),
+    };
+    let open = Open {
+        study: text.to_vec().into(),
+        cohort: cohort.bytes.clone().into(),
+        header,
+        state: state.into(),
+        site,
+        // Of nothing that leaves.
+        seed: [0; 32],
+        memory: Vec::new().into(),
+        weights: weights.map(|weights| weights.to_vec().into()),
+    };
+    let mut session = Session::open(sandbox, open, progress)?;
+    session.body(&Request::Advertise)?;
+    Ok(start.elapsed())
+}
