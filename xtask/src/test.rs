@@ -18,6 +18,7 @@ pub(crate) fn run_command() -> Result<()> {
     step("licences", licences)?;
     let sealed = step("module", || module::build(&target().join("module-out")))?;
     // Everything at once: with other packages chosen, dependencies would be built again with other features.
+    step("participant for the web", module::build_participant)?;
     let tests = ["test", "--locked", "--workspace", "--no-fail-fast"];
     step("programs", || run(cargo().args(tests).arg("--no-run")))?;
     step("tests", || run(cargo().args(tests)))?;
