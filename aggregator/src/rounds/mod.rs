@@ -20,6 +20,8 @@ mod course;
 mod error;
 mod open;
 mod patients;
+#[cfg(test)]
+mod states;
 mod sum;
 mod withdrawals;
 

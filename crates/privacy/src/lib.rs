@@ -91,6 +91,7 @@ mod sampled;
 pub mod sampler;
 mod spectrum;
 mod step;
+mod sum;
 mod total;
 
 pub use calibration::{NothingLeft, Planned};
@@ -100,4 +101,5 @@ pub use gaussian::{InvalidMu, Mu};
 pub use ledger::{Budget, ChargeError, Ledger, Loss, Purpose, Release};
 pub use sampled::{InvalidNoiseMultiplier, InvalidRate, NoiseMultiplier, Rate, Sampled};
 pub use sampler::DiscreteGaussian;
+pub use sum::BlockedSum;
 pub use total::Total;

@@ -17,6 +17,7 @@ mod layout;
 mod model;
 mod moments;
 mod privacy;
+mod ranges;
 mod refusal;
 mod training;
 
