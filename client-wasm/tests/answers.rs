@@ -72,7 +72,7 @@ fn kit(settings: &Settings) -> TestStudy {
         study: toml.as_bytes().to_vec().into(),
         weights: None,
     });
-    let Response::Described(described) = ask(&describe) else {
+    let Response::Described(described) = expected(&describe) else {
         panic!("not described")
     };
     let stated = format!("parameters = {}\n", draft.parameters);
@@ -88,12 +88,12 @@ fn ask(request: &Request) -> Response {
     codec::decode(&handle(&codec::encode(request))).unwrap()
 }
 
-/// A hospital: its patients' heart rates and saturations.
-fn prepared(kit: &TestStudy, patients: &[(f32, f32)]) -> ByteVec {
+/// A hospital: its patients' heart rates and saturations, and the number of the first. Every fifth number is held out.
+fn prepared(kit: &TestStudy, first: i64, patients: &[(f32, f32)]) -> ByteVec {
     const DISCHARGE: Timestamp = Timestamp(1_704_067_200 * Timestamp::SECOND);
     let (mut events, mut labels, mut splits) =
         (Events::default(), Labels::default(), Splits::default());
-    for (subject, (rate, saturation)) in (1..).zip(patients) {
+    for (subject, (rate, saturation)) in (first..).zip(patients) {
         for day in [1, 8, 20] {
             let time = Some(DISCHARGE.plus(-day * 86_400 * Timestamp::SECOND));
             events.push(subject, time, "LOINC//8867-4", Some(*rate));
@@ -123,13 +123,14 @@ fn prepared(kit: &TestStudy, patients: &[(f32, f32)]) -> ByteVec {
         ],
         bad_rows: BadRows::Stop,
     });
-    let Response::Prepared(prepared) = ask(&prepare) else {
+    let Response::Prepared(prepared) = expected(&prepare) else {
         panic!("not prepared")
     };
     prepared.cohort
 }
 
-/// Hospitals that have nothing in common: the last one has more patients than the study expects, and outliers.
+/// Hospitals that have little in common: one has more patients than the study expects, and outliers; one has a single
+/// patient and nobody to evaluate on, one nobody to train on.
 fn hospitals(kit: &TestStudy) -> Vec<ByteVec> {
     let usual = |place: u16| (70.0 + f32::from(place), 97.0);
     let odd = |place: u16| match place % 4 {
@@ -140,8 +141,9 @@ fn hospitals(kit: &TestStudy) -> Vec<ByteVec> {
     };
     let many: Vec<_> = (0..90).map(odd).collect();
     let few: Vec<_> = (0..8).map(usual).collect();
-    [&few[..], &many, &[]]
-        .map(|patients| prepared(kit, patients))
+    let one = &few[..1];
+    let all = [(1, &few[..]), (1, &many), (1, one), (5, one)];
+    all.map(|(first, patients)| prepared(kit, first, patients))
         .to_vec()
 }
 

@@ -203,10 +203,11 @@ impl Task {
     fn new(start: Start<'_>, split: Split) -> Result<Self, SessionError> {
         match (start.purpose, start.study.manifest().training.algorithm) {
             (Purpose::Moments, _) => {
-                let patients = Box::new(start.patients);
+                let nobody = start.patients.of_split(split).next().is_none();
+                let length = start.layout.length();
                 Ok(Self::Moments {
-                    patients,
-                    sum: None,
+                    patients: Box::new(start.patients),
+                    sum: nobody.then(|| vec![0.0; length]),
                 })
             }
             (Purpose::Train, Algorithm::Gradient { batch }) => {
