@@ -154,7 +154,7 @@ fn edges(study: &Study, purpose: Purpose) -> Vec<State> {
     let most = State::MOST_WEIGHT;
     let mut rng = testkit::rng(11);
     let mut sign = || {
-        if rand_core::Rng::next_u32(&mut rng) % 2 == 0 {
+        if rand_core::Rng::next_u32(&mut rng).is_multiple_of(2) {
             1.0
         } else {
             -1.0

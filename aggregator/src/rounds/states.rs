@@ -94,7 +94,7 @@ fn run(study: &Study, rng: &mut impl Rng) {
         if let Err(error) = State::of(study, purpose, &state) {
             panic!("place {} ({purpose}): {error}", course.place());
         }
-        if rng.next_u32() % 8 == 0 && purpose != Purpose::Moments {
+        if rng.next_u32().is_multiple_of(8) && purpose != Purpose::Moments {
             course.abandon_round(study, purpose, Charge::Perhaps, "a test");
         } else {
             course

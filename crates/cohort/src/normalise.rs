@@ -18,9 +18,10 @@ pub fn reference(cohort: &Cohort) -> Vec<Moments> {
         .collect()
 }
 
-/// The most that a normalised value is, either way of 0: so many standard deviations from the mean. A value beyond is set to
-/// it. None is within a study's plausible ranges and the moments that sites can come to share
-/// ([`protocol::study::Feature::shared_deviations`]); it holds for reference moments, and for values of any hospital.
+/// The most that a normalised value is, either way of 0: so many standard deviations from the mean.
+///
+/// A value beyond is set to it. No plausible value is beyond with moments that sites can come to share
+/// ([`protocol::study::Feature::shared_deviations`]); with reference moments, or implausible values, it may be.
 pub const MOST_DEVIATIONS: f32 = 4_096.0;
 
 /// Turns values `v` into `(v − mean) / sd`, at most [`MOST_DEVIATIONS`], the same for all bins of a feature.

@@ -214,8 +214,9 @@ impl Descent {
         };
         let (new, most) = (old - change, f64::from(State::MOST_WEIGHT));
         match beyond {
-            // Said this way round, so that what is no number is refused.
-            Beyond::Refuse if !(new.abs() <= most) => return Err(StepError::Overflow { weight }),
+            Beyond::Refuse if new.is_nan() || new.abs() > most => {
+                return Err(StepError::Overflow { weight });
+            }
             Beyond::Hold if !new.is_finite() => self.forget(weight),
             Beyond::Refuse | Beyond::Hold => {}
         }

@@ -47,7 +47,7 @@ fn size(rng: &mut ChaCha20Rng, least: i32, most: i32) -> f64 {
 
 /// Numbers of one size, or of all sizes there are.
 fn scaled(values: &mut [f32], rng: &mut ChaCha20Rng, least: i32, most: i32) {
-    let (each, one) = (rng.next_u32() % 2 == 0, size(rng, least, most));
+    let (each, one) = (rng.next_u32().is_multiple_of(2), size(rng, least, most));
     for value in values {
         let size = if each { size(rng, least, most) } else { one };
         *value = (f64::from(*value) * size) as f32;

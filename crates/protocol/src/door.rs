@@ -248,8 +248,9 @@ pub struct Report {
     pub surplus: u32,
 }
 
-/// Where training stands: what the aggregator publishes after each round, and all sites start the next from. Whoever is
-/// given one parses it with [`State::of`] or [`State::published`], which know what each number can be.
+/// Where training stands: what the aggregator publishes after each round, and all sites start the next from.
+///
+/// Whoever is given one parses it with [`State::of`] or [`State::published`], which know what each number can be.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct State {
     /// What has been added to the initial weights so far; all 0 at the start. Length: the study's parameters.

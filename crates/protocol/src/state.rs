@@ -173,8 +173,8 @@ impl State {
             squares.sum::<f64>().sqrt()
         };
         let norms = self.centres.chunks_exact(length).map(norm);
-        // Said this way round, so that a norm that is not a number is found.
-        match norms.enumerate().find(|(_, norm)| !(*norm <= BALL)) {
+        let is_out = |norm: f64| norm.is_nan() || norm > BALL;
+        match norms.enumerate().find(|(_, norm)| is_out(*norm)) {
             Some((centre, norm)) => Err(StateError::Centre { centre, norm }),
             None => Ok(()),
         }

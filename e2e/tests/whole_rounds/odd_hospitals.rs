@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::simulation::{Federation, Outcome};
 use cohort::meds::{Events, Labels, Splits, Timestamp};
-use protocol::door::{File, Messages, Refusal, Request, Response, Role, Split, State, Survivors};
-use protocol::id::{Purpose, SiteId};
+use protocol::door::{File, Messages, Request, Response, Role, Split, State, Survivors};
+use protocol::id::Purpose;
 
 const DRAFT: &str = r#"
 title = "A test"

@@ -250,7 +250,7 @@ impl Federation {
     }
 
     /// What opens a site's part in the study's first round.
-    pub(crate) fn first_round(&self, site: SiteId) -> Open {
+    fn first_round(&self, site: SiteId) -> Open {
         let study = &self.kit.study;
         let mut course = Course::begin(study);
         let state = codec::encode(&course.state(study));
