@@ -249,6 +249,8 @@ pub struct Report {
 }
 
 /// Where training stands: what the aggregator publishes after each round, and all sites start the next from.
+///
+/// Whoever is given one parses it with [`State::of`] or [`State::published`], which know what each number can be.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct State {
     /// What has been added to the initial weights so far; all 0 at the start. Length: the study's parameters.
@@ -327,6 +329,11 @@ pub struct Progress {
     /// Patients to do.
     #[n(1)]
     pub total: u64,
+    /// Patients so far of whom the model makes no finite number: they add nothing, and are evaluated as if nothing were
+    /// known of them. Of several steps, as many as in the one that had the most. For the site's own people; it never
+    /// leaves the site, and no answer depends on it.
+    #[n(2)]
+    pub unusable: u64,
 }
 
 /// Signed messages of sites ([`crate::message::Signed`]), encoded.

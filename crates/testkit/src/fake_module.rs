@@ -103,4 +103,8 @@ fn signed(messages: &Messages) -> Result<Vec<Signed>, String> {
 }
 
 /// One piece of work.
-const PATIENTS_DONE: Progress = Progress { done: 1, total: 1 };
+const PATIENTS_DONE: Progress = Progress {
+    done: 1,
+    total: 1,
+    unusable: 0,
+};

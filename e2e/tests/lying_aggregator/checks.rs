@@ -75,8 +75,8 @@ fn charged_before_it_left(record: &Record) -> Vec<String> {
         let fits = |line: &Line| {
             let header = masked.opened.header.digest();
             line.number == u64::from(masked.opened.header.number)
-                && line.header.is_none_or(|found| found == header)
-                && line.body.is_none_or(|found| found == masked.body)
+                && line.header == Some(header)
+                && line.body == Some(masked.body)
         };
         !charges(&masked.ledger).iter().any(fits)
     };
@@ -150,10 +150,10 @@ fn within_the_plan(study: &Study, record: &Record) -> Vec<String> {
     }
     let promised = study.manifest().privacy.epsilon;
     let delta = Delta::try_from(study.manifest().privacy.delta).unwrap();
-    let losses = charges(&record.ledger)
+    let costs = charges(&record.ledger)
         .into_iter()
-        .filter_map(|line| line.loss);
-    let spent = Total::of(losses).epsilon(delta);
+        .filter_map(|line| line.cost);
+    let spent = Total::of(costs).epsilon(delta);
     if spent > promised {
         found.push(format!(
             "the ledger adds up to ε {spent}, and the study promises {promised}"

@@ -156,7 +156,8 @@ impl Site {
         }
         let mut init = self.prepared.programs.host();
         init.arg("init").arg(&second).args(["--site", NAME]);
-        init.args(["--aggregator", NOWHERE, "--data"]);
+        init.args(["--aggregator", NOWHERE, "--patient-budget", "none"]);
+        init.arg("--data");
         finish(init.arg(self.site.join("data")))?;
         fs::copy(self.site.join("identity.key"), second.join("identity.key"))?;
         self.site = second;

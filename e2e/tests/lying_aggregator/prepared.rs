@@ -8,8 +8,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use e2e::{Programs, finish};
 use protocol::id::SiteId;
+use protocol::identity::Identity;
 use protocol::study::Study;
-use testkit::TestStudy;
+use testkit::{Lots, TestStudy};
 
 use crate::kind::{DRAFT, Kind, LIMITS};
 use crate::patients::Hospital;
@@ -71,9 +72,9 @@ fn prepare(kind: Kind, hospital: Hospital) -> Result<Prepared> {
     for (name, bytes) in hospital.files().files {
         fs::write(data.join(name), bytes)?;
     }
-    let key = identify(&programs, &site)?;
+    identify(&programs, &site)?;
     let study = all.join("study.toml");
-    let kit = compose(&programs, kind, &all, &study, &key)?;
+    let kit = compose(&programs, kind, &all, &study)?;
     approve(&programs, &study, &site)?;
     Ok(Prepared {
         kit,
@@ -83,43 +84,38 @@ fn prepare(kind: Kind, hospital: Hospital) -> Result<Prepared> {
     })
 }
 
-/// Makes the hospital's configuration, with the key that it has in all studies; gives its public half.
-fn identify(programs: &Programs, site: &Path) -> Result<String> {
+/// Makes the hospital's configuration, with the key that it has in all studies.
+fn identify(programs: &Programs, site: &Path) -> Result<()> {
     let mut init = programs.host();
     init.arg("init").arg(site);
     init.args(["--site", NAME, "--data", "data"]);
-    init.args(["--aggregator", NOWHERE]);
-    let said = finish(&mut init)?;
-    let key = said
-        .lines()
-        .find_map(|line| line.strip_prefix("identity "))
-        .context("`host init` prints the key")?;
-    let (ours, secret) = (folder().join("identity.pub"), folder().join("identity.key"));
+    init.args(["--aggregator", NOWHERE, "--patient-budget", "none"]);
+    finish(&mut init)?;
+    let secret = folder().join("identity.key");
     if secret.exists() {
         fs::copy(&secret, site.join("identity.key"))?;
-        return Ok(fs::read_to_string(&ours)?);
+    } else {
+        fs::copy(site.join("identity.key"), &secret)?;
     }
-    fs::copy(site.join("identity.key"), &secret)?;
-    fs::write(&ours, key.trim())?;
-    Ok(key.trim().to_owned())
+    Ok(())
 }
 
-/// Writes the study file of this kind, in which the hospital has this key.
-fn compose(
-    programs: &Programs,
-    kind: Kind,
-    all: &Path,
-    out: &Path,
-    key: &str,
-) -> Result<TestStudy> {
+/// Writes the study file of this kind.
+fn compose(programs: &Programs, kind: Kind, all: &Path, out: &Path) -> Result<TestStudy> {
     let others = testkit::study(kind.sites(), kind.sites());
-    let mut roster = format!("[[roster]]\nname = \"{NAME}\"\nkey = \"{key}\"\n");
-    for (place, identity) in others.identities.iter().enumerate().skip(1) {
-        roster += &format!(
-            "\n[[roster]]\nname = \"made up {place}\"\nkey = \"{}\"\n",
-            identity.key()
-        );
-    }
+    let ours = Identity::from_pkcs8(&fs::read(folder().join("identity.key"))?)
+        .context("`host init` writes a key")?;
+    let made_up = others.identities.iter().enumerate().skip(1);
+    let made_up = made_up.map(|(place, identity)| (format!("made up {place}"), identity));
+    let sites: Vec<_> = [(NAME.to_owned(), &ours)]
+        .into_iter()
+        .chain(made_up)
+        .collect();
+    let lots = match kind {
+        Kind::Lottery => Lots::Revealed,
+        _ => Lots::None,
+    };
+    let roster = testkit::roster(&sites, lots);
     let (draft, list) = (all.join("draft.toml"), all.join("roster.toml"));
     fs::write(&draft, DRAFT)?;
     fs::write(&list, roster)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use privacy::Loss;
+use privacy::Cost;
 use protocol::api::Stage;
 use protocol::id::{Digest, Header};
 use protocol::withdrawal::Cause;
@@ -143,8 +143,8 @@ pub(crate) struct Line {
     pub(crate) header: Option<Digest>,
     /// Of the unsigned body of the masked input, where the ledger says it.
     pub(crate) body: Option<Digest>,
-    /// What it can tell of one patient, where the ledger says it.
-    pub(crate) loss: Option<Loss>,
+    /// What it costs one patient, where the ledger says it.
+    pub(crate) cost: Option<Cost>,
 }
 
 /// The charges in a ledger's text: the lines that have a round's number.
@@ -157,12 +157,14 @@ pub(crate) fn charges(text: &str) -> Vec<Line> {
 }
 
 fn charge(line: &Value) -> Option<Line> {
-    let digest = |name: &str| line[name].as_str().and_then(|text| text.parse().ok());
+    let digest = |name: &str| line["round"][name].as_str()?.parse().ok();
+    let part = |name: &str| line[name].clone();
+    let loss = serde_json::from_value(part("loss")).ok();
+    let discreteness = serde_json::from_value(part("discreteness")).ok().flatten();
     Some(Line {
-        // The older format calls it `round`.
-        number: line["number"].as_u64().or(line["round"].as_u64())?,
+        number: line["number"].as_u64()?,
         header: digest("header"),
         body: digest("body"),
-        loss: serde_json::from_value(line["loss"].clone()).ok(),
+        cost: loss.and_then(|loss| Cost::of_parts(loss, discreteness).ok()),
     })
 }

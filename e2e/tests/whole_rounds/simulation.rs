@@ -190,7 +190,7 @@ impl Federation {
         });
         let site = &mut self.sites[0];
         let mut response = site.answer(&request);
-        while let Response::Progress(Progress { done, total }) = response {
+        while let Response::Progress(Progress { done, total, .. }) = response {
             if done >= total {
                 return site.answer(&Request::Finish);
             }
@@ -203,17 +203,14 @@ impl Federation {
     pub(crate) fn try_round(&mut self, site: usize, purpose: Purpose, state: &State) -> Response {
         let state = codec::encode(state);
         let header = Header {
-            study: self.kit.study.digest(),
-            number: 1,
-            place: 1,
-            purpose,
             state: Digest::of(&state),
+            ..self.kit.header(1, purpose)
         };
         let id = SiteId(u16::try_from(site).expect("few sites"));
         let open = Request::Open(self.open(&header, &state, id));
         let site = &mut self.sites[site];
         let mut response = site.answer(&open);
-        while let Response::Progress(Progress { done, total }) = response {
+        while let Response::Progress(Progress { done, total, .. }) = response {
             if done >= total {
                 return response;
             }
@@ -253,7 +250,7 @@ impl Federation {
     }
 
     /// What opens a site's part in the study's first round.
-    pub(crate) fn first_round(&self, site: SiteId) -> Open {
+    fn first_round(&self, site: SiteId) -> Open {
         let study = &self.kit.study;
         let mut course = Course::begin(study);
         let state = codec::encode(&course.state(study));
@@ -401,7 +398,7 @@ impl Site {
 
     fn work(&mut self, request: &Request) {
         let mut response = self.ask(request);
-        while let Response::Progress(Progress { done, total }) = response {
+        while let Response::Progress(Progress { done, total, .. }) = response {
             if done >= total {
                 return;
             }

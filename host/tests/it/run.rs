@@ -760,7 +760,11 @@ fn identity() -> protocol::identity::Identity {
 
 /// A module that gives `bodies` to the requests of the five stages and `chunks` by their numbers, and has no work to do.
 fn tape(bodies: &[Vec<u8>], chunks: &[Vec<u8>]) -> Sandbox {
-    let done = codec::encode(&Response::Progress(Progress { done: 0, total: 0 }));
+    let done = codec::encode(&Response::Progress(Progress {
+        done: 0,
+        total: 0,
+        unusable: 0,
+    }));
     let sends = bodies
         .iter()
         .map(|body| codec::encode(&Response::Send(body.clone().into())));

@@ -12,11 +12,11 @@ pub(super) fn check(privacy: &Privacy, normalisation: Normalisation) -> Result<(
     }
     Delta::try_from(privacy.delta).map_err(|error| StudyError::setting("privacy.delta", &error))?;
     require(
-        privacy.clip_norm > 0.0 && privacy.clip_norm <= 1e6,
+        Privacy::CLIP_NORMS.contains(&privacy.clip_norm),
         "privacy.clip-norm",
         || {
             format!(
-                "{} is not above 0 and at most 1000000: the range of the sum depends on it",
+                "{} is not from 0.000001 to 1000000: range and precision of the sum depend on it",
                 privacy.clip_norm
             )
         },
