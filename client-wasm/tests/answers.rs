@@ -13,6 +13,7 @@ use protocol::door::{
     State, Work,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
+use protocol::seed::Seed;
 use protocol::study::Study;
 use testkit::round::Play;
 use testkit::{Draft, TestStudy};
@@ -206,7 +207,7 @@ fn answers(kit: &TestStudy, purpose: Purpose, state: &State, cohort: &ByteVec) -
         header: header.clone(),
         state: bytes.into(),
         site: OURS,
-        seed: [7; 32],
+        seed: Seed::new([7; 32]),
         memory: Vec::new().into(),
         weights: None,
     }));
@@ -357,7 +358,7 @@ fn a_state_is_refused_for_what_it_is_before_patients_are_looked_at() {
                 header: header.clone(),
                 state: bytes.clone().into(),
                 site: OURS,
-                seed: [7; 32],
+                seed: Seed::new([7; 32]),
                 memory: Vec::new().into(),
                 weights: None,
             });
@@ -398,7 +399,7 @@ fn a_header_at_another_place_of_the_plan_is_refused() {
             },
             state: bytes.clone().into(),
             site: OURS,
-            seed: [7; 32],
+            seed: Seed::new([7; 32]),
             memory: Vec::new().into(),
             weights: None,
         });

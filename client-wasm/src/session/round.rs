@@ -68,7 +68,6 @@ impl Round {
         let state = State::of(&study, header.purpose, &state)?;
         let patients = Patients::decode(&cohort, &study.manifest().cohort)?;
         let inputs = InputsDigest::of([cohort.as_slice()]);
-        let seed = Seed::new(seed);
         entropy::start(&seed);
         let layout = study.layout(header.purpose);
         let work = Work::new(work::Start {

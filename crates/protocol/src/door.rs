@@ -13,6 +13,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::id::{Digest, Header, SiteId};
+use crate::seed::Seed;
 
 /// What the host asks of the module.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -301,8 +302,8 @@ pub struct Open {
     #[n(4)]
     pub site: SiteId,
     /// All of the session's randomness.
-    #[cbor(n(5), with = "minicbor::bytes")]
-    pub seed: [u8; 32],
+    #[n(5)]
+    pub seed: Seed,
     /// What [`Response::Memory`] gave in the site's last round of this study; empty before.
     #[n(6)]
     pub memory: ByteVec,

@@ -56,7 +56,8 @@ impl<'a> FakeModule<'a> {
 
     fn open(&mut self, open: &Open) -> Response {
         let vector = (self.vector)(&open.header, open.site);
-        let site = FakeSite::with_seed(self.kit, &open.header, open.site, vector, open.seed);
+        let site =
+            FakeSite::with_seed(self.kit, &open.header, open.site, vector, open.seed.clone());
         self.site = Some(site);
         Response::Progress(Progress {
             done: 0,

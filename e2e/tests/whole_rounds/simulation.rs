@@ -345,7 +345,7 @@ impl Federation {
             header: header.clone(),
             state: state.to_vec().into(),
             site: id,
-            seed: Digest::of(seed.as_bytes()).0,
+            seed: protocol::seed::Seed::new(Digest::of(seed.as_bytes()).0),
             memory: site.memory.clone(),
             weights: None,
         }

@@ -31,6 +31,7 @@ use protocol::door::{BadRows, Open, Prepared, Progress, Report, Response, Role, 
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::message::Signed;
 use protocol::round::{Accepted, AnyRound, SiteFault};
+use protocol::seed::Seed;
 use protocol::withdrawal::{Cause, Withdrawal};
 use tempfile::TempDir;
 use testkit::round::{Dropouts, Play, Storage};
@@ -507,7 +508,7 @@ impl World {
             header: opened.header.clone(),
             state: self.load(Key::State(0)).unwrap().into(),
             site: opened.site,
-            seed: self.load(Key::Seed(0)).unwrap().try_into().unwrap(),
+            seed: Seed::new(self.load(Key::Seed(0)).unwrap().try_into().unwrap()),
             memory: opened.memory.clone(),
             weights: None,
         };
