@@ -43,7 +43,7 @@ fn studies() -> Vec<Study> {
     let fast = ("rate = 0.5", "rate = 1e4");
     let adaptive = (
         "clip-norm = 1\n",
-        "clip-norm = 1\nadaptive-clip = { quantile = 0.3, rate = 1.5, share = 0.2 }\n",
+        "clip-norm = 1\nadaptive-clip = { quantile = 0.3, rate = 5.0, share = 0.2 }\n",
     );
     let scaffold = (
         gradient,
