@@ -15,6 +15,7 @@ use protocol::door::{
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::seed::Seed;
 use protocol::study::Study;
+use protocol::weights::{Block, Weights};
 use testkit::round::Play;
 use testkit::{Draft, TestStudy};
 
@@ -53,6 +54,11 @@ fn ways() -> Vec<Settings> {
 
 /// A study that says how many weights its model has.
 fn kit(settings: &Settings) -> TestStudy {
+    kit_with(settings, None)
+}
+
+/// The same, of a study that starts from public weights.
+fn kit_with(settings: &Settings, weights: Option<&ByteVec>) -> TestStudy {
     let draft = Draft {
         sites: 3,
         threshold: 2,
@@ -69,9 +75,13 @@ fn kit(settings: &Settings) -> TestStudy {
         assert!(toml.contains(line), "the draft has {line}");
         toml = toml.replace(line, with);
     }
+    if let Some(bytes) = weights {
+        let named = format!("[model]\ninitial-weights = \"{}\"\n", Digest::of(bytes));
+        toml = toml.replace("[model]\n", &named);
+    }
     let describe = Request::Describe(Describe {
         study: toml.as_bytes().to_vec().into(),
-        weights: None,
+        weights: weights.cloned(),
     });
     let Response::Described(described) = expected(&describe) else {
         panic!("not described")
@@ -196,6 +206,16 @@ struct Answers {
 }
 
 fn answers(kit: &TestStudy, purpose: Purpose, state: &State, cohort: &ByteVec) -> Answers {
+    answers_with(kit, None, purpose, state, cohort)
+}
+
+fn answers_with(
+    kit: &TestStudy,
+    weights: Option<&ByteVec>,
+    purpose: Purpose,
+    state: &State,
+    cohort: &ByteVec,
+) -> Answers {
     let bytes = codec::encode(state);
     let header = Header {
         state: Digest::of(&bytes),
@@ -209,7 +229,7 @@ fn answers(kit: &TestStudy, purpose: Purpose, state: &State, cohort: &ByteVec) -
         site: OURS,
         seed: Seed::new([7; 32]),
         memory: Vec::new().into(),
-        weights: None,
+        weights: weights.cloned(),
     }));
     while progress.done < progress.total {
         progress = self::progress(&Request::Work(Work { patients: 40 }));
@@ -308,6 +328,32 @@ fn answers_have_the_same_kinds_and_lengths_whoever_the_patients_are() {
         unusable > 0,
         "some states make the model overflow on some patients"
     );
+}
+
+/// Public weights of a study can be larger than a state's, and make units of a hidden layer that are no numbers.
+#[test]
+fn patients_of_whom_nothing_finite_is_predicted_are_evaluated_all_the_same() {
+    let weights = Weights {
+        blocks: vec![Block {
+            name: "hidden.weight".to_owned(),
+            // Four inputs of each of four units.
+            values: [f32::MAX, -f32::MAX].repeat(8),
+        }],
+    };
+    let weights = ByteVec::from(codec::encode(&weights));
+    let kit = kit_with(&vec![(LINEAR, MLP)], Some(&weights));
+    let hospitals = hospitals(&kit);
+    let state = edges(&kit.study, Purpose::Evaluate).remove(0);
+    let answers = hospitals
+        .iter()
+        .map(|cohort| answers_with(&kit, Some(&weights), Purpose::Evaluate, &state, cohort));
+    let answers: Vec<Answers> = answers.collect();
+    assert!(
+        answers.iter().all(|other| other.heard == answers[0].heard),
+        "answers are alike"
+    );
+    let unusable: u64 = answers.iter().map(|answers| answers.unusable).sum();
+    assert!(unusable > 0, "the model overflows on some of them");
 }
 
 /// A standard deviation so small that values above a threshold overflow would tell by a refusal who has such values.
