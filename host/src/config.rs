@@ -336,9 +336,15 @@ mod tests {
             let error = read(&text).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
-        let budget = template() + "[patient-budget]\nepsilon = -1\ndelta = 1e-6\n";
-        let error = read(&budget).unwrap_err().to_string();
-        assert!(error.contains("ε must be finite and above 0"), "{error}");
+        for (epsilon, delta, wanted) in [
+            ("-1", "1e-6", "ε must be above 0 and at most 100, got -1"),
+            ("101", "1e-6", "ε must be above 0 and at most 100, got 101"),
+            ("1", "1e-13", "δ must be from 1e-12 to below 1"),
+        ] {
+            let budget = format!("[patient-budget]\nepsilon = {epsilon}\ndelta = {delta}\n");
+            let error = read(&(template() + &budget)).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
     }
 
     #[test]
