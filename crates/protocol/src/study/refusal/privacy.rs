@@ -7,8 +7,10 @@ use crate::study::{AdaptiveClip, Algorithm, Batch, Manifest, Normalisation, Priv
 
 pub(super) fn check(privacy: &Privacy, normalisation: Normalisation) -> Result<(), StudyError> {
     if privacy.epsilon.is_nan() || privacy.epsilon < f64::INFINITY {
-        Epsilon::try_from(privacy.epsilon)
-            .map_err(|error| StudyError::setting("privacy.epsilon", &error))?;
+        Epsilon::try_from(privacy.epsilon).map_err(|error| {
+            let problem = format!("{error}; `inf` says that nothing is noised");
+            StudyError::setting("privacy.epsilon", &problem)
+        })?;
     }
     Delta::try_from(privacy.delta).map_err(|error| StudyError::setting("privacy.delta", &error))?;
     require(
