@@ -68,6 +68,10 @@ fn prepare(kind: Kind, hospital: Hospital) -> Result<Prepared> {
     let all = folder().join(format!("{kind:?}-{hospital:?}"));
     let site = all.join("site");
     let data = site.join("data");
+    if all.exists() {
+        // Left by a try that failed.
+        fs::remove_dir_all(&all)?;
+    }
     fs::create_dir_all(&data)?;
     for (name, bytes) in hospital.files().files {
         fs::write(data.join(name), bytes)?;

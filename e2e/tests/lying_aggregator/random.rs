@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::checks::{played, report, violations};
+use crate::checks::{performed, report, violations};
 use crate::draw;
 use crate::patients::Hospital;
 
@@ -10,7 +10,7 @@ use crate::patients::Hospital;
 fn play(seed: u64) {
     let script = draw::script(seed);
     let [usual, odd] = [Hospital::Usual, Hospital::Odd].map(|hospital| {
-        let record = played(&script, hospital);
+        let record = performed(&script, hospital);
         let found = violations(&script, &record);
         assert!(
             found.is_empty(),

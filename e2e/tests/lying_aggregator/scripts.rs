@@ -92,14 +92,17 @@ pub(crate) fn again_without_journals() -> Script {
     script
 }
 
-/// Standard deviations with which single precision overflows for ages above a threshold, in the input or in the square of
-/// a gradient's norm: each answer halves where the oldest patient can be.
+/// Standard deviations with which single precision overflows for ages above a threshold, in the square of a gradient's norm
+/// or in the input: each answer halves where the oldest patient can be. An advert is answer enough, and is not charged.
 pub(crate) fn bisection() -> Script {
-    let inputs = [64.0, 90.0, 109.0].map(|threshold| (threshold, f64::from(f32::MAX)));
-    let norms = [40.0, 60.0, 80.0].map(|threshold| (threshold, f64::from(f32::MAX).sqrt()));
-    let lies = inputs.into_iter().chain(norms).map(|(threshold, largest)| {
+    let norms = [150.0, 133.0, 118.0, 105.0].map(|threshold| (threshold, f64::from(f32::MAX).sqrt()));
+    let inputs = [109.0, 64.0].map(|threshold| (threshold, f64::from(f32::MAX)));
+    let lies = norms.into_iter().chain(inputs).map(|(threshold, largest)| {
         let sd = (threshold - 18.0) / largest;
-        Opening::from_state(Stated::LastFeature { mean: 18.0, sd })
+        Opening {
+            until: Stage::Advertise,
+            ..Opening::from_state(Stated::LastFeature { mean: 18.0, sd })
+        }
     });
     let others = [
         (65.0, 0.0),
