@@ -110,7 +110,7 @@ fn an_author_who_changes_the_list_after_the_nonces_are_known_is_refused() {
         &[("Newcomer".to_owned(), &newcomer)],
         Lots::Revealed,
     ));
-    let mut replaced = tables.clone();
+    let mut replaced = tables;
     replaced[29] = roster(&[("Hospital 29".to_owned(), &newcomer)], Lots::Revealed);
     for (what, changed) in [
         ("fewer", fewer),
