@@ -36,7 +36,7 @@ pub(crate) const NAME: &str = "the hospital";
 pub(crate) fn prepared(kind: Kind, hospital: Hospital) -> &'static Prepared {
     static MADE: Mutex<BTreeMap<(Kind, Hospital), &'static Prepared>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    *made.entry((kind, hospital)).or_insert_with(|| {
+    made.entry((kind, hospital)).or_insert_with(|| {
         let prepared = prepare(kind, hospital)
             .unwrap_or_else(|error| panic!("preparing {kind:?} at {hospital:?}: {error:#}"));
         Box::leak(Box::new(prepared))

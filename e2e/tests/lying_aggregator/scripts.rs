@@ -95,7 +95,8 @@ pub(crate) fn again_without_journals() -> Script {
 /// Standard deviations with which single precision overflows for ages above a threshold, in the square of a gradient's norm
 /// or in the input: each answer halves where the oldest patient can be. An advert is answer enough, and is not charged.
 pub(crate) fn bisection() -> Script {
-    let norms = [150.0, 133.0, 118.0, 105.0].map(|threshold| (threshold, f64::from(f32::MAX).sqrt()));
+    let norms =
+        [150.0, 133.0, 118.0, 105.0].map(|threshold| (threshold, f64::from(f32::MAX).sqrt()));
     let inputs = [109.0, 64.0].map(|threshold| (threshold, f64::from(f32::MAX)));
     let lies = norms.into_iter().chain(inputs).map(|(threshold, largest)| {
         let sd = (threshold - 18.0) / largest;
