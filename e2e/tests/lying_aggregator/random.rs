@@ -30,6 +30,7 @@ fn no_script_of_a_few_seeds_breaks_a_promise() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a person waits for it")]
 #[ignore = "runs as long as SOAK_MINUTES says: `cargo xtask soak`"]
 fn fresh_seeds_until_the_time_is_over() {
     let number = |name: &str| -> u64 {

@@ -128,7 +128,7 @@ impl Bench {
         }
         run(self.cargo().args(patch.build())).with_context(|| {
             format!(
-                "{}: a patch that does not compile shows nothing",
+                "building the test of {}: what does not compile shows nothing",
                 patch.name
             )
         })?;
