@@ -19,8 +19,8 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// The number of patients.
-    pub(super) fn patients(&self, slots: usize) -> Result<usize, ModelError> {
+    /// The number of patients, and which of them have a known value that is not finite: in ascending order, nearly always none.
+    pub(super) fn patients(&self, slots: usize) -> Result<(usize, Vec<usize>), ModelError> {
         let length = self.values.len();
         if slots == 0 || !length.is_multiple_of(slots) {
             return Err(ModelError::Length {
@@ -36,45 +36,21 @@ impl<'a> Batch<'a> {
                 unit: length,
             });
         }
-        if let Some(place) = self.ambiguous() {
+        let patients = length / slots;
+        let each = self.values.iter().zip(self.missing);
+        // A loop without an end in the middle has vectors; it is nearly always enough.
+        if each.map(fits).fold(true, |all, fits| all & fits) {
+            return Ok((patients, Vec::new()));
+        }
+        if let Some(place) = self.missing.iter().position(|missing| !said(*missing)) {
             return Err(ModelError::Input {
                 patient: place / slots,
                 slot: place % slots,
             });
         }
-        Ok(length / slots)
-    }
-
-    /// The first place of which it is not said whether it is missing.
-    fn ambiguous(&self) -> Option<usize> {
-        let said = |missing: &f32| {
-            let known = missing.to_bits() == 0.0_f32.to_bits();
-            known | (missing.to_bits() == 1.0_f32.to_bits())
-        };
-        // A loop without an end in the middle has vectors; it is nearly always enough.
-        if self
-            .missing
-            .iter()
-            .map(said)
-            .fold(true, |all, said| all & said)
-        {
-            None
-        } else {
-            self.missing.iter().position(|missing| !said(missing))
-        }
-    }
-
-    /// The patients who have a known value that is not finite, in ascending order: nearly always none.
-    pub(super) fn broken(&self, slots: usize) -> Vec<usize> {
-        let fits = |(value, missing): (&f32, &f32)| value.is_finite() | (*missing > 0.0);
-        let whole = self.values.iter().zip(self.missing);
-        if whole.map(fits).fold(true, |all, fits| all & fits) {
-            return Vec::new();
-        }
         let rows = self.rows(slots).enumerate();
-        rows.filter(|(_, (values, missing))| !values.iter().zip(*missing).all(fits))
-            .map(|(patient, _)| patient)
-            .collect()
+        let broken = rows.filter(|(_, (values, missing))| !values.iter().zip(*missing).all(fits));
+        Ok((patients, broken.map(|(patient, _)| patient).collect()))
     }
 
     /// The patients in pieces of `patients`, the last one shorter.
@@ -101,6 +77,19 @@ impl<'a> Batch<'a> {
             .chunks_exact(slots)
             .zip(self.missing.chunks_exact(slots))
     }
+}
+
+/// Whether it is said of a value whether it is missing.
+fn said(missing: f32) -> bool {
+    let (known, gone) = (0.0_f32.to_bits(), 1.0_f32.to_bits());
+    (missing.to_bits() == known) | (missing.to_bits() == gone)
+}
+
+/// Whether a value is missing, or known and finite.
+fn fits((value, missing): (&f32, &f32)) -> bool {
+    let known = missing.to_bits() == 0.0_f32.to_bits();
+    let gone = missing.to_bits() == 1.0_f32.to_bits();
+    gone | (known & value.is_finite())
 }
 
 /// The value to compute with: a missing one is 0, the mean.

@@ -347,7 +347,7 @@ impl Network {
         clip: f64,
         sum: &mut [f64],
     ) -> Result<GradientReport, ModelError> {
-        let rows = batch.patients(self.slots)?;
+        let (rows, broken) = batch.patients(self.slots)?;
         self.check_weights(weights)?;
         let labels = self.check_labels(labels, rows)?;
         check_patients(patients, rows)?;
@@ -357,7 +357,12 @@ impl Network {
         }
         let mut report = GradientReport::default();
         let unknown = whole(self.classes()).ln();
-        report.losses = self.each_gradient(weights, batch, &labels, patients, |group| {
+        let rows = Labelled {
+            batch,
+            labels,
+            broken,
+        };
+        report.losses = self.each_gradient(weights, &rows, patients, |group| {
             clip::clip_into(group, &self.trained, clip, unknown, sum, &mut report);
         });
         Ok(report)
@@ -376,12 +381,17 @@ impl Network {
         labels: &[u32],
         sum: &mut [f64],
     ) -> Result<Vec<f64>, ModelError> {
-        let patients = batch.patients(self.slots)?;
+        let (patients, broken) = batch.patients(self.slots)?;
         self.check_weights(weights)?;
         let labels = self.check_labels(labels, patients)?;
         self.check_sum(sum)?;
         let each_one = vec![1; patients];
-        let losses = self.each_gradient(weights, batch, &labels, &each_one, |group| {
+        let rows = Labelled {
+            batch,
+            labels,
+            broken,
+        };
+        let losses = self.each_gradient(weights, &rows, &each_one, |group| {
             let factors = vec![1.0; group.patients.len()];
             group.gradients.add_scaled(&self.trained, &factors, sum);
         });
@@ -396,23 +406,21 @@ impl Network {
     fn each_gradient(
         &self,
         weights: &[f32],
-        batch: Batch<'_>,
-        labels: &[usize],
+        all: &Labelled<'_>,
         patients: &[usize],
         mut add: impl FnMut(Group<'_>),
     ) -> Vec<f64> {
-        let broken = batch.broken(self.slots);
         let encoder = self.load(weights);
         let together = encoder.together();
-        let mut losses = Vec::with_capacity(labels.len());
+        let mut losses = Vec::with_capacity(all.labels.len());
         let (mut rest, mut row) = (patients, 0);
         while !rest.is_empty() {
             let (patients, others) =
                 rest.split_at(whole_patients_within(together, rest.iter().copied()));
             let rows = row..row + patients.iter().sum::<usize>();
             row = rows.end;
-            let batch = batch.part(self.slots, rows.clone());
-            let labels = &labels[rows.clone()];
+            let batch = all.batch.part(self.slots, rows.clone());
+            let labels = &all.labels[rows.clone()];
             let mut own: Box<dyn PatientGradients> = match &encoder {
                 Loaded::Linear(layers) => {
                     let layers = self.factors(weights, *layers, batch, labels, &mut losses);
@@ -425,7 +433,7 @@ impl Network {
                     Box::new(gradients)
                 }
             };
-            for label in broken.iter().filter(|label| rows.contains(label)) {
+            for label in all.broken.iter().filter(|label| rows.contains(label)) {
                 losses[*label] = f64::NAN;
             }
             add(Group {
@@ -518,7 +526,7 @@ impl Network {
         together: usize,
         head: impl Fn(&[f32]) -> Vec<f64>,
     ) -> Result<Rows, ModelError> {
-        let patients = batch.patients(self.slots)?;
+        let (patients, broken) = batch.patients(self.slots)?;
         self.check_weights(weights)?;
         let encoder = self.load(weights);
         let mut results = Vec::new();
@@ -528,7 +536,7 @@ impl Network {
             results.extend(features.chunks_exact(width).flat_map(&head).map(narrow));
         }
         let width = results.len() / patients.max(1);
-        Ok(Rows::new(width.max(1), results, &batch.broken(self.slots)))
+        Ok(Rows::new(width.max(1), results, &broken))
     }
 
     fn load<'a>(&'a self, weights: &'a [f32]) -> Loaded<'a> {
@@ -584,6 +592,15 @@ impl Network {
         };
         labels.iter().map(check).collect()
     }
+}
+
+/// Labels, each with the patient's values at its time.
+struct Labelled<'a> {
+    batch: Batch<'a>,
+    /// The class of each.
+    labels: Vec<usize>,
+    /// Those of which a value is not finite.
+    broken: Vec<usize>,
 }
 
 /// An encoder, a Transformer with its weights.
