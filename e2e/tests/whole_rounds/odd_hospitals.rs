@@ -230,7 +230,7 @@ const SIMPLE: [(&str, &str); 3] = [
 fn a_hospital_with_more_patients_than_the_study_allows_is_refused() {
     let many: Vec<Patient> = usual().into_iter().cycle().take(260).collect();
     let hospitals = vec![files(&usual()), files(&many), files(&usual())];
-    let mut federation = Federation::of_files(DRAFT, &SIMPLE, hospitals);
+    let federation = Federation::of_files(DRAFT, &SIMPLE, hospitals);
     let open = Request::Open(federation.first_round(SiteId(1)));
     let Refusal { reason, .. } = federation.refusal(1, &open);
     assert!(reason.contains("and the study allows 200"), "{reason}");
@@ -244,7 +244,7 @@ fn a_hospital_with_more_patients_than_the_study_allows_is_refused() {
 #[test]
 fn a_module_asked_out_of_order_refuses_and_the_session_is_over() {
     let hospitals = vec![files(&usual()), files(&usual()), files(&usual())];
-    let mut federation = Federation::of_files(DRAFT, &SIMPLE, hospitals);
+    let federation = Federation::of_files(DRAFT, &SIMPLE, hospitals);
     let survivors = Survivors {
         sites: Vec::new(),
         inputs: Vec::new(),
