@@ -1,20 +1,21 @@
 //! From a site's real sums to the integers that are masked: rounding, noise, range.
 
 use privacy::DiscreteGaussian;
-use privacy::rounding::{self, RoundingError};
+use privacy::rounding;
 use privacy::sampler::VarianceTooLarge;
 use protocol::seed::Seed;
 use protocol::study::{Layout, Section};
 
 /// The vector of a round: each section's values over its grid, rounded stochastically, with this site's share of the
-/// noise that stays in every sum, set to the section's bound where they lie beyond.
+/// noise that stays in every sum, set to the section's bound where they lie beyond. No value is refused for what it is, since
+/// values follow from patients: what is not a number, which no work makes, adds nothing.
 ///
 /// `values` holds one list of real sums a section. Rounding and noise draw from streams of their own, so that one does
 /// not shift the other.
 ///
 /// # Errors
 ///
-/// [`VectorError`]: nothing that is not a number leaves the module.
+/// [`VectorError`]: lengths that do not fit, and noise that cannot be drawn; nothing that follows from patients.
 pub(crate) fn noised(
     layout: &Layout,
     values: &[Vec<f64>],
@@ -52,18 +53,25 @@ pub(crate) fn noised_section(
     let gaussian = section.variance.map(DiscreteGaussian::new).transpose()?;
     let bound = i64::try_from(section.bound).unwrap_or(i64::MAX);
     for &value in values {
-        let rounded = rounding::round(value / section.grid, &mut rounding).map_err(|error| {
-            VectorError::Rounding {
-                section: name,
-                error,
-            }
-        })?;
+        let rounded = rounding::round(on_grid(value, section.grid), &mut rounding)
+            .expect("a finite number of steps below 2^62 can be rounded");
         let share = gaussian
             .as_ref()
             .map_or(0, |gaussian| gaussian.sample(&mut noise));
         vector.push(rounded.saturating_add(share).clamp(-bound, bound));
     }
     Ok(vector)
+}
+
+/// The value in steps of the grid, within the range of what can be rounded, which is far beyond every section's bound.
+fn on_grid(value: f64, grid: f64) -> f64 {
+    const MOST: f64 = (1_u64 << 61) as f64;
+    let steps = value / grid;
+    if steps.is_nan() {
+        0.0
+    } else {
+        steps.clamp(-MOST, MOST)
+    }
 }
 
 /// Why sums cannot be made a vector.
@@ -75,12 +83,6 @@ pub(crate) enum VectorError {
         section: &'static str,
         got: usize,
         want: usize,
-    },
-    /// A value is not finite or out of every range.
-    #[error("section {section}: {error}; nothing was sent")]
-    Rounding {
-        section: &'static str,
-        error: RoundingError,
     },
     /// The layout asks for more noise than can be drawn.
     #[error(transparent)]
@@ -149,11 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused() {
-        let error = noised(&layout(None, 1), &[vec![f64::NAN]], &Seed::new([4; 32])).unwrap_err();
-        assert!(
-            error.to_string().starts_with("section update: NaN"),
-            "{error}"
-        );
+    fn no_sum_is_refused_for_its_values() {
+        let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300];
+        let vector = noised(&layout(None, 5), &[values.to_vec()], &Seed::new([4; 32])).unwrap();
+        assert_eq!(vector, [0, 1_000, -1_000, 1_000, -1_000]);
     }
 }

@@ -367,7 +367,9 @@ impl Federation {
         if let Some(weights) = weights {
             approve.arg("--weights").arg(weights);
         }
-        finish(approve.arg("--yes").arg("--config").arg(self.config(place)))?;
+        // The same patients are in many federations, one after the other.
+        approve.args(["--yes", "--new-ledger"]);
+        finish(approve.arg("--config").arg(self.config(place)))?;
         Ok(())
     }
 

@@ -37,6 +37,12 @@ impl Process {
         })
     }
 
+    /// The number that the system gave it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills the program at once, as a power cut would (`SIGKILL`).
     ///
     /// # Errors

@@ -568,9 +568,18 @@ mod tests {
             let error = read(&text).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");
         }
-        let budget = template().replace("epsilon = 3.0", "epsilon = -1");
-        let error = read(&budget).unwrap_err().to_string();
-        assert!(error.contains("ε must be finite and above 0"), "{error}");
+        for (epsilon, delta, wanted) in [
+            ("-1", "1e-6", "ε must be above 0 and at most 100, got -1"),
+            ("101", "1e-6", "ε must be above 0 and at most 100, got 101"),
+            ("1", "1e-13", "δ must be from 1e-12 to below 1"),
+        ] {
+            let budget = template()
+                .replace("epsilon = 3.0", &format!("epsilon = {epsilon}"))
+                .replace("delta = 1e-5", &format!("delta = {delta}"))
+                .replace("delta = 0.00001", &format!("delta = {delta}"));
+            let error = read(&budget).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{error}");
+        }
     }
 
     #[test]

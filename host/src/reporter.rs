@@ -54,6 +54,9 @@ impl Reporter {
             bars.work.set_length(progress.total);
             bars.work.set_position(progress.done);
         }
+        if progress.unusable > 0 && progress.done >= progress.total {
+            self.note(&unusable(progress.unusable));
+        }
     }
 
     /// The site has sent its message of a stage.
@@ -137,6 +140,14 @@ impl Bars {
         self.work.set_length(0);
         self.work.set_position(0);
     }
+}
+
+/// What is said of patients who could not be used; nobody else is told.
+fn unusable(patients: u64) -> String {
+    format!(
+        "{patients} of this site's patients could not be used: with the weights that the round starts from, the model makes \
+         no finite number of them, so they added nothing; if this goes on, ask the study's author whether training diverges"
+    )
 }
 
 fn line(text: &str) {

@@ -570,7 +570,11 @@ mod tests {
 
     #[test]
     fn a_module_answers() {
-        let progress = Response::Progress(Progress { done: 3, total: 9 });
+        let progress = Response::Progress(Progress {
+            done: 3,
+            total: 9,
+            unusable: 0,
+        });
         assert_eq!(ask(&answering(&progress)).unwrap(), progress);
     }
 
@@ -607,7 +611,11 @@ mod tests {
 
     #[test]
     fn another_digest_is_refused() {
-        let wasm = answering(&Response::Progress(Progress { done: 0, total: 0 }));
+        let wasm = answering(&Response::Progress(Progress {
+            done: 0,
+            total: 0,
+            unusable: 0,
+        }));
         assert!(
             Sandbox::load_approved(&wasm, Digest::of(&wasm), ALLOWANCE, &Compiled::Anew).is_ok()
         );

@@ -8,6 +8,7 @@ use participant::pace::first_state;
 use protocol::codec;
 use protocol::door::{Open, Progress, Request};
 use protocol::id::{Digest, Header, Purpose, SiteId};
+use protocol::seed::Seed;
 use protocol::study::Study;
 
 use crate::patients::Cohort;
@@ -48,7 +49,7 @@ pub fn run(
         state: state.into(),
         site,
         // Of nothing that leaves.
-        seed: [0; 32],
+        seed: Seed::new([0; 32]),
         memory: Vec::new().into(),
         weights: weights.map(|weights| weights.to_vec().into()),
     };

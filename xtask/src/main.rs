@@ -12,6 +12,7 @@ mod plot;
 mod setup;
 mod shell;
 mod soak;
+mod sources;
 mod test;
 mod trial;
 mod vectors;
@@ -40,7 +41,7 @@ enum Command {
     Bench(bench::Arguments),
     /// Gives every decoder any bytes, led by what they reach
     Fuzz(fuzz::Arguments),
-    /// Runs random operations on whole rounds in memory, on fresh seeds, for so many minutes
+    /// Takes defences out one by one, and runs random operations and random lies on fresh seeds, for so many minutes
     Soak(soak::Arguments),
     /// Writes the protocol's test vectors anew
     Vectors,

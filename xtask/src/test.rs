@@ -1,13 +1,13 @@
 //! `cargo xtask test`: everything that must hold, cheapest first. The same on a laptop and in CI.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::fuzz;
 use crate::module::{self, Sealed};
-use crate::shell::{cargo, output, root, run, say, show, target};
+use crate::shell::{cargo, output, run, say, show, target};
+use crate::sources;
 
 /// Runs every check.
 pub(crate) fn run_command() -> Result<()> {
@@ -18,6 +18,7 @@ pub(crate) fn run_command() -> Result<()> {
     step("licences", licences)?;
     let sealed = step("module", || module::build(&target().join("module-out")))?;
     // Everything at once: with other packages chosen, dependencies would be built again with other features.
+    step("participant for the web", module::build_participant)?;
     let tests = ["test", "--locked", "--workspace", "--no-fail-fast"];
     step("programs", || run(cargo().args(tests).arg("--no-run")))?;
     step("tests", || run(cargo().args(tests)))?;
@@ -85,7 +86,7 @@ fn same_elsewhere(sealed: &Sealed) -> Result<()> {
     let copy = target()
         .join("elsewhere")
         .join("a checkout with another path");
-    copy_sources(&copy)?;
+    sources::mirror(&copy)?;
     let mut xtask = cargo();
     xtask
         .current_dir(&copy)
@@ -102,23 +103,5 @@ fn same_elsewhere(sealed: &Sealed) -> Result<()> {
         copy.display()
     );
     show(&format!("the module is {digest} from both folders"));
-    Ok(())
-}
-
-/// Copies what git tracks, as it stands in the working tree.
-fn copy_sources(to: &Path) -> Result<()> {
-    if to.exists() {
-        std::fs::remove_dir_all(to).with_context(|| format!("removing {}", to.display()))?;
-    }
-    let mut list = std::process::Command::new("git");
-    let files = output(list.args(["ls-files", "-z"]).current_dir(root()))?;
-    for file in files.split('\0').filter(|file| !file.is_empty()) {
-        let (from, to) = (root().join(file), to.join(file));
-        if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("creating {}", folder.display()))?;
-        }
-        std::fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
-    }
     Ok(())
 }

@@ -236,6 +236,8 @@ impl Course {
 
     /// The state that the next round starts from: the one to train on, or, where all training is behind, the published
     /// one, so that the last evaluation is of the very model that is given out.
+    ///
+    /// Whatever the sums were, it is one that [`State::of`] takes: sites refuse any other.
     #[must_use]
     pub fn state(&self, study: &Study) -> State {
         let place = usize::try_from(self.place).unwrap_or(usize::MAX);
@@ -403,7 +405,10 @@ impl Course {
             // Andrew et al. 2021, algorithm 1; a share beyond 0 and 1 is noise.
             let short = first(sum.section(SectionName::Short)) / in_step + 0.5;
             let beyond = short.clamp(0.0, 1.0) - adaptive.quantile;
-            self.clip_norm = Some((norm * (-adaptive.rate * beyond).exp()).clamp(1e-6, 1e6));
+            let next = norm * (-adaptive.rate * beyond).exp();
+            // Sites refuse what is beyond: rounding may lead there, and noise in what there is hardly any of.
+            let range = study.manifest().clip_norms();
+            self.clip_norm = range.map(|range| next.clamp(*range.start(), *range.end()));
         }
         sum.section(SectionName::Update)
             .iter()
@@ -415,9 +420,11 @@ impl Course {
     fn move_control(&mut self, study: &Study, averaging: &Averaging, sum: &RealSum) {
         let sites = real_count(study.manifest().roster.len());
         let scale = averaging.steps_times_rate() * sites;
+        // Sites refuse what is beyond; no sum of what sites may send leads there.
+        let most = study.manifest().most_control().unwrap_or(0.0);
         let changes = sum.section(SectionName::Control);
         for (control, change) in self.control.iter_mut().zip(changes) {
-            *control += narrow(change / scale);
+            *control = (*control + narrow(change / scale)).clamp(-most, most);
         }
     }
 }

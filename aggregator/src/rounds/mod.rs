@@ -21,6 +21,8 @@ mod course;
 mod error;
 mod open;
 mod patients;
+#[cfg(test)]
+mod states;
 mod sum;
 mod withdrawals;
 

@@ -26,6 +26,7 @@ use protocol::door::{
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
+use protocol::seed::Seed;
 use protocol::study::Study;
 
 const PATIENTS: u32 = 1_000;
@@ -229,7 +230,7 @@ fn train(door: &mut Door, study: &[u8], prepared: Prepared) -> Result<f64> {
         header,
         state: state.into(),
         site: SiteId(0),
-        seed: [7; 32],
+        seed: Seed::new([7; 32]),
         memory: Vec::new().into(),
         weights: None,
     };

@@ -12,6 +12,7 @@ use protocol::codec;
 use protocol::door::{Describe, Open, Prepared, Request, Response, State, Work};
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::round::SiteFault;
+use protocol::seed::Seed;
 use protocol::study::Study;
 use testkit::round::{Next, Play};
 use testkit::{Draft, TestStudy};
@@ -123,7 +124,7 @@ fn play(door: &mut Door, kit: &TestStudy, prepared: &Prepared) -> Result<Spent> 
         header: header.clone(),
         state: state.into(),
         site: OURS,
-        seed: [7; 32],
+        seed: Seed::new([7; 32]),
         memory: Vec::new().into(),
         weights: None,
     }))?;

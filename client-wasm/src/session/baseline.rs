@@ -7,7 +7,6 @@
 use cohort::{Normaliser, Patients};
 use learning::model::Network;
 use learning::optimizer::Descent;
-use protocol::codec;
 use protocol::door::{self, Progress, Split, State};
 use protocol::id::Digest;
 use protocol::seed::Seed;
@@ -55,7 +54,7 @@ impl Baseline {
         let network = network(&study)?;
         let (start, plan) = match &request.state {
             Some(bytes) => (
-                codec::decode(bytes)?,
+                State::published(&study, bytes)?,
                 Plan::personal(manifest, network.trained())?,
             ),
             None => (
@@ -63,7 +62,7 @@ impl Baseline {
                 Plan::of(manifest, network.trained()),
             ),
         };
-        let normaliser = Normaliser::new(&manifest.cohort, &moments(&study, &start)?)?;
+        let normaliser = Normaliser::new(&manifest.cohort, &moments(&study, &start))?;
         let inputs = Inputs::new(patients, normaliser, Some(Split::Train));
         if inputs.len() == 0 {
             return Err(SessionError::NoPatients);
@@ -94,15 +93,16 @@ impl Baseline {
 
     /// Patients done and to do, over all steps.
     pub(crate) fn progress(&self) -> Progress {
-        let patients = self.training.total() as u64;
+        let patients = self.training.total();
         let behind = if self.is_over() {
             0
         } else {
-            self.training.done() as u64
+            self.training.done()
         };
         Progress {
             done: u64::from(self.round) * patients + behind,
             total: u64::from(self.rounds) * patients,
+            unusable: self.training.unusable(),
         }
     }
 
@@ -121,11 +121,8 @@ impl Baseline {
     /// The state that training ends in.
     pub(crate) fn finish(self) -> Result<State, SessionError> {
         if !self.is_over() {
-            let Progress { done, total } = self.progress();
-            return Err(SessionError::NotDone {
-                done: usize::try_from(done).unwrap_or(usize::MAX),
-                total: usize::try_from(total).unwrap_or(usize::MAX),
-            });
+            let Progress { done, total, .. } = self.progress();
+            return Err(SessionError::NotDone { done, total });
         }
         let mut offset = match self.server {
             Server::None => self.training.descent().published(),
@@ -134,7 +131,11 @@ impl Baseline {
         for (offset, start) in offset.iter_mut().zip(&self.start.offset) {
             *offset += start;
         }
-        if offset.iter().any(|weight| !weight.is_finite()) {
+        // Said this way round, so that what is no number has diverged too.
+        if !offset
+            .iter()
+            .all(|weight| weight.abs() < State::MOST_WEIGHT)
+        {
             return Err(SessionError::Diverged);
         }
         Ok(State {

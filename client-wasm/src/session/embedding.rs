@@ -37,23 +37,27 @@ impl Embedding {
         }))
     }
 
-    /// A point a patient.
+    /// A point for each patient; `None` for those of whom the model makes no finite numbers.
     pub(crate) fn points(
         &self,
         network: &Network,
         weights: &[f32],
         portion: &Portion,
-    ) -> Result<Vec<Point>, SessionError> {
-        let embeddings = network.embeddings(weights, rows(&portion.values))?;
-        let mut left = embeddings.chunks_exact(network.width());
-        let point = |labels: &usize| self.point(left.by_ref().take(*labels));
+    ) -> Result<Vec<Option<Point>>, SessionError> {
+        let embeddings = network.usable_embeddings(weights, rows(&portion.values))?;
+        let mut left = embeddings.each();
+        let point = |labels: &usize| {
+            let own: Vec<Option<&[f32]>> = left.by_ref().take(*labels).collect();
+            self.point(own)
+        };
         Ok(portion.patients.iter().map(point).collect())
     }
 
-    fn point<'a>(&self, labels: impl Iterator<Item = &'a [f32]>) -> Point {
+    fn point(&self, labels: Vec<Option<&[f32]>>) -> Option<Point> {
         let mut sum = Vec::new();
         let mut count = 0.0;
         for label in labels {
+            let label = label?;
             sum.resize(label.len(), 0.0);
             for (sum, value) in sum.iter_mut().zip(label) {
                 *sum += f64::from(*value);
@@ -65,28 +69,22 @@ impl Embedding {
             *value /= count * self.settings.radius;
         }
         clustering::clip(&mut point);
-        point
+        point.iter().all(|value| value.is_finite()).then_some(point)
     }
 
-    /// The centres of a state.
-    pub(crate) fn centres(&self, state: &State) -> Result<Vec<Point>, SessionError> {
-        let finite = state.centres.iter().all(|value| value.is_finite());
-        let length = self.settings.centre_length();
-        if finite && state.centres.len().is_multiple_of(length.get()) {
-            Ok(clustering::centres(&state.centres, length))
-        } else {
-            Err(SessionError::Centres)
-        }
+    /// The centres of a state, which is parsed: they are whole.
+    pub(crate) fn centres(&self, state: &State) -> Vec<Point> {
+        clustering::centres(&state.centres, self.settings.centre_length())
     }
 
     /// The cells of a round.
-    pub(crate) fn cells(&self, purpose: Purpose, state: &State) -> Result<Cells, SessionError> {
-        let centres = self.centres(state)?;
-        Ok(if purpose == Purpose::Seed {
+    pub(crate) fn cells(&self, purpose: Purpose, state: &State) -> Cells {
+        let centres = self.centres(state);
+        if purpose == Purpose::Seed {
             Cells::halves(centres, &mut self.seed.derive("hyperplanes").rng())
         } else {
             Cells::clusters(centres)
-        })
+        }
     }
 
     /// The cluster of a patient; `None` where there are no centres.

@@ -1,7 +1,11 @@
 //! Why the module refuses a request.
 
+use std::fmt;
+
 use protocol::codec::DecodeError;
+use protocol::door::State;
 use protocol::id::{Digest, Purpose};
+use protocol::state::StateError;
 use protocol::study::StudyError;
 
 use crate::vector::VectorError;
@@ -14,7 +18,7 @@ pub(crate) enum SessionError {
     #[error("no baseline is open")]
     NoBaseline,
     #[error("work is not done: {done} of {total}")]
-    NotDone { done: usize, total: usize },
+    NotDone { done: u64, total: u64 },
     #[error("the round is at another stage: {0} is not what comes next")]
     OutOfOrder(&'static str),
     #[error("the round is of another study than the one given")]
@@ -31,39 +35,29 @@ pub(crate) enum SessionError {
     OtherWeights { got: Digest, want: Digest },
     #[error("the study names no public weights, and was given a file of them")]
     UnwantedWeights,
-    #[error("the state has {got} weights and the study {want}")]
-    StateLength { got: usize, want: usize },
-    #[error("the state holds a number that is not finite")]
-    StateNotFinite,
-    #[error("training diverged, a weight is no longer a number: lower the rate of the optimizer")]
-    Diverged,
     #[error(
-        "the model gives a patient probabilities that are no numbers: its weights are too large"
+        "training diverged, a weight went beyond ±{most}: lower the rate of the optimizer",
+        most = State::MOST_WEIGHT
     )]
-    NoProbabilities,
-    #[error("the state's control variate has {got} weights and the study's has {want}")]
-    ControlLength { got: usize, want: usize },
+    Diverged,
     #[error(
         "the study clusters in {stated} dimensions and its model has {width}: set clustering.dimensions to at most {width}"
     )]
     Dimensions { stated: u32, width: usize },
-    #[error("the state's centres do not fit the study's clustering")]
-    Centres,
-    #[error("the state's clip norm, {0}, is not above 0 and finite")]
-    ClipNorm(f64),
     #[error(
         "what this site kept of its last round is of another study or damaged: remove the file `memory` of that round"
     )]
     OtherMemory,
-    #[error("the study shares its normalisation, and the state has none yet")]
-    NoNormalisation,
-    #[error(
-        "this site has {found} patients in this round and the study allows {most}: the sum could overflow; ask the \
-         study's author to raise aggregation.patients-per-site"
-    )]
-    TooManyPatients { found: usize, most: u32 },
     #[error("the study plans no round of {0}")]
     NotPlanned(Purpose),
+    #[error(
+        "the header says a round of {purpose} at place {place}, and the study's plan has {planned} there"
+    )]
+    OtherPlace {
+        purpose: Purpose,
+        place: u32,
+        planned: Planned,
+    },
     #[error(
         "the study has no [personalisation], so no site makes a model of its own from the published one"
     )]
@@ -72,6 +66,8 @@ pub(crate) enum SessionError {
     NoPatients,
     #[error("the round's layout has other sections than its work")]
     Sections,
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error(transparent)]
     Study(#[from] StudyError),
     #[error(transparent)]
@@ -98,4 +94,17 @@ pub(crate) enum SessionError {
     Chunk(#[from] protocol::chunk::ChunkError),
     #[error(transparent)]
     Site(#[from] protocol::site::SiteError),
+}
+
+/// What a study's plan has at a place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Planned(pub(crate) Option<Purpose>);
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(purpose) => write!(f, "one of {purpose}"),
+            None => f.write_str("none"),
+        }
+    }
 }

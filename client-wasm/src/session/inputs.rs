@@ -27,14 +27,11 @@ pub(crate) fn network(study: &Study) -> Result<Network, SessionError> {
     }
 }
 
-/// The constants that the study's features are normalised by.
-pub(crate) fn moments(study: &Study, state: &State) -> Result<Vec<Moments>, SessionError> {
+/// The constants that the study's features are normalised by; the state is parsed, so it has them where they are shared.
+pub(crate) fn moments(study: &Study, state: &State) -> Vec<Moments> {
     match study.manifest().cohort.normalisation {
-        Normalisation::Reference => Ok(cohort::reference(&study.manifest().cohort)),
-        Normalisation::Shared if state.normalisation.is_empty() => {
-            Err(SessionError::NoNormalisation)
-        }
-        Normalisation::Shared => Ok(state.normalisation.clone()),
+        Normalisation::Reference => cohort::reference(&study.manifest().cohort),
+        Normalisation::Shared => state.normalisation.clone(),
     }
 }
 
@@ -67,13 +64,7 @@ pub(crate) fn weights(
     state: &State,
 ) -> Result<Vec<f32>, SessionError> {
     let mut weights = initial(network, study, file)?;
-    let (got, want) = (state.offset.len(), network.trained());
-    if got != want {
-        return Err(SessionError::StateLength { got, want });
-    }
-    network
-        .add(&mut weights, &state.offset)
-        .map_err(|_| SessionError::StateNotFinite)?;
+    network.add(&mut weights, &state.offset)?;
     Ok(weights)
 }
 

@@ -9,11 +9,15 @@
 //!
 //! With a finite ε each sum is noised before anything is computed from it, so all that follows is covered by the
 //! steps' own cost ([`protocol::study::Local`]).
+//!
+//! Nothing here ends for what patients are: one of whom the model makes no finite number adds nothing, and weights stop at
+//! [`protocol::door::State::MOST_WEIGHT`].
 
 use learning::model::Network;
 use learning::optimizer::Descent;
+use privacy::BlockedSum;
 use protocol::seed::Seed;
-use protocol::study::{Averaging, Batch, ControlVariates, Local, Weighting};
+use protocol::study::{Averaging, Batch, Local, Weighting};
 
 use super::error::SessionError;
 use super::inputs::{Inputs, rows};
@@ -43,8 +47,12 @@ pub(crate) struct LocalTraining {
     done: usize,
     /// Labels of those.
     labels_done: usize,
+    /// Of those, who could not be used.
+    unusable_now: u64,
+    /// The most who could not be used in a step.
+    unusable: u64,
     /// Sum of the clipped gradients in this step.
-    sum: Vec<f64>,
+    sum: BlockedSum,
 }
 
 /// The control variates of the round (Karimireddy et al. 2020, algorithm 1).
@@ -53,6 +61,8 @@ pub(crate) struct Control {
     pub(crate) shared: Vec<f32>,
     /// This site's, `c_i`.
     pub(crate) own: Vec<f32>,
+    /// The most that a value of either can be.
+    pub(crate) most: f32,
 }
 
 /// What a site's steps came to.
@@ -100,7 +110,9 @@ impl LocalTraining {
         let schedule = Schedule::new(settings.batch, inputs.len(), seed.derive("schedule"));
         let mut training = Self {
             start: weights,
-            sum: vec![0.0; network.trained()],
+            sum: BlockedSum::new(network.trained()),
+            unusable: 0,
+            unusable_now: 0,
             step: 0,
             batch: Vec::new(),
             done: 0,
@@ -151,15 +163,20 @@ impl LocalTraining {
     }
 
     /// Patients done, over all steps; a step counts as many as it is expected to have.
-    pub(crate) fn done(&self) -> usize {
+    pub(crate) fn done(&self) -> u64 {
         let expected = self.schedule.expected();
         // Never all of a step before it is made.
-        self.step as usize * expected + self.done.min(expected - 1)
+        u64::from(self.step) * expected as u64 + self.done.min(expected - 1) as u64
     }
 
-    /// Patients to do.
-    pub(crate) fn total(&self) -> usize {
-        (self.settings.steps as usize).saturating_mul(self.schedule.expected())
+    /// Patients to do. In 64 bits: the module's addresses have 32, and steps times patients can be more.
+    pub(crate) fn total(&self) -> u64 {
+        u64::from(self.settings.steps) * self.schedule.expected() as u64
+    }
+
+    /// Patients who could not be used, in the step that had the most of them.
+    pub(crate) fn unusable(&self) -> u64 {
+        self.unusable
     }
 
     /// Whether all steps are made.
@@ -171,14 +188,17 @@ impl LocalTraining {
     pub(crate) fn work(&mut self) -> Result<(), SessionError> {
         if self.done < self.batch.len() {
             let portion = self.inputs.portion(self.batch[self.done..].iter().copied());
-            self.network.clipped_sum_by_patient(
+            let report = self.network.clipped_sum_by_patient(
                 &moved(&self.network, &self.start, self.descent.offset())?,
                 rows(&portion.values),
                 &portion.labels,
                 &portion.patients,
                 self.clip_norm,
-                &mut self.sum,
+                self.sum.block(),
             )?;
+            self.sum.added(portion.patients.len());
+            self.unusable_now += report.unusable as u64;
+            self.unusable = self.unusable.max(self.unusable_now);
             self.done += portion.patients.len();
             self.labels_done += portion.labels.len();
         }
@@ -198,7 +218,12 @@ impl LocalTraining {
         };
         let offset = self.descent.offset();
         let change = shortened(offset.iter().map(|change| f64::from(*change)), norm);
-        let Some(Control { shared, mut own }) = self.control else {
+        let Some(Control {
+            shared,
+            mut own,
+            most,
+        }) = self.control
+        else {
             return Outcome {
                 weight,
                 change,
@@ -214,7 +239,7 @@ impl LocalTraining {
             norm,
         );
         for (own, change) in own.iter_mut().zip(&control_change) {
-            *own += narrow(change / steps_times_rate);
+            *own = (*own + narrow(change / steps_times_rate)).clamp(-most, most);
         }
         Outcome {
             weight,
@@ -227,6 +252,7 @@ impl LocalTraining {
     fn next_batch(&mut self) {
         self.done = 0;
         self.labels_done = 0;
+        self.unusable_now = 0;
         self.batch = if self.is_over() {
             Vec::new()
         } else {
@@ -244,13 +270,13 @@ impl LocalTraining {
         for mean in &mut mean {
             *mean /= labels.max(1.0);
         }
-        if let Some(Control { shared, own }) = &self.control {
+        if let Some(Control { shared, own, .. }) = &self.control {
             for ((mean, shared), own) in mean.iter_mut().zip(shared).zip(own) {
                 *mean += f64::from(*shared) - f64::from(*own);
             }
         }
-        self.descent.step(&mean)?;
-        self.sum.fill(0.0);
+        self.descent.step_within(&mean)?;
+        self.sum.clear();
         self.step += 1;
         Ok(())
     }
@@ -258,9 +284,12 @@ impl LocalTraining {
     /// The sum of this step's gradients, with its noise.
     fn noised_sum(&self) -> Result<Vec<f64>, SessionError> {
         let Some(local) = &self.noise else {
-            return Ok(self.sum.clone());
+            return Ok(self.sum.total());
         };
-        let in_clip_norms: Vec<f64> = self.sum.iter().map(|sum| sum / self.clip_norm).collect();
+        let mut in_clip_norms = self.sum.total();
+        for sum in &mut in_clip_norms {
+            *sum /= self.clip_norm;
+        }
         let seed = self.seed.derive(&format!("local step {}", self.step));
         let steps = vector::noised_section(&local.gradient, &in_clip_norms, &seed)?;
         let unit = local.gradient.grid * self.clip_norm;
@@ -268,31 +297,19 @@ impl LocalTraining {
     }
 }
 
-/// The control variates of a round, where the study has them.
-pub(crate) fn control(
-    settings: &Averaging,
-    shared: &[f32],
-    own: Vec<f32>,
-    parameters: usize,
-) -> Result<Option<Control>, SessionError> {
-    match settings.control_variates {
-        ControlVariates::None => Ok(None),
-        ControlVariates::Scaffold => {
-            let (got, want) = (shared.len(), parameters);
-            if got != want {
-                return Err(SessionError::ControlLength { got, want });
-            }
-            let own = if own.is_empty() {
-                vec![0.0; parameters]
-            } else {
-                own
-            };
-            Ok(Some(Control {
-                shared: shared.to_vec(),
-                own,
-            }))
-        }
-    }
+/// The control variates of a round, where the study has them: `shared` is of a parsed state, no value beyond `most`.
+pub(crate) fn control(shared: &[f32], own: Vec<f32>, most: Option<f32>) -> Option<Control> {
+    let most = most?;
+    let own = if own.is_empty() {
+        vec![0.0; shared.len()]
+    } else {
+        own
+    };
+    Some(Control {
+        shared: shared.to_vec(),
+        own,
+        most,
+    })
 }
 
 /// Weights with an offset added to the trained ones.

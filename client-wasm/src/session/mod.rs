@@ -151,7 +151,7 @@ fn describe(request: &Describe) -> Result<Described, SessionError> {
 fn export(request: &Export) -> Result<ByteVec, SessionError> {
     let study = Study::parse(&request.study)?;
     let network = network(&study)?;
-    let state: State = codec::decode(&request.state)?;
+    let state = State::published(&study, &request.state)?;
     let weights = inputs::weights(&network, &study, request.weights.as_ref(), &state)?;
     Ok(ByteVec::from(codec::encode(
         &network.file(&weights, &request.without)?,

@@ -1,7 +1,6 @@
 //! What a trained model says of each patient; it stays at the site.
 
 use cohort::{Normaliser, Patients};
-use protocol::codec;
 use protocol::door::{Predict, Predicted, Prediction, State};
 use protocol::study::Study;
 
@@ -13,15 +12,15 @@ use super::inputs::{Inputs, moments, network, rows, weights};
 /// patient, where the study has them and the state the centres.
 pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     let study = Study::parse(&request.study)?;
-    let state: State = codec::decode(&request.state)?;
+    let state = State::published(&study, &request.state)?;
     let patients = Patients::decode(&request.cohort, &study.manifest().cohort)?;
     let network = network(&study)?;
     let weights = weights(&network, &study, request.weights.as_ref(), &state)?;
-    let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state)?)?;
+    let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state))?;
     let classes = study.manifest().cohort.classes.len();
     let embedding = Embedding::of(&study, &network)?.filter(|_| !state.centres.is_empty());
     let centres = match &embedding {
-        Some(embedding) => embedding.centres(&state)?,
+        Some(embedding) => embedding.centres(&state),
         None => Vec::new(),
     };
     let inputs = Inputs::new(patients, normaliser, None);
@@ -31,17 +30,11 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
         let portion = inputs.portion(done..inputs.len());
         done += portion.patients.len();
         let probabilities = network.probabilities(&weights, rows(&portion.values))?;
-        if probabilities
-            .iter()
-            .any(|probability| !probability.is_finite())
-        {
-            return Err(SessionError::NoProbabilities);
-        }
         let phenotypes = match &embedding {
             Some(embedding) => embedding
                 .points(&network, &weights, &portion)?
                 .iter()
-                .map(|point| embedding.phenotype(point, &centres))
+                .map(|point| embedding.phenotype(point.as_ref()?, &centres))
                 .collect(),
             None => vec![None; portion.patients.len()],
         };

@@ -9,7 +9,7 @@ use protocol::seed::Seed;
 use protocol::site::{self, Upload};
 use protocol::study::{Layout, Study};
 
-use super::error::SessionError;
+use super::error::{Planned, SessionError};
 use super::work::{self, Results, Work};
 use crate::{entropy, vector};
 
@@ -63,10 +63,11 @@ impl Round {
         if Digest::of(&state) != header.state {
             return Err(SessionError::OtherState);
         }
-        let state: State = codec::decode(&state)?;
+        check_place(&study, &header)?;
+        // Before patients are looked at: what is refused from here on follows from the site's own files.
+        let state = State::of(&study, header.purpose, &state)?;
         let patients = Patients::decode(&cohort, &study.manifest().cohort)?;
         let inputs = InputsDigest::of([cohort.as_slice()]);
-        let seed = Seed::new(seed);
         entropy::start(&seed);
         let layout = study.layout(header.purpose);
         let work = Work::new(work::Start {
@@ -108,8 +109,9 @@ impl Round {
             return Err(SessionError::OutOfOrder("work"));
         };
         Ok(Progress {
-            done: working.work.done() as u64,
-            total: working.work.total() as u64,
+            done: working.work.done(),
+            total: working.work.total(),
+            unusable: working.work.unusable(),
         })
     }
 
@@ -119,7 +121,7 @@ impl Round {
             return Err(SessionError::OutOfOrder("work"));
         };
         let work = &mut working.work;
-        let more = usize::try_from(patients.max(1)).unwrap_or(usize::MAX);
+        let more = u64::from(patients.max(1));
         let goal = work.done().saturating_add(more).min(work.total());
         while !work.is_over() && (work.done() < goal || goal == work.total()) {
             work.step(&self.study)?;
@@ -262,6 +264,23 @@ impl Round {
             },
         ))
     }
+}
+
+/// Refuses a header whose place is of another purpose in the study's plan.
+fn check_place(study: &Study, header: &Header) -> Result<(), SessionError> {
+    let Header { purpose, place, .. } = *header;
+    let plan = study.plan();
+    let planned = usize::try_from(place)
+        .ok()
+        .and_then(|place| plan.get(place).copied());
+    if planned == Some(purpose) {
+        return Ok(());
+    }
+    Err(SessionError::OtherPlace {
+        purpose,
+        place,
+        planned: Planned(planned),
+    })
 }
 
 fn signed(messages: &Messages) -> Result<Vec<Signed>, SessionError> {

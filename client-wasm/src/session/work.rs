@@ -1,4 +1,9 @@
 //! What a site computes on its patients in a round, cut into steps.
+//!
+//! Whether a round is answered depends on study, header and state, not on the patients. So nothing here is refused for what
+//! patients are or how many: one of whom the model makes no finite number (the weights of a round may be such) adds no
+//! gradient, is in no cluster, and is evaluated as if all classes were equally probable. How many these are is told to the
+//! site's own people.
 
 use cohort::{Normaliser, Patients};
 use learning::clustering::Cells;
@@ -6,6 +11,7 @@ use learning::metrics;
 use learning::model::Network;
 use learning::optimizer::Descent;
 use minicbor::bytes::ByteVec;
+use privacy::BlockedSum;
 use protocol::door::{Split, State};
 use protocol::id::Purpose;
 use protocol::seed::Seed;
@@ -21,8 +27,10 @@ use super::schedule::Schedule;
 /// A round's work and its result so far.
 pub(crate) struct Work {
     task: Task,
-    /// One list of real sums a section of the round's layout.
-    sums: Vec<Vec<f64>>,
+    /// A sum for each section of the round's layout.
+    sums: Vec<BlockedSum>,
+    /// Patients so far who could not be used.
+    unusable: u64,
 }
 
 /// What work came to.
@@ -50,7 +58,11 @@ pub(crate) struct Start<'a> {
 /// What is summed up.
 enum Task {
     /// The training patients' mean values.
-    Moments { patients: Box<Patients>, done: bool },
+    Moments {
+        patients: Box<Patients>,
+        /// Once it is known.
+        sum: Option<Vec<f64>>,
+    },
     /// Clipped gradients of training patients.
     Gradient(Box<Gradient>),
     /// Steps of this site's own.
@@ -95,49 +107,53 @@ impl Work {
             Purpose::Tune => Split::Tuning,
             Purpose::Evaluate => Split::HeldOut,
         };
-        let found = start.patients.of_split(split).count();
-        let most = start.study.manifest().aggregation.patients_per_site;
-        if found > usize::try_from(most).unwrap_or(usize::MAX) {
-            return Err(SessionError::TooManyPatients { found, most });
-        }
         let sections = &start.layout.sections;
         let sums = sections
             .iter()
-            .map(|section| vec![0.0; section.length])
+            .map(|section| BlockedSum::new(section.length))
             .collect();
         Ok(Self {
             task: Task::new(start, split)?,
             sums,
+            unusable: 0,
         })
     }
 
     /// Patients done.
-    pub(crate) fn done(&self) -> usize {
+    pub(crate) fn done(&self) -> u64 {
         match &self.task {
-            Task::Moments { done: false, .. } => 0,
-            Task::Moments { done: true, .. } => self.total(),
-            Task::Gradient(gradient) => gradient.learner.done,
+            Task::Moments { sum: None, .. } => 0,
+            Task::Moments { sum: Some(_), .. } => self.total(),
+            Task::Gradient(gradient) => gradient.learner.done as u64,
             Task::Local(local) => local.done(),
-            Task::Evaluate(learner) => learner.done,
-            Task::Cluster(cluster) => cluster.learner.done,
+            Task::Evaluate(learner) => learner.done as u64,
+            Task::Cluster(cluster) => cluster.learner.done as u64,
         }
     }
 
     /// Patients to do.
-    pub(crate) fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> u64 {
         match &self.task {
-            Task::Moments { patients, .. } => patients.of_split(Split::Train).count(),
-            Task::Gradient(gradient) => gradient.patients.len(),
+            Task::Moments { patients, .. } => patients.of_split(Split::Train).count() as u64,
+            Task::Gradient(gradient) => gradient.patients.len() as u64,
             Task::Local(local) => local.total(),
-            Task::Evaluate(learner) => learner.inputs.len(),
-            Task::Cluster(cluster) => cluster.learner.inputs.len(),
+            Task::Evaluate(learner) => learner.inputs.len() as u64,
+            Task::Cluster(cluster) => cluster.learner.inputs.len() as u64,
+        }
+    }
+
+    /// Patients so far who could not be used.
+    pub(crate) fn unusable(&self) -> u64 {
+        match &self.task {
+            Task::Local(local) => local.unusable(),
+            _ => self.unusable,
         }
     }
 
     /// Whether all is done.
     pub(crate) fn is_over(&self) -> bool {
         match &self.task {
-            Task::Moments { done, .. } => *done,
+            Task::Moments { sum, .. } => sum.is_some(),
             Task::Local(local) => local.is_over(),
             Task::Gradient(_) | Task::Evaluate(_) | Task::Cluster(_) => self.done() >= self.total(),
         }
@@ -146,39 +162,40 @@ impl Work {
     /// Does the next batch.
     pub(crate) fn step(&mut self, study: &Study) -> Result<(), SessionError> {
         match &mut self.task {
-            Task::Moments { patients, done } => {
-                self.sums[0] = cohort::moment_vector(patients, &study.manifest().cohort);
-                *done = true;
-                Ok(())
+            Task::Moments { patients, sum } => {
+                *sum = Some(cohort::moment_vector(patients, &study.manifest().cohort));
             }
-            Task::Gradient(gradient) => gradient.step(&mut self.sums),
-            Task::Local(local) => local.work(),
+            Task::Local(local) => local.work()?,
+            Task::Gradient(gradient) => self.unusable += gradient.step(&mut self.sums)?,
             Task::Evaluate(learner) => {
                 let classes = study.manifest().cohort.classes.len();
-                learner.count(classes, &mut self.sums[0])
+                let [counts] = &mut self.sums[..] else {
+                    return Err(SessionError::Sections);
+                };
+                self.unusable += learner.count(classes, counts)?;
             }
-            Task::Cluster(cluster) => cluster.step(&mut self.sums),
+            Task::Cluster(cluster) => self.unusable += cluster.step(&mut self.sums)?,
         }
+        Ok(())
     }
 
     /// What it came to.
-    pub(crate) fn finish(mut self, study: &Study) -> Result<Results, SessionError> {
+    pub(crate) fn finish(self, study: &Study) -> Result<Results, SessionError> {
+        let totals = || self.sums.into_iter().map(BlockedSum::into_total).collect();
         let mut memory = Vec::new();
-        match self.task {
-            Task::Moments { .. } | Task::Evaluate(_) | Task::Cluster(_) => {}
-            Task::Gradient(gradient) => gradient.finish(&mut self.sums)?,
+        let sums = match self.task {
+            Task::Moments { sum, .. } => vec![sum.ok_or(SessionError::Sections)?],
+            Task::Evaluate(_) | Task::Cluster(_) => totals(),
+            Task::Gradient(gradient) => gradient.finish(totals())?,
             Task::Local(local) => {
                 let outcome = local.finish();
                 if !outcome.control.is_empty() {
                     memory = Memory::new(study.digest(), outcome.control.clone()).encode();
                 }
-                self.sums = sections(outcome);
+                sections(outcome)
             }
-        }
-        Ok(Results {
-            sums: self.sums,
-            memory,
-        })
+        };
+        Ok(Results { sums, memory })
     }
 }
 
@@ -186,16 +203,17 @@ impl Task {
     fn new(start: Start<'_>, split: Split) -> Result<Self, SessionError> {
         match (start.purpose, start.study.manifest().training.algorithm) {
             (Purpose::Moments, _) => {
-                let done = start.patients.of_split(split).next().is_none();
-                let patients = Box::new(start.patients);
-                Ok(Self::Moments { patients, done })
+                let nobody = start.patients.of_split(split).next().is_none();
+                let length = start.layout.length();
+                Ok(Self::Moments {
+                    patients: Box::new(start.patients),
+                    sum: nobody.then(|| vec![0.0; length]),
+                })
             }
             (Purpose::Train, Algorithm::Gradient { batch }) => {
-                let adapted = start.study.manifest().privacy.adaptive_clip.is_some();
-                let clip_norm = match start.state.clip_norm {
-                    Some(norm) if adapted => positive(norm)?,
-                    _ => start.study.manifest().privacy.clip_norm,
-                };
+                // A parsed state has one where the study adapts it, within the study's range.
+                let own = start.study.manifest().privacy.clip_norm;
+                let clip_norm = start.state.clip_norm.unwrap_or(own);
                 let seed = start.seed.derive("schedule");
                 let learner = Learner::new(start, split)?;
                 let patients = Schedule::new(batch, learner.inputs.len(), seed).next();
@@ -217,7 +235,7 @@ impl Task {
                 let learner = Learner::new(start, split)?;
                 let embedding = Embedding::of(study, &learner.network)?
                     .ok_or(SessionError::NotPlanned(purpose))?;
-                let cells = embedding.cells(purpose, state)?;
+                let cells = embedding.cells(purpose, state);
                 Ok(Self::Cluster(Box::new(Cluster {
                     learner,
                     embedding,
@@ -229,7 +247,8 @@ impl Task {
 }
 
 impl Gradient {
-    fn step(&mut self, sums: &mut [Vec<f64>]) -> Result<(), SessionError> {
+    /// Adds the next batch; says how many of its patients could not be used.
+    fn step(&mut self, sums: &mut [BlockedSum]) -> Result<u64, SessionError> {
         let learner = &mut self.learner;
         let left = self.patients[learner.done..].iter().copied();
         let portion = learner.inputs.portion(left);
@@ -242,20 +261,22 @@ impl Gradient {
             &portion.labels,
             &portion.patients,
             self.clip_norm,
-            update,
+            update.block(),
         )?;
+        update.added(portion.patients.len());
         if let [short] = rest {
             for (norm, labels) in report.norms.iter().zip(&portion.patients) {
                 let half = if *norm <= self.clip_norm { 0.5 } else { -0.5 };
-                short[0] += half * *labels as f64;
+                short.block()[0] += half * *labels as f64;
             }
         }
         learner.done += portion.patients.len();
-        Ok(())
+        Ok(report.unusable as u64)
     }
 
-    fn finish(self, sums: &mut [Vec<f64>]) -> Result<(), SessionError> {
-        let [update, weight, ..] = sums else {
+    /// The sections from the sums of all patients.
+    fn finish(self, mut sums: Vec<Vec<f64>>) -> Result<Vec<Vec<f64>>, SessionError> {
+        let [update, weight, ..] = &mut sums[..] else {
             return Err(SessionError::Sections);
         };
         for sum in update {
@@ -263,29 +284,30 @@ impl Gradient {
         }
         // All of them, sampled or not: the aggregator knows the rate.
         weight[0] = self.learner.inputs.labels() as f64;
-        Ok(())
+        Ok(sums)
     }
 }
 
 impl Cluster {
-    /// Adds the next batch.
-    fn step(&mut self, sums: &mut [Vec<f64>]) -> Result<(), SessionError> {
+    /// Adds the next batch; says how many of its patients could not be used.
+    fn step(&mut self, sums: &mut [BlockedSum]) -> Result<u64, SessionError> {
         let learner = &mut self.learner;
         let [members, embeddings] = sums else {
             return Err(SessionError::Sections);
         };
-        if members.len() < self.cells.count() {
-            return Err(SessionError::Centres);
+        if members.block().len() < self.cells.count() {
+            return Err(SessionError::Sections);
         }
         let portion = learner.inputs.portion(learner.done..learner.inputs.len());
         let points = self
             .embedding
             .points(&learner.network, &learner.weights, &portion)?;
-        for point in &points {
-            self.cells.add(point, members, embeddings);
+        for point in points.iter().flatten() {
+            self.cells.add(point, members.block(), embeddings.block());
         }
+        embeddings.added(points.len());
         learner.done += points.len();
-        Ok(())
+        Ok(points.iter().filter(|point| point.is_none()).count() as u64)
     }
 }
 
@@ -294,7 +316,7 @@ impl Learner {
         let Start { study, state, .. } = start;
         let network = network(study)?;
         let weights = weights(&network, study, start.weights, state)?;
-        let normaliser = Normaliser::new(&study.manifest().cohort, &moments(study, state)?)?;
+        let normaliser = Normaliser::new(&study.manifest().cohort, &moments(study, state))?;
         Ok(Self {
             network,
             weights,
@@ -303,22 +325,38 @@ impl Learner {
         })
     }
 
-    /// Counts the next batch.
-    fn count(&mut self, classes: usize, sums: &mut [f64]) -> Result<(), SessionError> {
+    /// Counts the next batch; says how many of its patients could not be used. Each label of such a patient counts as one for
+    /// which all classes were equally probable.
+    fn count(&mut self, classes: usize, sums: &mut BlockedSum) -> Result<u64, SessionError> {
         let portion = self.inputs.portion(self.done..self.inputs.len());
         let probabilities = self
             .network
-            .probabilities(&self.weights, rows(&portion.values))?;
-        let mut counts = vec![0; sums.len()];
-        for (row, label) in probabilities.chunks_exact(classes).zip(&portion.labels) {
-            metrics::count(row, *label, &mut counts)?;
+            .usable_probabilities(&self.weights, rows(&portion.values))?;
+        let unknown = vec![single(1.0 / classes as f64); classes];
+        let mut counts = vec![0; sums.block().len()];
+        let mut of_labels = probabilities.each().zip(&portion.labels);
+        let mut unusable = 0;
+        for labels in &portion.patients {
+            let own: Vec<_> = of_labels.by_ref().take(*labels).collect();
+            let is_usable = own
+                .iter()
+                .all(|(row, _)| row.is_some_and(are_probabilities));
+            unusable += u64::from(!is_usable);
+            for (row, label) in own {
+                let row = row.filter(|_| is_usable).unwrap_or(&unknown);
+                metrics::count(row, *label, &mut counts)?;
+            }
         }
-        for (sum, count) in sums.iter_mut().zip(counts) {
+        for (sum, count) in sums.block().iter_mut().zip(counts) {
             *sum += count as f64;
         }
         self.done += portion.patients.len();
-        Ok(())
+        Ok(unusable)
     }
+}
+
+fn are_probabilities(row: &[f32]) -> bool {
+    row.iter().all(|value| (0.0..=1.0).contains(value))
 }
 
 fn local_training(
@@ -338,7 +376,7 @@ fn local_training(
     let parameters = learner.network.trained();
     let own = Memory::decode(memory, study.digest(), parameters)?;
     let start = local::Start {
-        control: local::control(&settings, &state.control, own, parameters)?,
+        control: local::control(&state.control, own, study.manifest().most_control()),
         descent: Descent::local(settings.optimizer, settings.proximal, parameters),
         clip_norm: study.manifest().privacy.clip_norm,
         network: learner.network,
@@ -369,10 +407,10 @@ fn sections(outcome: Outcome) -> Vec<Vec<f64>> {
     sections
 }
 
-fn positive(norm: f64) -> Result<f64, SessionError> {
-    if norm > 0.0 && norm.is_finite() {
-        Ok(norm)
-    } else {
-        Err(SessionError::ClipNorm(norm))
-    }
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "probabilities are f32 wherever they are counted"
+)]
+fn single(value: f64) -> f32 {
+    value as f32
 }

@@ -33,7 +33,7 @@ mod values;
 pub use bad_row::{BadRow, Problem, Quoted};
 pub use error::{CohortError, ColumnProblem};
 pub use moments::moment_vector;
-pub use normalise::{Batch, NormaliseError, Normaliser, reference};
+pub use normalise::{Batch, MOST_DEVIATIONS, NormaliseError, Normaliser, reference};
 pub use patients::{DecodeError, Patients, PoolError};
 pub use prepare::prepare;
 pub use slots::{Block, Slots};

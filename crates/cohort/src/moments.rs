@@ -8,6 +8,7 @@
 //! for each feature: [patients with a value, Σ m, Σ m²]     m = 2·(mean − low) / (high − low) − 1
 //! ```
 
+use privacy::BlockedSum;
 use protocol::door::Split;
 use protocol::study::{Cohort, Feature};
 
@@ -23,10 +24,11 @@ const ENTRIES: usize = 3;
 #[must_use]
 pub fn moment_vector(patients: &Patients, cohort: &Cohort) -> Vec<f64> {
     let slots = Slots::of(cohort);
-    let mut vector = vec![0.0; ENTRIES * cohort.features().count()];
+    let mut vector = BlockedSum::new(ENTRIES * cohort.features().count());
     for rows in patients.of_split(Split::Train) {
         let features = cohort.features().zip(slots.of_features());
-        for (entries, (feature, places)) in vector.chunks_exact_mut(ENTRIES).zip(features) {
+        let entries = vector.block().chunks_exact_mut(ENTRIES);
+        for (entries, (feature, places)) in entries.zip(features) {
             let (mut count, mut sum) = (0.0, 0.0);
             for row in rows.clone() {
                 let (values, observed) = (patients.values(row), patients.observed(row));
@@ -42,8 +44,9 @@ pub fn moment_vector(patients: &Patients, cohort: &Cohort) -> Vec<f64> {
                 entries[2] += mapped * mapped;
             }
         }
+        vector.added(1);
     }
-    vector
+    vector.into_total()
 }
 
 /// The feature's plausible range as -1 to 1.

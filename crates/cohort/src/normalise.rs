@@ -18,7 +18,13 @@ pub fn reference(cohort: &Cohort) -> Vec<Moments> {
         .collect()
 }
 
-/// Turns values `v` into `(v − mean) / sd`, the same for all bins of a feature.
+/// The most that a normalised value is, either way of 0: so many standard deviations from the mean.
+///
+/// A value beyond is set to it. No plausible value is beyond with moments that sites can come to share
+/// ([`protocol::study::Feature::shared_deviations`]); with reference moments, or implausible values, it may be.
+pub const MOST_DEVIATIONS: f32 = 4_096.0;
+
+/// Turns values `v` into `(v − mean) / sd`, at most [`MOST_DEVIATIONS`], the same for all bins of a feature.
 #[derive(Clone, Debug)]
 pub struct Normaliser {
     /// `[slots]`
@@ -34,7 +40,7 @@ pub struct Batch {
     pub patients: usize,
     /// Values of one patient.
     pub slots: usize,
-    /// `[patients, slots]`, row-major; 0, the mean, where missing.
+    /// `[patients, slots]`, row-major; 0, the mean, where missing; none beyond [`MOST_DEVIATIONS`].
     pub values: Vec<f32>,
     /// `[patients, slots]`, row-major; 1 where missing, else 0.
     pub missing: Vec<f32>,
@@ -114,10 +120,10 @@ impl Normaliser {
             let there = patients.observed(patient).iter().copied().map(f32::from);
             let constants = self.means.iter().zip(&self.scales);
             let row = patients.values(patient).iter().zip(there.clone());
-            values.extend(
-                row.zip(constants)
-                    .map(|((value, there), (mean, scale))| (value - mean) * scale * there),
-            );
+            values.extend(row.zip(constants).map(|((value, there), (mean, scale))| {
+                // Finite before it is multiplied by 0 where it is missing.
+                held((value - mean) * scale) * there
+            }));
             missing.extend(there.map(|there| 1.0 - there));
         }
         Batch {
@@ -127,6 +133,11 @@ impl Normaliser {
             missing,
         }
     }
+}
+
+/// The value, or the nearest that a normalised one can be.
+fn held(value: f32) -> f32 {
+    value.clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 }
 
 #[expect(

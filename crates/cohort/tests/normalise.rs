@@ -6,7 +6,8 @@ mod support;
 
 use cohort::meds::{Events, Labels, Splits, Timestamp};
 use cohort::{
-    NormaliseError, Normaliser, Patients, PoolError, Slots, moment_vector, prepare, reference,
+    MOST_DEVIATIONS, NormaliseError, Normaliser, Patients, PoolError, Slots, moment_vector,
+    prepare, reference,
 };
 use minicbor::bytes::ByteVec;
 use protocol::door::{BadRows, File, Moments, Role, Split};
@@ -243,4 +244,25 @@ fn a_patient_with_many_labels_counts_once_in_the_moments() {
     assert_eq!(patients.len(), 2);
     // One patient, with the mean of both rates: the middle of the range.
     assert_eq!(moment_vector(&patients, &cohort)[..3], [1.0, 0.0, 0.0]);
+}
+
+/// A reference of a ten-thousandth of the range, and values at its ends.
+#[test]
+fn no_normalised_value_is_further_out_than_is_stated() {
+    let patients = patients(&[(Some(0.0), Some(200.0)), (None, Some(100.5))]);
+    let narrow = [
+        Moments {
+            mean: 100.0,
+            sd: 0.01,
+        },
+        Moments { mean: 0.5, sd: 0.5 },
+    ];
+    for sd in [0.01, 1e-30, 3e-39] {
+        let moments = [Moments { sd, ..narrow[0] }, narrow[1]];
+        let normaliser = Normaliser::new(&cohort(), &moments).unwrap();
+        let batch = normaliser.apply(&patients, &[0, 1]);
+        let bound = |value: &f32| value.abs() <= MOST_DEVIATIONS;
+        assert!(batch.values.iter().all(bound), "{:?}", batch.values);
+        assert!(batch.values.contains(&-MOST_DEVIATIONS));
+    }
 }

@@ -7,6 +7,7 @@
 //! [Adaptive Federated Optimization]: https://arxiv.org/abs/2003.00295
 
 use minicbor::{Decode, Encode};
+use protocol::door::State;
 use protocol::study::{Optimizer, Training};
 
 /// The weights' offset and the memory of the rule that moves it.
@@ -93,9 +94,23 @@ impl Descent {
     ///
     /// # Errors
     ///
-    /// A gradient of another length or with a value that is not finite, and a step whose result is not finite. The
-    /// optimizer is then as it was before.
+    /// A gradient of another length or with a value that is not finite, and a step that leads beyond
+    /// [`State::MOST_WEIGHT`]. The optimizer is then as it was before.
     pub fn step(&mut self, mean_gradient: &[f64]) -> Result<(), StepError> {
+        self.step_or(mean_gradient, Beyond::Refuse)
+    }
+
+    /// As [`Descent::step`], of a gradient that follows from patients: it is never refused for its values. A weight stops at
+    /// [`State::MOST_WEIGHT`], and one whose change is not a number stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// A gradient of another length.
+    pub fn step_within(&mut self, mean_gradient: &[f64]) -> Result<(), StepError> {
+        self.step_or(mean_gradient, Beyond::Hold)
+    }
+
+    fn step_or(&mut self, mean_gradient: &[f64], beyond: Beyond) -> Result<(), StepError> {
         let weights = self.offset.len();
         if mean_gradient.len() != weights {
             return Err(StepError::Length {
@@ -103,7 +118,8 @@ impl Descent {
                 want: weights,
             });
         }
-        if let Some(weight) = mean_gradient.iter().position(|value| !value.is_finite()) {
+        let unusable = mean_gradient.iter().position(|value| !value.is_finite());
+        if let (Some(weight), Beyond::Refuse) = (unusable, beyond) {
             return Err(StepError::Gradient { weight });
         }
         let mut next = self.clone();
@@ -113,7 +129,7 @@ impl Descent {
         }
         next.steps = self.steps.saturating_add(1);
         for (weight, gradient) in mean_gradient.iter().enumerate() {
-            next.move_weight(weight, *gradient)?;
+            next.move_weight(weight, *gradient, beyond)?;
         }
         if next.steps >= next.tail_start {
             next.tail_steps = next.tail_steps.saturating_add(1);
@@ -151,7 +167,12 @@ impl Descent {
         self.tail.iter().map(|sum| narrow(sum / count)).collect()
     }
 
-    fn move_weight(&mut self, weight: usize, gradient: f64) -> Result<(), StepError> {
+    fn move_weight(
+        &mut self,
+        weight: usize,
+        gradient: f64,
+        beyond: Beyond,
+    ) -> Result<(), StepError> {
         let old = f64::from(self.offset[weight]);
         let gradient = gradient + self.weight_decay * old;
         let first = &mut self.first[weight];
@@ -191,13 +212,39 @@ impl Descent {
                 rate * *first / (second.sqrt() + tau)
             }
         };
-        self.offset[weight] = narrow(old - change);
-        if self.offset[weight].is_finite() {
-            Ok(())
-        } else {
-            Err(StepError::Overflow { weight })
+        let (new, most) = (old - change, f64::from(State::MOST_WEIGHT));
+        match beyond {
+            Beyond::Refuse if new.is_nan() || new.abs() > most => {
+                return Err(StepError::Overflow { weight });
+            }
+            Beyond::Hold if !new.is_finite() => self.forget(weight),
+            Beyond::Refuse | Beyond::Hold => {}
+        }
+        let new = if new.is_nan() { old } else { new };
+        self.offset[weight] = narrow(new.clamp(-most, most));
+        Ok(())
+    }
+
+    /// Takes out of the memory what is not finite.
+    fn forget(&mut self, weight: usize) {
+        if !self.first[weight].is_finite() {
+            self.first[weight] = 0.0;
+        }
+        if let Some(second) = self.second.get_mut(weight)
+            && !second.is_finite()
+        {
+            *second = f64::MAX;
         }
     }
+}
+
+/// What becomes of a step that leads beyond what a weight can be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    /// It is an error: the aggregator's, which stops.
+    Refuse,
+    /// The weight stops there: a site's, which must not tell of its patients by an error.
+    Hold,
 }
 
 /// Why a step was refused.
@@ -219,7 +266,10 @@ pub enum StepError {
         weight: usize,
     },
     /// The step leads beyond what a weight can be.
-    #[error("the step makes weight {weight} infinite; the learning rate is too high")]
+    #[error(
+        "the step leads weight {weight} beyond ±{most}; the learning rate is too high",
+        most = State::MOST_WEIGHT
+    )]
     Overflow {
         /// The first such weight.
         weight: usize,
@@ -423,6 +473,56 @@ mod tests {
             Err(StepError::Overflow { weight: 1 })
         );
         assert_eq!(optimizer, Descent::new(&fast, 2));
+    }
+
+    #[test]
+    fn a_step_of_a_site_stops_at_the_greatest_weight_whatever_the_gradient() {
+        let rate = f64::MAX;
+        let (beta1, beta2, tau) = (0.5, 0.5, 1e-300);
+        let rules = [
+            Optimizer::Momentum {
+                rate,
+                momentum: 0.9,
+            },
+            Optimizer::Adam {
+                rate,
+                beta1,
+                beta2,
+                tau,
+            },
+            Optimizer::Yogi {
+                rate,
+                beta1,
+                beta2,
+                tau,
+            },
+            Optimizer::Adagrad { rate, beta1, tau },
+        ];
+        let most = State::MOST_WEIGHT;
+        for rule in rules {
+            let mut site = Descent::local(rule, f64::MAX, 4);
+            for gradient in [
+                1e300,
+                -1e300,
+                f64::MAX,
+                f64::NAN,
+                1e-300,
+                f64::INFINITY,
+                -1.0,
+            ] {
+                site.step_within(&[gradient, -gradient, gradient / 2.0, 0.0])
+                    .unwrap();
+                let held = |weight: &f32| weight.abs() <= most;
+                assert!(
+                    site.offset().iter().all(held),
+                    "{rule:?}: {:?}",
+                    site.offset()
+                );
+            }
+        }
+        let mut site = Descent::local(rules[0], 0.0, 2);
+        site.step_within(&[1.0, -1.0]).unwrap();
+        assert_eq!(site.offset(), [-most, most]);
     }
 
     #[test]

@@ -324,17 +324,14 @@ fn what_does_not_fit_is_refused() {
             ModelError::Length { what: "values", .. }
         ));
 
-        let mut values = patients.values.clone();
         let mut missing = patients.missing.clone();
-        let slots = network.slots();
-        missing[slots] = 0.0;
-        values[slots] = f32::INFINITY;
-        let infinite = Batch {
-            values: &values,
+        missing[network.slots()] = 0.5;
+        let unsaid = Batch {
+            values: &patients.values,
             missing: &missing,
         };
         assert_eq!(
-            refused(&weights, infinite, &[0, 1], 1.0),
+            refused(&weights, unsaid, &[0, 1], 1.0),
             ModelError::Input {
                 patient: 1,
                 slot: 0
@@ -351,7 +348,7 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
-fn weights_beyond_all_measure_give_an_error_or_finite_gradients() {
+fn weights_beyond_all_measure_give_finite_gradients() {
     for network in networks() {
         let patients = Patients::random(&network, 2, 13);
         for huge in [1e10, f32::MAX] {
@@ -360,13 +357,11 @@ fn weights_beyond_all_measure_give_an_error_or_finite_gradients() {
                 .iter()
                 .map(|weight| weight.signum() * huge)
                 .collect();
-            match network.clipped_sum(&weights, patients.batch(), &[0, 1], 1.0, &mut sum) {
-                Ok(report) => {
-                    let values = sum.iter().chain(&report.norms).chain(&report.losses);
-                    assert!(values.into_iter().all(|value| value.is_finite()));
-                }
-                Err(error) => assert!(matches!(error, ModelError::Diverged { .. }), "{error}"),
-            }
+            let report = network
+                .clipped_sum(&weights, patients.batch(), &[0, 1], 1.0, &mut sum)
+                .unwrap();
+            let values = sum.iter().chain(&report.norms).chain(&report.losses);
+            assert!(values.into_iter().all(|value| value.is_finite()));
         }
     }
 }

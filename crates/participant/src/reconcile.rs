@@ -62,8 +62,10 @@ pub fn page(
     Ok(Page { owed, next })
 }
 
-/// What is to be stored so that ledger and register have what is owed; the ledger has it then. These releases have happened,
-/// so no budget is asked. A round that is charged like this counts as one whose sum this site helped to open.
+/// What is to be stored so that ledger and register have what is owed; the ledger has it then.
+///
+/// These releases have happened, so no budget is asked. A round that is charged like this counts as one whose sum this site
+/// helped to open.
 ///
 /// # Errors
 ///

@@ -59,8 +59,7 @@ impl fmt::Display for Epsilon {
 /// The number is no [`Epsilon`].
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "ε must be above 0 and at most {most}, got {0}: a greater ε promises nothing; take epsilon = inf where nothing is to be \
-     noised, else an ε of at most 10",
+    "ε must be above 0 and at most {most}, got {0}: take one of at most 10; a greater one promises next to nothing",
     most = Epsilon::MOST
 )]
 pub struct InvalidEpsilon(pub f64);

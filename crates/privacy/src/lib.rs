@@ -93,6 +93,7 @@ mod sampled;
 pub mod sampler;
 mod spectrum;
 mod step;
+mod sum;
 mod total;
 
 pub use calibration::{NothingLeft, Planned};
@@ -104,4 +105,5 @@ pub use gaussian::{InvalidMu, Mu};
 pub use ledger::{Budget, ChargeError, Ledger, Purpose, Release};
 pub use sampled::{InvalidNoiseMultiplier, InvalidRate, NoiseMultiplier, Rate, Sampled};
 pub use sampler::DiscreteGaussian;
+pub use sum::BlockedSum;
 pub use total::Total;

@@ -13,6 +13,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::id::{Digest, Header, SiteId};
+use crate::seed::Seed;
 
 /// What the host asks of the module.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
@@ -249,6 +250,8 @@ pub struct Report {
 }
 
 /// Where training stands: what the aggregator publishes after each round, and all sites start the next from.
+///
+/// Whoever is given one parses it with [`State::of`] or [`State::published`], which know what each number can be.
 #[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
 pub struct State {
     /// What has been added to the initial weights so far; all 0 at the start. Length: the study's parameters.
@@ -299,8 +302,8 @@ pub struct Open {
     #[n(4)]
     pub site: SiteId,
     /// All of the session's randomness.
-    #[cbor(n(5), with = "minicbor::bytes")]
-    pub seed: [u8; 32],
+    #[n(5)]
+    pub seed: Seed,
     /// What [`Response::Memory`] gave in the site's last round of this study; empty before.
     #[n(6)]
     pub memory: ByteVec,
@@ -327,6 +330,11 @@ pub struct Progress {
     /// Patients to do.
     #[n(1)]
     pub total: u64,
+    /// Patients so far of whom the model makes no finite number: they add nothing, and are evaluated as if nothing were
+    /// known of them. Of several steps, as many as in the one that had the most. For the site's own people; it never
+    /// leaves the site, and no answer depends on it.
+    #[n(2)]
+    pub unusable: u64,
 }
 
 /// Signed messages of sites ([`crate::message::Signed`]), encoded.

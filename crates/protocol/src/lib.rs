@@ -36,6 +36,7 @@ pub mod round;
 pub mod seed;
 pub mod shamir;
 pub mod site;
+pub mod state;
 pub mod study;
 #[cfg(test)]
 mod vectors;

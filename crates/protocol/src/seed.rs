@@ -56,6 +56,16 @@ impl Seed {
     }
 }
 
+impl PartialEq for Seed {
+    /// In constant time.
+    fn eq(&self, other: &Self) -> bool {
+        let differences = self.0.iter().zip(&other.0).map(|(one, other)| one ^ other);
+        differences.fold(0, |all, some| all | some) == 0
+    }
+}
+
+impl Eq for Seed {}
+
 impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Seed").finish_non_exhaustive()

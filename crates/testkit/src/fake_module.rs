@@ -56,7 +56,8 @@ impl<'a> FakeModule<'a> {
 
     fn open(&mut self, open: &Open) -> Response {
         let vector = (self.vector)(&open.header, open.site);
-        let site = FakeSite::with_seed(self.kit, &open.header, open.site, vector, open.seed);
+        let site =
+            FakeSite::with_seed(self.kit, &open.header, open.site, vector, open.seed.clone());
         self.site = Some(site);
         Response::Progress(Progress {
             done: 0,
@@ -103,4 +104,8 @@ fn signed(messages: &Messages) -> Result<Vec<Signed>, String> {
 }
 
 /// One piece of work.
-const PATIENTS_DONE: Progress = Progress { done: 1, total: 1 };
+const PATIENTS_DONE: Progress = Progress {
+    done: 1,
+    total: 1,
+    unusable: 0,
+};

@@ -45,13 +45,8 @@ impl<'a> FakeSite<'a> {
         site: SiteId,
         vector: impl Into<Arc<[i64]>>,
     ) -> Self {
-        Self::with_seed(
-            kit,
-            header,
-            site,
-            vector,
-            Self::session_seed(header, site).0,
-        )
+        let seed = Seed::new(Self::session_seed(header, site).0);
+        Self::with_seed(kit, header, site, vector, seed)
     }
 
     /// A site that will add `vector`, with all of its randomness from `seed`.
@@ -61,9 +56,8 @@ impl<'a> FakeSite<'a> {
         header: &Header,
         site: SiteId,
         vector: impl Into<Arc<[i64]>>,
-        seed: [u8; 32],
+        seed: Seed,
     ) -> Self {
-        let seed = Seed::new(seed);
         Self {
             kit,
             header: header.clone(),

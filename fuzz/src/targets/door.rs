@@ -11,6 +11,7 @@ use protocol::door::{
     Response, State, Work,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
+use protocol::seed::Seed;
 use testkit::round::{Dropouts, Play, Storage};
 use testkit::{Draft, TestStudy};
 
@@ -223,7 +224,7 @@ fn open(prepared: Prepared) -> Open {
         },
         state: state.into(),
         site: SITE,
-        seed: [7; 32],
+        seed: Seed::new([7; 32]),
         ..nothing()
     }
 }
@@ -236,7 +237,7 @@ fn nothing() -> Open {
         header: kit().header(0, Purpose::Train),
         state: Vec::new().into(),
         site: SITE,
-        seed: [0; 32],
+        seed: Seed::new([0; 32]),
         memory: Vec::new().into(),
         weights: None,
     }

@@ -19,6 +19,7 @@ use participant::journal::Journal;
 use participant::replay::Comparison;
 use protocol::door::Open;
 use protocol::id::Digest;
+use protocol::seed::Seed;
 
 use super::clock;
 use super::site::Limits;
@@ -72,9 +73,11 @@ impl Replay {
             header: opened.header.clone(),
             state: state.into(),
             site: opened.site,
-            seed: kept(&disk, Key::Seed(number), opened.seed)?
-                .try_into()
-                .map_err(|_| anyhow!("the seed of round {number} is damaged"))?,
+            seed: Seed::new(
+                kept(&disk, Key::Seed(number), opened.seed)?
+                    .try_into()
+                    .map_err(|_| anyhow!("the seed of round {number} is damaged"))?,
+            ),
             memory: opened.memory.clone(),
             weights: approved.weights.map(Into::into),
         };

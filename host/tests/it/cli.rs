@@ -1208,7 +1208,11 @@ impl Desk {
             parameters: 6,
             module: "a module of tests".to_owned(),
         };
-        let done = Response::Progress(Progress { done: 0, total: 0 });
+        let done = Response::Progress(Progress {
+            done: 0,
+            total: 0,
+            unusable: 0,
+        });
         let prepared = Response::Prepared(Prepared {
             cohort: b"cohort".to_vec().into(),
             report: Report::default(),

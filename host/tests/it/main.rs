@@ -4,6 +4,7 @@
 mod aggregator;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
 mod nonce;
 #[cfg(test)]
 mod run;

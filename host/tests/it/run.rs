@@ -25,12 +25,13 @@ use participant::patience::Patience;
 use participant::reading::PatientFile;
 use participant::replay::Comparison;
 use participant::{Key, Participant, Stop, plan};
-use protocol::api::{Announcements, MissingChunks, RoundView, Stage, Status};
+use protocol::api::{Announcement, Announcements, MissingChunks, RoundView, Stage, Status};
 use protocol::codec;
 use protocol::door::{BadRows, Open, Prepared, Progress, Report, Response, Role, State};
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::message::Signed;
 use protocol::round::{Accepted, AnyRound, SiteFault};
+use protocol::seed::Seed;
 use protocol::withdrawal::{Cause, Withdrawal};
 use tempfile::TempDir;
 use testkit::round::{Dropouts, Play, Storage};
@@ -342,6 +343,57 @@ fn a_charged_round_is_not_sent_with_another_body() {
 }
 
 #[test]
+fn a_ledger_that_comes_from_a_backup_is_told_before_anything_is_sent() {
+    let world = World::new();
+    world.run(&world.serve(None)).unwrap();
+    // The aggregator shows what this site announced; ledger and register are those from before the round.
+    let bytes = world.load(Key::Journal(0)).unwrap();
+    let (journal, _) = Journal::decode(&bytes).unwrap();
+    let journal = journal.unwrap();
+    let message = journal.sending(Stage::Mask).unwrap().message().to_vec();
+    std::fs::write(
+        world.disk.path(Key::Ledger),
+        Ledger::begin(LedgerId::new([1; 16])),
+    )
+    .unwrap();
+    std::fs::remove_file(world.disk.path(Key::Register)).unwrap();
+    let shown = Announcement {
+        header: world.header.clone(),
+        message: message.into(),
+    };
+    let server = Server::start(move |asked| {
+        let first = asked.line.ends_with("from=0");
+        Reply::cbor(codec::encode(&Announcements {
+            announcements: first.then(|| shown.clone()).into_iter().collect(),
+        }))
+    });
+    assert_eq!(world.run(&server), Err(Stop::LedgerBehind(vec![0])));
+    let asked = server.asked();
+    assert!(
+        asked.iter().all(|asked| asked.line.starts_with("GET")),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn chunks_are_asked_for_by_the_vectors_own_numbers_in_order() {
+    for (chunks, wanted) in [
+        (vec![0, 1, 2, 3], Stop::NoChunk(3)),
+        (vec![u32::MAX], Stop::NoChunk(u32::MAX)),
+        (vec![2, 0], Stop::Answer(ORDER.to_owned())),
+        (vec![1; 1_000], Stop::Answer(ORDER.to_owned())),
+    ] {
+        let world = World::with_parameters(LONG);
+        let server = world.serve_missing(chunks);
+        assert_eq!(world.run(&server), Err(wanted));
+        let sent = |asked: &&Asked| asked.line.starts_with("PUT");
+        assert_eq!(server.asked().iter().filter(sent).count(), 0);
+    }
+}
+
+const ORDER: &str = "missing chunks are not in ascending order";
+
+#[test]
 fn without_a_ledger_nothing_is_asked() {
     let world = World::new();
     std::fs::remove_file(world.disk.path(Key::Ledger)).unwrap();
@@ -456,7 +508,7 @@ impl World {
             header: opened.header.clone(),
             state: self.load(Key::State(0)).unwrap().into(),
             site: opened.site,
-            seed: self.load(Key::Seed(0)).unwrap().try_into().unwrap(),
+            seed: Seed::new(self.load(Key::Seed(0)).unwrap().try_into().unwrap()),
             memory: opened.memory.clone(),
             weights: None,
         };
@@ -500,6 +552,24 @@ impl World {
     /// An aggregator that holds one round, and then is finished; the wire to it breaks at a stage's message.
     fn serve(&self, cut: Option<(Stage, Cut)>) -> Server {
         self.serve_cut(cut.map(|(stage, cut)| (format!("POST /v1/rounds/0/{stage}"), cut)))
+    }
+
+    /// An aggregator that says that these chunks are missing.
+    fn serve_missing(&self, chunks: Vec<u32>) -> Server {
+        let table = Table {
+            play: Some(begun(self.kit, &self.header)),
+            chunks: BTreeMap::new(),
+        };
+        let table = Mutex::new(table);
+        let (header, state) = (self.header.clone(), self.state.clone());
+        Server::start(move |asked| {
+            if asked.line == "GET /v1/rounds/0/chunks/0" {
+                return Reply::cbor(codec::encode(&MissingChunks {
+                    chunks: chunks.clone(),
+                }));
+            }
+            answer(&mut table.lock().unwrap(), &header, &state, asked)
+        })
     }
 
     /// The same, where the wire breaks at the first request whose line is this.
@@ -691,7 +761,11 @@ fn identity() -> protocol::identity::Identity {
 
 /// A module that gives `bodies` to the requests of the five stages and `chunks` by their numbers, and has no work to do.
 fn tape(bodies: &[Vec<u8>], chunks: &[Vec<u8>]) -> Sandbox {
-    let done = codec::encode(&Response::Progress(Progress { done: 0, total: 0 }));
+    let done = codec::encode(&Response::Progress(Progress {
+        done: 0,
+        total: 0,
+        unusable: 0,
+    }));
     let sends = bodies
         .iter()
         .map(|body| codec::encode(&Response::Send(body.clone().into())));

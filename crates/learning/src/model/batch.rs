@@ -8,7 +8,7 @@ use super::ModelError;
 /// # Shapes
 ///
 /// - `values`: `[patients, slots]`, normalised to a mean of 0 and a standard deviation of 1 in the reference
-///   population; finite
+///   population; a patient with a known one that is not finite counts as one of whom nothing can be used
 /// - `missing`: `[patients, slots]`, 1 where the value is missing, else 0; the value there is not looked at
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
@@ -36,7 +36,7 @@ impl<'a> Batch<'a> {
                 unit: length,
             });
         }
-        if let Some(place) = self.unusable() {
+        if let Some(place) = self.ambiguous() {
             return Err(ModelError::Input {
                 patient: place / slots,
                 slot: place % slots,
@@ -45,20 +45,36 @@ impl<'a> Batch<'a> {
         Ok(length / slots)
     }
 
-    /// The first place that holds no usable value, or is neither missing nor not.
-    fn unusable(&self) -> Option<usize> {
-        let usable = |(value, missing): (&f32, &f32)| {
+    /// The first place of which it is not said whether it is missing.
+    fn ambiguous(&self) -> Option<usize> {
+        let said = |missing: &f32| {
             let known = missing.to_bits() == 0.0_f32.to_bits();
-            let gone = missing.to_bits() == 1.0_f32.to_bits();
-            gone | (known & value.is_finite())
+            known | (missing.to_bits() == 1.0_f32.to_bits())
         };
         // A loop without an end in the middle has vectors; it is nearly always enough.
-        let each = || self.values.iter().zip(self.missing);
-        if each().map(usable).fold(true, |all, usable| all & usable) {
+        if self
+            .missing
+            .iter()
+            .map(said)
+            .fold(true, |all, said| all & said)
+        {
             None
         } else {
-            each().position(|place| !usable(place))
+            self.missing.iter().position(|missing| !said(missing))
         }
+    }
+
+    /// The patients who have a known value that is not finite, in ascending order: nearly always none.
+    pub(super) fn broken(&self, slots: usize) -> Vec<usize> {
+        let fits = |(value, missing): (&f32, &f32)| value.is_finite() | (*missing > 0.0);
+        let whole = self.values.iter().zip(self.missing);
+        if whole.map(fits).fold(true, |all, fits| all & fits) {
+            return Vec::new();
+        }
+        let rows = self.rows(slots).enumerate();
+        rows.filter(|(_, (values, missing))| !values.iter().zip(*missing).all(fits))
+            .map(|(patient, _)| patient)
+            .collect()
     }
 
     /// The patients in pieces of `patients`, the last one shorter.

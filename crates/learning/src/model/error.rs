@@ -51,8 +51,8 @@ pub enum ModelError {
         /// The first such weight.
         weight: usize,
     },
-    /// A known value of a patient is not finite, or it is not said whether it is missing.
-    #[error("slot {slot} of patient {patient} in the batch is neither missing nor finite")]
+    /// It is not said of a patient's value whether it is missing.
+    #[error("slot {slot} of patient {patient} in the batch is neither missing nor there")]
     Input {
         /// The patient's place in the batch.
         patient: usize,
@@ -81,9 +81,9 @@ pub enum ModelError {
     /// The clip norm is not positive.
     #[error("the clip norm must be above 0")]
     Clip,
-    /// The weights are so large that a patient's result is not finite.
+    /// An input or a result of a patient is not finite, where all are asked for.
     #[error(
-        "the result of patient {patient} in the batch is not finite; the weights have diverged"
+        "the result of patient {patient} in the batch is not finite: the weights are too large"
     )]
     Diverged {
         /// The patient's place in the batch.

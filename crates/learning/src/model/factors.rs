@@ -25,6 +25,9 @@ pub(super) struct Factors<'a> {
 }
 
 /// The gradients of labels in the weights of one layer.
+///
+/// Slopes are 0, or from 2⁻³⁰⁰ to 2³⁰⁰ either way, or not finite: so no product of two slopes and two inputs, nor a sum of
+/// such products, under- or overflows.
 pub(super) struct Layer {
     /// Where the weights are that inputs are multiplied by, `[outputs, inputs]`.
     pub(super) weight: Range<usize>,
@@ -38,6 +41,40 @@ pub(super) struct Layer {
     pub(super) others_slopes: Vec<f64>,
 }
 
+impl Layer {
+    /// Of slopes as they come: those that are too small for any sum to tell are 0, those that are too large are not finite.
+    pub(super) fn new(
+        (weight, others): (Range<usize>, Range<usize>),
+        inputs: Vec<f32>,
+        mut slopes: Vec<f64>,
+        mut others_slopes: Vec<f64>,
+    ) -> Self {
+        for slope in slopes.iter_mut().chain(&mut others_slopes) {
+            *slope = held(*slope);
+        }
+        Self {
+            weight,
+            others,
+            inputs,
+            slopes,
+            others_slopes,
+        }
+    }
+}
+
+/// The slope, if its square is one.
+fn held(slope: f64) -> f64 {
+    const MOST: f64 = f64::from_bits((1_023 + 300) << 52);
+    let size = slope.abs();
+    if size < 1.0 / MOST {
+        0.0
+    } else if size <= MOST {
+        slope
+    } else {
+        f64::NAN
+    }
+}
+
 impl PatientGradients for Factors<'_> {
     fn norms(&self, trained: &Selection) -> Vec<f64> {
         let layers = self.trained(trained);
@@ -45,9 +82,20 @@ impl PatientGradients for Factors<'_> {
         let mut norm = |labels: &usize| {
             let own = first..first + labels;
             first = own.end;
-            self.squared(&layers, own).sqrt()
+            self.norm(&layers, own)
         };
         self.patients.iter().map(&mut norm).collect()
+    }
+
+    fn silence(&mut self, patient: usize) {
+        let labels: usize = self.patients.iter().sum();
+        let first: usize = self.patients[..patient].iter().sum();
+        let own = first..first + self.patients[patient];
+        for layer in &mut self.layers {
+            rows_mut(&mut layer.inputs, labels, &own).fill(0.0);
+            rows_mut(&mut layer.slopes, labels, &own).fill(0.0);
+            rows_mut(&mut layer.others_slopes, labels, &own).fill(0.0);
+        }
     }
 
     fn add_scaled(&self, trained: &Selection, factors: &[f64], sum: &mut [f64]) {
@@ -78,8 +126,8 @@ impl Factors<'_> {
         self.layers.iter().map(of).collect()
     }
 
-    /// The squared norm of the sum of some labels' gradients, not below the true one by rounding.
-    fn squared(&self, layers: &[Trained<'_>], labels: Range<usize>) -> f64 {
+    /// The norm of the sum of some labels' gradients, not below the true one by rounding, nor below a share of their lengths.
+    fn norm(&self, layers: &[Trained<'_>], labels: Range<usize>) -> f64 {
         let product = |one, other| -> f64 {
             let products = layers.iter().map(|layer| layer.product(one, other));
             products.sum()
@@ -94,13 +142,34 @@ impl Factors<'_> {
             }
         }
         if labels.len() == 1 {
-            return squared;
+            return squared.sqrt();
         }
         // Where gradients cancel, rounding is measured by what cancels: 2⁻⁵² for each term of each product.
         let terms: usize = layers.iter().map(Trained::terms).sum();
         let terms = (terms + labels.len() * labels.len()) as f64;
-        squared.max(0.0) + terms * f64::EPSILON * lengths * lengths
+        let norm = (positive(squared) + terms * f64::EPSILON * lengths * lengths).sqrt();
+        // Not `f64::max`, which would take a number for what is none.
+        if norm < lengths / MOST_CANCELLED {
+            lengths / MOST_CANCELLED
+        } else {
+            norm
+        }
     }
+}
+
+/// A patient's gradients of single labels can together be so many times as long as the patient's gradient is taken to be: they
+/// are added to the others' one by one, so what each is off by when it is rounded counts.
+const MOST_CANCELLED: f64 = 64.0;
+
+/// The value, or 0 where rounding made it negative; what is no number stays none, unlike with [`f64::max`].
+fn positive(value: f64) -> f64 {
+    if value < 0.0 { 0.0 } else { value }
+}
+
+/// The rows of some labels in `[labels, any]`.
+fn rows_mut<'a, T>(values: &'a mut [T], labels: usize, rows: &Range<usize>) -> &'a mut [T] {
+    let width = values.len() / labels;
+    &mut values[rows.start * width..rows.end * width]
 }
 
 /// What is trained of a layer.
@@ -246,12 +315,14 @@ mod tests {
             parameters.push(name.to_owned(), shape, start).unwrap()
         };
         let sizes = [("a", 11, 5, 5), ("b", 5, 1, 3)].into_iter().enumerate();
-        let layers = sizes.map(|(seed, (name, inputs, outputs, others))| Layer {
-            weight: push(&format!("{name}.weight"), &[outputs, inputs]),
-            others: push(&format!("{name}.others"), &[others]),
-            inputs: numbers(LABELS * inputs, seed).collect(),
-            slopes: numbers(LABELS * outputs, seed + 3).map(f64::from).collect(),
-            others_slopes: numbers(LABELS * others, seed + 5).map(f64::from).collect(),
+        let layers = sizes.map(|(seed, (name, inputs, outputs, others))| {
+            let weight = push(&format!("{name}.weight"), &[outputs, inputs]);
+            Layer::new(
+                (weight, push(&format!("{name}.others"), &[others])),
+                numbers(LABELS * inputs, seed).collect(),
+                numbers(LABELS * outputs, seed + 3).map(f64::from).collect(),
+                numbers(LABELS * others, seed + 5).map(f64::from).collect(),
+            )
         });
         (layers.collect(), parameters)
     }
@@ -316,21 +387,55 @@ mod tests {
         let start = Start::Constant(0.0);
         let weight = parameters.push("w".to_owned(), &[1, 2], start).unwrap();
         let trained = Selection::new(parameters.blocks(), &Trained::All).unwrap();
-        let layer = Layer {
-            others: weight.end..weight.end,
-            weight,
-            inputs: vec![3e8, 1.0, 3e8, 1.5],
-            slopes: vec![1.0, -1.0],
-            others_slopes: Vec::new(),
-        };
+        let others = weight.end..weight.end;
+        let inputs = vec![3e8, 1.0, 3e8, 1.5];
+        let layer = Layer::new((weight, others), inputs, vec![1.0, -1.0], Vec::new());
         let factors = Factors {
             layers: vec![layer],
             patients: &[2],
         };
-        // The sum is 0, -0.5; beside products of 9e16, of which one ulp is 16, nothing is left of its square.
+        // The sum is 0, -0.5; beside products of 9e16, of which one ulp is 16, nothing is left of its square. And what each
+        // label adds to the others' sum is at most 64 times as long.
         let [norm] = factors.norms(&trained)[..] else {
             panic!("one patient has one norm");
         };
-        assert!((0.5..100.0).contains(&norm), "{norm}");
+        assert!((6e8 / 64.0..6e8).contains(&norm), "{norm}");
+    }
+
+    /// One patient with a single weight.
+    fn alone(slope: f64, input: f32) -> (Factors<'static>, Selection) {
+        let mut parameters = Parameters::default();
+        let start = Start::Constant(0.0);
+        let weight = parameters.push("w".to_owned(), &[1, 1], start).unwrap();
+        let trained = Selection::new(parameters.blocks(), &Trained::All).unwrap();
+        let others = weight.end..weight.end;
+        let layer = Layer::new((weight, others), vec![input], vec![slope], Vec::new());
+        let factors = Factors {
+            layers: vec![layer],
+            patients: &[1],
+        };
+        (factors, trained)
+    }
+
+    /// Slopes of 1e-166 have squares that are 0; a norm of 0 would let all of the gradient through.
+    #[test]
+    fn what_is_added_has_the_norm_that_is_told_however_small_or_large() {
+        for exponent in -1_074..1_024 {
+            let slope = f64::from(exponent).exp2() * 1.5;
+            for input in [f32::from_bits(1), 1e-38, 1e-20, 0.7, 1e20, f32::MAX] {
+                let (factors, trained) = alone(slope, input);
+                let [norm] = factors.norms(&trained)[..] else {
+                    panic!("one patient has one norm");
+                };
+                let mut sum = [0.0];
+                factors.add_scaled(&trained, &[1.0], &mut sum);
+                let same = (sum[0] - norm).abs() <= 1e-12 * norm;
+                assert!(
+                    same || !norm.is_finite(),
+                    "{slope} · {input}: {norm} and {}",
+                    sum[0]
+                );
+            }
+        }
     }
 }

@@ -166,13 +166,7 @@ impl Head {
         for ((features, label), (slopes, others)) in labels.zip(rows) {
             losses.push(self.slopes(weights, features, *label, slopes, others));
         }
-        Layer {
-            weight: self.weight(),
-            others,
-            inputs: features,
-            slopes,
-            others_slopes,
-        }
+        Layer::new((self.weight(), others), features, slopes, others_slopes)
     }
 
     /// The slopes of labels' features, `[labels, width]`, from those of the head's outputs.
@@ -342,7 +336,7 @@ fn log_sigmoid(value: f64) -> f64 {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "weights are f32; a result beyond their range is refused later"
+    reason = "weights are f32; a result beyond their range is found later"
 )]
 fn narrow(value: f64) -> f32 {
     value as f32

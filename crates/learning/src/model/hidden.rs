@@ -56,13 +56,8 @@ impl Hidden {
             let unit = f64::from(*unit);
             *slope *= 1.0 - unit * unit;
         }
-        Layer {
-            weight: self.weight.clone(),
-            others: self.bias.clone(),
-            inputs,
-            others_slopes: slopes.clone(),
-            slopes,
-        }
+        let places = (self.weight.clone(), self.bias.clone());
+        Layer::new(places, inputs, slopes.clone(), slopes)
     }
 }
 

@@ -4,12 +4,13 @@ use protocol::study::{Architecture, Cohort, Model};
 use protocol::weights::{Block, Weights};
 
 use super::batch::Batch;
-use super::clip::{self, GradientReport, Gradients, PatientGradients};
+use super::clip::{self, GradientReport, Gradients, Group, PatientGradients};
 use super::factors::{Factors, Layer};
 use super::head::Head;
 use super::hidden::Hidden;
 use super::input::{Input, size};
 use super::parameter::{Parameter, Parameters};
+use super::rows::Rows;
 use super::selection::{self, Selection};
 use super::summary::Summarizer;
 use super::transformer::{self, Transformer};
@@ -239,7 +240,8 @@ impl Network {
     pub fn logits(&self, weights: &[f32], batch: Batch<'_>) -> Result<Vec<f32>, ModelError> {
         self.each_patient(weights, batch, CHUNK, |features| {
             self.head.logits(weights, features)
-        })
+        })?
+        .all()
     }
 
     /// The probabilities of the classes, `[patients, classes]`, which add to 1 for each patient.
@@ -248,6 +250,20 @@ impl Network {
     ///
     /// Lengths that do not fit, weights or inputs that are not finite, and results that are not.
     pub fn probabilities(&self, weights: &[f32], batch: Batch<'_>) -> Result<Vec<f32>, ModelError> {
+        self.usable_probabilities(weights, batch)?.all()
+    }
+
+    /// The probabilities of the classes for each patient, `[classes]`, but for patients of whom an input or a result is not
+    /// finite: one such patient changes nothing for the others.
+    ///
+    /// # Errors
+    ///
+    /// Lengths that do not fit, and weights that are not finite.
+    pub fn usable_probabilities(
+        &self,
+        weights: &[f32],
+        batch: Batch<'_>,
+    ) -> Result<Rows, ModelError> {
         self.each_patient(weights, batch, CHUNK, |features| {
             self.head
                 .probabilities(&self.head.logits(weights, features))
@@ -263,13 +279,24 @@ impl Network {
     ///
     /// Lengths that do not fit, weights or inputs that are not finite, and results that are not.
     pub fn embeddings(&self, weights: &[f32], batch: Batch<'_>) -> Result<Vec<f32>, ModelError> {
+        self.usable_embeddings(weights, batch)?.all()
+    }
+
+    /// As [`Network::embeddings`], but for patients of whom an input or a result is not finite: one such patient changes
+    /// nothing for the others.
+    ///
+    /// # Errors
+    ///
+    /// Lengths that do not fit, and weights that are not finite.
+    pub fn usable_embeddings(&self, weights: &[f32], batch: Batch<'_>) -> Result<Rows, ModelError> {
         self.each_patient(weights, batch, 1, |features| {
             features.iter().copied().map(f64::from).collect()
         })
     }
 
     /// Adds to `sum` the gradient of each patient's loss in the trained weights, clipped to an L2 norm of `clip` over
-    /// all of them together ([ACG+16], algorithm 1): `gradient · min(1, clip / norm)`. An infinite `clip` clips nothing.
+    /// all of them together ([ACG+16], algorithm 1): `gradient · min(1, clip / (norm + τ))`, where τ is 10⁻⁹ of `clip`. An
+    /// infinite `clip` clips nothing. A patient of whom an input, a loss or the norm is not finite adds 0.
     ///
     /// Claim: with one patient more or less, `sum` changes by at most `clip` in L2 norm; rounding in `f32` and `f64`
     /// is included (the factor is lower by 10⁻⁸ where it is below 1), the rounding of the sum itself is not.
@@ -282,8 +309,8 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// Lengths that do not fit, a label that is no class, a `clip` that is not above 0, weights or inputs that are not
-    /// finite, and gradients that are not. `sum` then holds an unknown part of the patients.
+    /// Lengths that do not fit, a label that is no class, a `clip` that is not above 0, and weights that are not finite:
+    /// nothing that follows from a patient's values. `sum` is then as before.
     ///
     /// [ACG+16]: https://arxiv.org/abs/1607.00133
     pub fn clipped_sum(
@@ -329,9 +356,10 @@ impl Network {
             return Err(ModelError::Clip);
         }
         let mut report = GradientReport::default();
-        report.losses = self.each_gradient(weights, batch, &labels, patients, |gradients, _| {
-            clip::clip_into(gradients, &self.trained, clip, sum, &mut report.norms)
-        })?;
+        let unknown = whole(self.classes()).ln();
+        report.losses = self.each_gradient(weights, batch, &labels, patients, |group| {
+            clip::clip_into(group, &self.trained, clip, unknown, sum, &mut report);
+        });
         Ok(report)
     }
 
@@ -340,7 +368,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// Those of [`Network::clipped_sum`], but that a gradient that is not finite is not looked for.
+    /// Those of [`Network::clipped_sum`], and a loss that is not finite: `sum` is then not, either.
     pub fn gradient_sum(
         &self,
         weights: &[f32],
@@ -353,22 +381,27 @@ impl Network {
         let labels = self.check_labels(labels, patients)?;
         self.check_sum(sum)?;
         let each_one = vec![1; patients];
-        self.each_gradient(weights, batch, &labels, &each_one, |gradients, patients| {
-            gradients.add_scaled(&self.trained, &vec![1.0; patients], sum);
-            Ok(())
-        })
+        let losses = self.each_gradient(weights, batch, &labels, &each_one, |group| {
+            let factors = vec![1.0; group.patients.len()];
+            group.gradients.add_scaled(&self.trained, &factors, sum);
+        });
+        match losses.iter().position(|loss| !loss.is_finite()) {
+            Some(patient) => Err(ModelError::Diverged { patient }),
+            None => Ok(losses),
+        }
     }
 
-    /// Gives `add` the gradients of the patients in their order, some at a time, and how many these are; returns the
-    /// losses of the labels.
+    /// Gives `add` the gradients of the patients in their order, some at a time; returns the losses of the labels, as `add`
+    /// leaves them. The loss of a label with an input that is not finite is not finite.
     fn each_gradient(
         &self,
         weights: &[f32],
         batch: Batch<'_>,
         labels: &[usize],
         patients: &[usize],
-        mut add: impl FnMut(&dyn PatientGradients, usize) -> Result<(), ModelError>,
-    ) -> Result<Vec<f64>, ModelError> {
+        mut add: impl FnMut(Group<'_>),
+    ) -> Vec<f64> {
+        let broken = batch.broken(self.slots);
         let encoder = self.load(weights);
         let together = encoder.together();
         let mut losses = Vec::with_capacity(labels.len());
@@ -379,25 +412,30 @@ impl Network {
             let rows = row..row + patients.iter().sum::<usize>();
             row = rows.end;
             let batch = batch.part(self.slots, rows.clone());
-            let labels = &labels[rows];
-            match &encoder {
+            let labels = &labels[rows.clone()];
+            let mut own: Box<dyn PatientGradients> = match &encoder {
                 Loaded::Linear(layers) => {
                     let layers = self.factors(weights, *layers, batch, labels, &mut losses);
-                    add(&Factors { layers, patients }, patients.len())?;
+                    Box::new(Factors { layers, patients })
                 }
                 Loaded::Transformer(transformer) => {
                     let mut gradients =
                         self.gradients(weights, transformer, batch, labels, &mut losses);
                     gradients.add_up(patients);
-                    add(&gradients, patients.len())?;
+                    Box::new(gradients)
                 }
+            };
+            for label in broken.iter().filter(|label| rows.contains(label)) {
+                losses[*label] = f64::NAN;
             }
+            add(Group {
+                gradients: own.as_mut(),
+                patients,
+                losses: &mut losses[rows],
+            });
             rest = others;
         }
-        match losses.iter().position(|loss| !loss.is_finite()) {
-            Some(patient) => Err(ModelError::Diverged { patient }),
-            None => Ok(losses),
-        }
+        losses
     }
 
     /// The gradients of labels in the layers of a model without a Transformer; the losses are added to `losses`.
@@ -479,7 +517,7 @@ impl Network {
         batch: Batch<'_>,
         together: usize,
         head: impl Fn(&[f32]) -> Vec<f64>,
-    ) -> Result<Vec<f32>, ModelError> {
+    ) -> Result<Rows, ModelError> {
         let patients = batch.patients(self.slots)?;
         self.check_weights(weights)?;
         let encoder = self.load(weights);
@@ -489,12 +527,8 @@ impl Network {
             let width = features.len() * self.slots / chunk.values.len();
             results.extend(features.chunks_exact(width).flat_map(&head).map(narrow));
         }
-        match results.iter().position(|value| !value.is_finite()) {
-            Some(place) => Err(ModelError::Diverged {
-                patient: place * patients / results.len(),
-            }),
-            None => Ok(results),
-        }
+        let width = results.len() / patients.max(1);
+        Ok(Rows::new(width.max(1), results, &batch.broken(self.slots)))
     }
 
     fn load<'a>(&'a self, weights: &'a [f32]) -> Loaded<'a> {
@@ -600,9 +634,14 @@ fn check_patients(patients: &[usize], rows: usize) -> Result<(), ModelError> {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "classes are few")]
+fn whole(count: usize) -> f64 {
+    count as f64
+}
+
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a result that is beyond f32 is refused"
+    reason = "a result that is beyond f32 is not finite, and found"
 )]
 fn narrow(value: f64) -> f32 {
     value as f32

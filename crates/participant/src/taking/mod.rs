@@ -52,6 +52,8 @@ pub(crate) struct Taking {
     failures: u32,
     /// Overruns of the pace.
     overruns: u32,
+    /// Rounds that came to nothing, as far as people were told.
+    lost_rounds: usize,
     /// The version of the study's view that is known.
     seen: Option<u64>,
     /// The number of the round that is open.
@@ -157,6 +159,7 @@ impl Taking {
             line: Line::Up,
             failures: 0,
             overruns: 0,
+            lost_rounds: 0,
             seen: None,
             open: None,
             seen_at: now.elapsed,
@@ -251,13 +254,13 @@ impl Taking {
         }
     }
 
+    /// Tells of rounds that came to nothing, when there is one more of them.
     fn tell_uncharged(&mut self) {
-        let (rounds, most) = (
-            self.plan.uncharged(),
-            self.site.study.manifest().rounds.uncharged,
-        );
-        // The open one is no loss yet.
-        if rounds > 1 {
+        // The last one may still be charged.
+        let rounds = self.plan.uncharged().saturating_sub(1);
+        if rounds > self.lost_rounds {
+            self.lost_rounds = rounds;
+            let most = self.site.study.manifest().rounds.uncharged;
             self.notices.push(Notice::Uncharged { rounds, most });
         }
     }

@@ -45,7 +45,7 @@ impl Taking {
             header: opened.header.clone(),
             state: round.state.clone().into(),
             site: opened.site,
-            seed: *round.seed.expose(),
+            seed: round.seed.clone(),
             memory: opened.memory.clone(),
             weights: self.site.weights.clone().map(Into::into),
         })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use protocol::api::{Announcements, RoundView, Status};
 use protocol::codec;
-use protocol::id::{Digest, Purpose};
+use protocol::id::Digest;
 
 use super::task::Task;
 use super::{Call, Next, Taking, View};
@@ -86,8 +86,7 @@ impl Taking {
     /// Keeps the published model.
     pub(super) fn model(&mut self, digest: Digest, bytes: Vec<u8>, tickets: &mut Tickets) -> Next {
         check_digest(&bytes, digest)?;
-        let last = self.site.study.plan().last().copied();
-        state::of(&self.site.study, last.unwrap_or(Purpose::Evaluate), &bytes)?;
+        state::published(&self.site.study, &bytes)?;
         let writes = tickets.writes(vec![Write::Put(Key::Model, bytes)]);
         self.task = Task::ModelStored(digest, writes.ticket());
         Ok(Step::Store(writes))

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::Purpose;
+
 /// The `[clustering]` table: federated k-means on what the model makes of patients before its last layer.
 ///
 /// ```text
@@ -66,6 +68,18 @@ impl Clustering {
     #[must_use]
     pub fn most_candidates(&self) -> u32 {
         (3 * self.clusters).next_power_of_two()
+    }
+
+    /// The most centres that a round with this purpose starts from, or that the study ends with: those that are to be cut in
+    /// two, or as many as are wanted; none before they are looked for.
+    #[must_use]
+    pub fn most_centres(&self, purpose: Option<Purpose>) -> usize {
+        let most = match purpose {
+            Some(Purpose::Seed) => self.most_candidates() / 2,
+            Some(Purpose::Cluster) | None => self.clusters,
+            Some(Purpose::Moments | Purpose::Train | Purpose::Evaluate | Purpose::Tune) => 0,
+        };
+        usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// The share of a round's budget that goes to counts of patients, the rest going to sums of embeddings.

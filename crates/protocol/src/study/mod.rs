@@ -19,6 +19,7 @@ mod layout;
 mod model;
 mod moments;
 mod privacy;
+mod ranges;
 mod refusal;
 mod rounds;
 mod training;

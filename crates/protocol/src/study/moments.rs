@@ -1,5 +1,7 @@
 //! A normalisation that all sites share, from the sum of a round of moments.
 
+use std::ops::RangeInclusive;
+
 use super::{Cohort, Feature};
 use crate::door::Moments;
 
@@ -12,8 +14,42 @@ const FEWEST: f64 = 8.0;
 /// The least standard deviation, as a share of the reference: noise could make it 0, and values infinite.
 const LEAST_SD: f64 = 0.25;
 
+/// The least standard deviation, as a share of the feature's plausible range: no normalised value is further than 4096 from 0.
+const LEAST_SHARE: f64 = 1.0 / 4_096.0;
+
+impl Feature {
+    /// The width of the plausible range, above 0.
+    #[must_use]
+    pub fn width(&self) -> f64 {
+        self.high - self.low
+    }
+
+    /// The means that sites can come to share: the plausible values.
+    #[must_use]
+    pub fn shared_means(&self) -> RangeInclusive<f64> {
+        self.low..=self.high
+    }
+
+    /// The standard deviations that sites can come to share: from a quarter of the reference, or a 4096th of the plausible
+    /// range, to that range.
+    #[must_use]
+    pub fn shared_deviations(&self) -> RangeInclusive<f64> {
+        let width = self.width();
+        (LEAST_SD * self.sd).clamp(LEAST_SHARE * width, width)..=width
+    }
+
+    /// The moments, set to the ends of their ranges where they are beyond.
+    fn held(&self, Moments { mean, sd }: Moments) -> Moments {
+        let (means, deviations) = (self.shared_means(), self.shared_deviations());
+        Moments {
+            mean: mean.clamp(*means.start(), *means.end()),
+            sd: sd.clamp(*deviations.start(), *deviations.end()),
+        }
+    }
+}
+
 /// Mean and standard deviation of each feature over all patients of the round's survivors, noise and all: always
-/// finite, with a standard deviation above 0.
+/// within [`Feature::shared_means`] and [`Feature::shared_deviations`], whatever the sums.
 ///
 /// `sums` has for each feature, in the study's order, the number of patients with a value, the sum, and the sum of
 /// squares of values that are mapped to -1 at the feature's low and 1 at its high. The standard deviation is that of a
@@ -23,7 +59,7 @@ pub fn moments_from_sum(cohort: &Cohort, sums: &[f64]) -> Vec<Moments> {
     let mut sums = sums.chunks_exact(ENTRIES);
     cohort
         .features()
-        .map(|feature| from_entries(feature, sums.next().unwrap_or(&[])))
+        .map(|feature| feature.held(from_entries(feature, sums.next().unwrap_or(&[]))))
         .collect()
 }
 
@@ -40,10 +76,10 @@ fn from_entries(feature: &Feature, entries: &[f64]) -> Moments {
     }
     let mean = (sum / count).clamp(-1.0, 1.0);
     let variance = ((squares - count * mean * mean) / (count - 1.0)).clamp(0.0, 2.0);
-    let half_range = (feature.high - feature.low) / 2.0;
+    let half_range = feature.width() / 2.0;
     Moments {
         mean: feature.low + (mean + 1.0) * half_range,
-        sd: (variance.sqrt() * half_range).max(LEAST_SD * feature.sd),
+        sd: variance.sqrt() * half_range,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Aggregation and privacy settings of a study.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::Graph;
@@ -32,7 +34,8 @@ pub struct Aggregation {
     /// takes a search, which `host compose` makes; here it is only checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Graph>,
-    /// The most patients that one site may bring; a site with more is refused by its own module.
+    /// The most patients that one site is expected to bring. A site with more takes part like any other: its sums are set
+    /// to the end of their range where they pass it.
     pub patients_per_site: u32,
     /// Bits after the binary point of a value whose clip norm is 1.
     pub fraction_bits: u8,
@@ -46,7 +49,7 @@ pub struct Privacy {
     pub epsilon: f64,
     /// δ, below one in the number of patients.
     pub delta: f64,
-    /// L2 norm to which each patient's gradient is clipped.
+    /// L2 norm to which each patient's gradient is clipped: one of [`Privacy::CLIP_NORMS`].
     pub clip_norm: f64,
     /// Standard deviation of a training step's noise over the clip norm, where patients are sampled and ε is finite: how
     /// much is enough takes a search, which `host compose` makes; here it is only checked.
@@ -67,6 +70,11 @@ pub struct Privacy {
     pub metrics_share: f64,
     /// Share of each training step's budget for the number of patients.
     pub weight_share: f64,
+}
+
+impl Privacy {
+    /// The clip norms that a study can have: beyond, the range of the sum or the precision of a gradient would be lost.
+    pub const CLIP_NORMS: RangeInclusive<f64> = 1e-6..=1e6;
 }
 
 /// What happens to noise that the promise does not need.

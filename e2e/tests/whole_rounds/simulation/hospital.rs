@@ -11,6 +11,7 @@ use participant::reading::{PatientFile, Piece};
 use participant::{Event, Failure, Key, ModuleFailure, Now, Participant, Step};
 use protocol::door::{BadRows, File, Request, Response};
 use protocol::id::{Digest, SiteId};
+use protocol::seed::Seed;
 use testkit::{Disk, TestStudy};
 
 use super::module::Module;
@@ -109,7 +110,10 @@ impl Hospital {
                 service.take(self.id, &outgoing);
                 Event::Sent
             }
-            Step::Draw => Event::Drawn(session_seed(self.id, service.number()).into()),
+            Step::Draw => {
+                let seed = session_seed(self.id, service.number());
+                Event::Drawn((*seed.expose()).into())
+            }
             Step::Read(piece) => Event::Read(self.read(piece)),
             Step::Open(request) => {
                 self.module = Module::start();
@@ -156,8 +160,8 @@ impl Hospital {
 }
 
 /// The seed of a site's session in a round.
-pub(crate) fn session_seed(site: SiteId, number: u32) -> [u8; 32] {
-    Digest::of(format!("site {} round {number}", site.0).as_bytes()).0
+pub(crate) fn session_seed(site: SiteId, number: u32) -> Seed {
+    Seed::new(Digest::of(format!("site {} round {number}", site.0).as_bytes()).0)
 }
 
 fn site(kit: &TestStudy, id: SiteId, files: &[File]) -> participant::Site {

@@ -39,7 +39,7 @@ impl Module {
     /// Asks for work and lets all of it be done: the last progress, or why there is none.
     pub(crate) fn work(&self, request: &Request) -> Response {
         let mut response = self.ask(request);
-        while let Response::Progress(Progress { done, total }) = response
+        while let Response::Progress(Progress { done, total, .. }) = response
             && done < total
         {
             response = self.ask(&Request::Work(Work { patients: u32::MAX }));

@@ -69,11 +69,8 @@ impl Federation {
     pub(crate) fn try_round(&self, site: usize, purpose: Purpose, state: &State) -> Response {
         let state = codec::encode(state);
         let header = Header {
-            study: self.kit.study.digest(),
-            number: 1,
-            place: 1,
-            purpose,
             state: Digest::of(&state),
+            ..self.kit.header(1, purpose)
         };
         let id = self.hospitals[site].id;
         let open = self.opening(header, state, id);
@@ -103,7 +100,7 @@ impl Federation {
     }
 
     /// What opens a site's part in the study's first round.
-    pub(crate) fn first_round(&self, site: SiteId) -> Open {
+    fn first_round(&self, site: SiteId) -> Open {
         let mut service = Service::new(&self.kit);
         let purpose = service.purpose().expect("a study has rounds");
         let header = service.open(purpose);

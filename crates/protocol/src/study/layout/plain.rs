@@ -32,8 +32,13 @@ pub(super) enum Kind {
     Reals,
 }
 
-/// What one patient changes is at most this many times the clip norm: floating-point sums depend on their order and on
-/// who shares a batch, by less than one part in 2^23 for each of at most 2^13 patients in it.
+/// What one patient changes is at most this many times the clip norm, since floating-point sums depend on all that is summed.
+///
+/// A patient's own part is at most the clip norm, rounding included (`learning::model`), so a sum moves by that and by the
+/// errors of both sums. Those are sums in blocks ([`privacy::BlockedSum`]): with u = 2⁻⁵³ and blocks of 2¹³ patients, of n
+/// patients each is off by at most (2¹³ + n/2¹³) · u · n clip norms. For n = 2²⁷, more than there are values that a site can
+/// prepare (`cohort`), that is 0.75 · 2⁻¹¹, and for both 0.75 · 2⁻¹⁰. Labels of one patient that cancel each other are added
+/// 32 at a time, and each is at most 64 clip norms long: 2⁻¹⁵ for n = 2²⁷. Together below 2⁻¹⁰.
 const FLOAT_MARGIN: f64 = 1.0 + 1.0 / 1_024.0;
 
 impl Plain {

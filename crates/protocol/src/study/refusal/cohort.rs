@@ -74,11 +74,11 @@ pub(super) fn check(cohort: &Cohort) -> Result<(), StudyError> {
             .iter()
             .all(|v| v.is_finite());
         require(
-            finite && feature.low < feature.high && feature.sd > 0.0,
+            finite && feature.low < feature.high && feature.sd > 0.0 && feature.width().is_finite(),
             "cohort.modality.feature",
             || {
                 format!(
-                    "{}: want low < high and sd > 0, all finite; has low {}, high {}, mean {}, sd {}",
+                    "{}: want low < high and sd > 0, all finite, as high - low; has low {}, high {}, mean {}, sd {}",
                     feature.code, feature.low, feature.high, feature.mean, feature.sd
                 )
             },

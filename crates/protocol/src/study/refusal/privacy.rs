@@ -7,16 +7,18 @@ use crate::study::{AdaptiveClip, Algorithm, Batch, Manifest, Normalisation, Priv
 
 pub(super) fn check(privacy: &Privacy, normalisation: Normalisation) -> Result<(), StudyError> {
     if privacy.epsilon.is_nan() || privacy.epsilon < f64::INFINITY {
-        Epsilon::try_from(privacy.epsilon)
-            .map_err(|error| StudyError::setting("privacy.epsilon", &error))?;
+        Epsilon::try_from(privacy.epsilon).map_err(|error| {
+            let problem = format!("{error}; `inf` says that nothing is noised");
+            StudyError::setting("privacy.epsilon", &problem)
+        })?;
     }
     Delta::try_from(privacy.delta).map_err(|error| StudyError::setting("privacy.delta", &error))?;
     require(
-        privacy.clip_norm > 0.0 && privacy.clip_norm <= 1e6,
+        Privacy::CLIP_NORMS.contains(&privacy.clip_norm),
         "privacy.clip-norm",
         || {
             format!(
-                "{} is not above 0 and at most 1000000: the range of the sum depends on it",
+                "{} is not from 0.000001 to 1000000: range and precision of the sum depend on it",
                 privacy.clip_norm
             )
         },

@@ -1,0 +1,167 @@
+//! Every defence that `docs/THREATS.md` names a patch for is taken out, alone, in a copy of the sources: the row's test must
+//! then fail. A test that does not is no test of that defence.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::PROGRAMS;
+use super::patch::{Outcome, Patch, named};
+use crate::shell::{cargo, root, run, say, show, target};
+use crate::sources;
+
+/// Takes out one defence after the other.
+///
+/// # Errors
+///
+/// A patch that does not apply or does not compile, a test that is not there or fails without the patch, and, once all
+/// were tried, the tests that passed without their defence.
+pub(crate) fn run_all() -> Result<()> {
+    let patches = patches()?;
+    let bench = Bench::new()?;
+    for patch in &patches {
+        let outcome = bench.outcome(patch)?;
+        ensure!(
+            outcome == Outcome::Passed,
+            "{}: {} fails with the defence in place: mend it first",
+            patch.name,
+            patch.test
+        );
+    }
+    let mut toothless = Vec::new();
+    for patch in &patches {
+        let start = Instant::now();
+        let outcome = bench.without(patch)?;
+        let word = match outcome {
+            Outcome::Failed => "fails, as it must",
+            Outcome::Passed => "PASSES",
+        };
+        show(&format!(
+            "without {}: {} {word} ({:.0} s)",
+            patch.name,
+            patch.test,
+            start.elapsed().as_secs_f64()
+        ));
+        if outcome == Outcome::Passed {
+            toothless.push(patch.name.as_str());
+        }
+    }
+    ensure!(
+        toothless.is_empty(),
+        "tests that pass without their defence: {}; see docs/threats",
+        toothless.join(", ")
+    );
+    Ok(())
+}
+
+/// The patches that the page names.
+fn patches() -> Result<Vec<Patch>> {
+    let docs = root().join("docs");
+    let page = read(&docs.join("THREATS.md"))?;
+    let names = named(&page);
+    ensure!(!names.is_empty(), "docs/THREATS.md names no patch");
+    let read = |name: String| {
+        let text = read(&docs.join("threats").join(format!("{name}.patch")))?;
+        Patch::parse(&name, &text)
+    };
+    names.into_iter().map(read).collect()
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// A copy of the sources, with build results of its own.
+struct Bench {
+    sources: PathBuf,
+    target: PathBuf,
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        let folder = target().join("threats");
+        let bench = Self {
+            sources: folder.join("sources"),
+            target: folder.join("target"),
+        };
+        sources::mirror(&bench.sources)?;
+        Ok(bench)
+    }
+
+    /// What the patch's test comes to with the patch; the copy is afterwards as before.
+    fn without(&self, patch: &Patch) -> Result<Outcome> {
+        self.apply(patch, "--apply")?;
+        let outcome = self.outcome(patch);
+        self.apply(patch, "--reverse")?;
+        outcome
+    }
+
+    fn apply(&self, patch: &Patch, how: &str) -> Result<()> {
+        let file = root().join(format!("docs/threats/{}.patch", patch.name));
+        let mut git = Command::new("git");
+        git.args(["apply", how])
+            .arg(file)
+            .current_dir(&self.sources);
+        // The copy lies inside of a repository, but is none of its folders.
+        git.env(
+            "GIT_CEILING_DIRECTORIES",
+            self.sources.parent().unwrap_or(Path::new("/")),
+        );
+        run(&mut git).with_context(|| {
+            format!(
+                "docs/threats/{}.patch does not fit the sources: make it anew from them",
+                patch.name
+            )
+        })
+    }
+
+    /// Builds and runs the patch's test.
+    fn outcome(&self, patch: &Patch) -> Result<Outcome> {
+        if patch
+            .target()
+            .is_some_and(|target| self.is_of_programs(target))
+        {
+            run(self.cargo().args(["xtask", "module"]))?;
+            run(self.cargo().args(PROGRAMS))?;
+        }
+        run(self.cargo().args(patch.build())).with_context(|| {
+            format!(
+                "{}: a patch that does not compile shows nothing",
+                patch.name
+            )
+        })?;
+        let output = self
+            .cargo()
+            .args(&patch.command)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("running the test of {}", patch.name))?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let Some(outcome) = patch.outcome(&printed) else {
+            say(&printed);
+            bail!(
+                "{}: `cargo {}` did not run the test {}",
+                patch.name,
+                patch.command.join(" "),
+                patch.test
+            );
+        };
+        Ok(outcome)
+    }
+
+    /// Whether a test target runs the real programs, which must be built before.
+    fn is_of_programs(&self, test: &str) -> bool {
+        let tests = self.sources.join("e2e/tests");
+        tests.join(test).exists() || tests.join(format!("{test}.rs")).exists()
+    }
+
+    fn cargo(&self) -> Command {
+        let mut command = cargo();
+        command
+            .current_dir(&self.sources)
+            .env("CARGO_TARGET_DIR", &self.target);
+        command
+    }
+}
