@@ -237,7 +237,7 @@ fn a_hospital_with_more_patients_than_the_study_expects_takes_part_like_any_othe
 #[test]
 fn a_module_asked_out_of_order_refuses_and_the_session_is_over() {
     let hospitals = vec![files(&usual()), files(&usual()), files(&usual())];
-    let mut federation = Federation::of_files(DRAFT, &SIMPLE, hospitals);
+    let federation = Federation::of_files(DRAFT, &SIMPLE, hospitals);
     let survivors = Survivors {
         sites: Vec::new(),
         inputs: Vec::new(),

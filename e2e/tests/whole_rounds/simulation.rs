@@ -1,31 +1,39 @@
-//! A whole federation in memory: the module's code, natively, one thread a site, and the aggregator's rounds and course.
+//! A whole federation in memory: the participants that real hospitals run, with the module's code natively, and the
+//! aggregator's rounds and course.
 //!
 //! Everything is as in the real programs but for transport, storage and the sandbox.
+//!
+//! ```text
+//! hospital: participant ─steps─▶ module (a thread) · disk · files
+//!                │                                               one turn each, stage by stage
+//!                └─ poll, fetch, send ─▶ service: round ▸ course
+//! ```
+
+mod draft;
+mod hospital;
+mod module;
+mod questions;
+mod service;
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::sync::Arc;
 
-use aggregator::rounds::{Course, RealSum};
-use host::compose::{Draft, Parts};
-use minicbor::bytes::ByteVec;
-use protocol::api::{Metrics, Stage};
-use protocol::codec;
-use protocol::door::{
-    BadRows, Baseline, File, Open, Predict, Prediction, Prepare, Progress, Refusal, Request,
-    Response, Role, State, Work,
-};
-use protocol::id::{Digest, Header, Purpose, SiteId};
-use protocol::identity::Identity;
-use protocol::round::{AnyRound, Closed, Round, SiteFault};
+use aggregator::rounds::Figures;
+use protocol::api::Metrics;
+use protocol::door::{File, Role, State};
+use protocol::id::{Purpose, SiteId};
 use protocol::study::Study;
-use synthetic::{Hospital, Settings, synthesise};
-use testkit::{Lots, TestStudy};
+use synthetic::{Settings, synthesise};
+use testkit::TestStudy;
+
+use self::hospital::Hospital;
+use self::service::Service;
 
 /// A federation whose study has not begun.
 pub(crate) struct Federation {
-    pub(crate) kit: TestStudy,
-    sites: Vec<Site>,
+    pub(crate) kit: Arc<TestStudy>,
+    hospitals: Vec<Hospital>,
+    service: Service,
 }
 
 /// What became of a study.
@@ -40,14 +48,6 @@ pub(crate) struct Outcome {
     pub(crate) clip_norms: Vec<Option<f64>>,
 }
 
-/// A module in a thread of its own, and its patients.
-struct Site {
-    ask: Sender<Vec<u8>>,
-    answer: Receiver<Vec<u8>>,
-    cohort: ByteVec,
-    memory: ByteVec,
-}
-
 impl Federation {
     /// Three synthetic hospitals that are to run a draft of `studies/`, with settings changed.
     pub(crate) fn synthetic(draft: &str, settings: &[(&str, &str)], patients: u32) -> Self {
@@ -58,13 +58,15 @@ impl Federation {
     }
 
     /// Hospitals that are to run a draft, with settings changed.
-    pub(crate) fn of(draft: &str, settings: &[(&str, &str)], hospitals: &[Hospital]) -> Self {
-        let kit = kit(draft, settings, hospitals.len());
-        let site = |hospital| Site::new(&kit, files(&kit.study, hospital));
-        Self {
-            sites: hospitals.iter().map(site).collect(),
-            kit,
-        }
+    pub(crate) fn of(
+        draft: &str,
+        settings: &[(&str, &str)],
+        hospitals: &[synthetic::Hospital],
+    ) -> Self {
+        let kit = draft::complete(draft, settings, hospitals.len());
+        let files = hospitals.iter().map(|hospital| files(&kit.study, hospital));
+        let files = files.collect();
+        Self::start(kit, files)
     }
 
     /// Hospitals of which nothing but their MEDS files is known.
@@ -73,354 +75,102 @@ impl Federation {
         settings: &[(&str, &str)],
         hospitals: Vec<Vec<File>>,
     ) -> Self {
-        let kit = kit(draft, settings, hospitals.len());
-        let site = |files| Site::new(&kit, files);
+        let kit = draft::complete(draft, settings, hospitals.len());
+        Self::start(kit, hospitals)
+    }
+
+    /// Lets every hospital prepare its patients; then they wait for the first round.
+    fn start(kit: TestStudy, files: Vec<Vec<File>>) -> Self {
+        let mut service = Service::new(&kit);
+        let kit = Arc::new(kit);
+        let start = |(id, files)| {
+            let mut hospital = Hospital::new(&kit, id, files);
+            hospital.turn(&mut service);
+            hospital
+        };
+        let hospitals = kit.study.sites().zip(files).map(start).collect();
         Self {
-            sites: hospitals.into_iter().map(site).collect(),
             kit,
+            hospitals,
+            service,
         }
     }
 
     /// Runs the study to its end, all sites taking part in every round but those that `absent` names for it.
     pub(crate) fn run(&mut self, absent: &BTreeMap<u32, SiteId>) -> Outcome {
-        let study = self.kit.study.clone();
-        let mut course = Course::begin(&study);
         let (mut purposes, mut clip_norms) = (Vec::new(), Vec::new());
         let mut metrics = None;
-        while let Some(purpose) = course.purpose(&study) {
-            let state = course.state(&study);
+        while let Some(purpose) = self.service.purpose() {
             purposes.push(purpose);
-            clip_norms.push(state.clip_norm);
-            let state = codec::encode(&state);
-            let header = Header {
-                study: study.digest(),
-                number: course.take_number(),
-                place: course.place(),
-                purpose,
-                state: Digest::of(&state),
-            };
-            let away = absent.get(&header.number).copied();
-            let sum = self.round(&header, &state, away);
-            let figures = course
-                .finish_round(&study, &sum)
-                .expect("the sum fits the study");
-            metrics = figures.metrics.or(metrics);
+            clip_norms.push(self.service.state().clip_norm);
+            metrics = self.round(purpose, absent).metrics.or(metrics);
         }
+        self.publish();
         Outcome {
-            state: course.state(&study),
+            state: self.service.state(),
             metrics: metrics.expect("every plan ends with an evaluation"),
             purposes,
             clip_norms,
         }
     }
 
-    /// Trains on all sites' patients in one place.
-    pub(crate) fn pooled(&mut self) -> State {
-        let cohorts = self.sites.iter().map(|site| site.cohort.clone()).collect();
-        self.trained(cohorts, None)
-    }
-
-    /// What a site makes of a model for itself.
-    pub(crate) fn personal(&mut self, site: usize, state: &State) -> State {
-        let cohort = self.sites[site].cohort.clone();
-        self.trained(vec![cohort], Some(codec::encode(state).into()))
-    }
-
-    fn trained(&mut self, cohorts: Vec<ByteVec>, state: Option<ByteVec>) -> State {
-        let request = Request::Baseline(Baseline {
-            study: self.kit.toml.clone().into_bytes().into(),
-            cohorts,
-            weights: None,
-            state,
-        });
-        let site = &mut self.sites[0];
-        site.work(&request);
-        match site.ask(&Request::Finish) {
-            Response::Finished(state) => state,
-            other => panic!("no state: {other:?}"),
-        }
-    }
-
-    /// What the module says of each site's patients.
-    pub(crate) fn predict(&mut self, state: &State) -> Vec<Vec<Prediction>> {
-        let study = self.kit.toml.clone().into_bytes();
-        let ask = |site: &mut Site| {
-            let request = Request::Predict(Predict {
-                study: study.clone().into(),
-                cohort: site.cohort.clone(),
-                state: codec::encode(state).into(),
-                weights: None,
-            });
-            match site.ask(&request) {
-                Response::Predicted(predicted) => predicted.patients,
-                other => panic!("no predictions: {other:?}"),
-            }
-        };
-        self.sites.iter_mut().map(ask).collect()
-    }
-
     /// The state that training begins at, after the round of moments where the study has one.
     pub(crate) fn beginning(&mut self) -> State {
-        let study = self.kit.study.clone();
-        let mut course = Course::begin(&study);
-        while course.purpose(&study) == Some(Purpose::Moments) {
-            let state = codec::encode(&course.state(&study));
-            let header = Header {
-                study: study.digest(),
-                number: course.take_number(),
-                place: course.place(),
-                purpose: Purpose::Moments,
-                state: Digest::of(&state),
-            };
-            let sum = self.round(&header, &state, None);
-            course
-                .finish_round(&study, &sum)
-                .expect("the sum fits the study");
+        while self.service.purpose() == Some(Purpose::Moments) {
+            self.round(Purpose::Moments, &BTreeMap::new());
         }
-        course.state(&study)
-    }
-
-    /// What a site's module makes of all patients in one place, or of a state for itself, or why it does not.
-    pub(crate) fn try_baseline(&mut self, state: Option<&State>) -> Response {
-        let request = Request::Baseline(Baseline {
-            study: self.kit.toml.clone().into_bytes().into(),
-            cohorts: self.sites.iter().map(|site| site.cohort.clone()).collect(),
-            weights: None,
-            state: state.map(|state| codec::encode(state).into()),
-        });
-        let site = &mut self.sites[0];
-        let mut response = site.answer(&request);
-        while let Response::Progress(Progress { done, total, .. }) = response {
-            if done >= total {
-                return site.answer(&Request::Finish);
-            }
-            response = site.answer(&Request::Work(Work { patients: u32::MAX }));
-        }
-        response
-    }
-
-    /// What a site's module makes of a round that starts from this state: the progress of its work, or why not.
-    pub(crate) fn try_round(&mut self, site: usize, purpose: Purpose, state: &State) -> Response {
-        let state = codec::encode(state);
-        let header = Header {
-            state: Digest::of(&state),
-            ..self.kit.header(1, purpose)
-        };
-        let id = SiteId(u16::try_from(site).expect("few sites"));
-        let open = Request::Open(self.open(&header, &state, id));
-        let site = &mut self.sites[site];
-        let mut response = site.answer(&open);
-        while let Response::Progress(Progress { done, total, .. }) = response {
-            if done >= total {
-                return response;
-            }
-            response = site.answer(&Request::Work(Work { patients: u32::MAX }));
-        }
-        response
-    }
-
-    /// What a site's module says of its patients with this state, or why not.
-    pub(crate) fn try_predict(&mut self, site: usize, state: &State) -> Response {
-        let request = Request::Predict(Predict {
-            study: self.kit.toml.clone().into_bytes().into(),
-            cohort: self.sites[site].cohort.clone(),
-            state: codec::encode(state).into(),
-            weights: None,
-        });
-        self.sites[site].answer(&request)
-    }
-
-    /// What a site's module says to a request that it refuses.
-    ///
-    /// # Panics
-    ///
-    /// If it does not refuse.
-    pub(crate) fn refusal(&mut self, site: usize, request: &Request) -> Refusal {
-        match self.sites[site].answer(request) {
-            Response::Refused(refusal) => refusal,
-            other => panic!("not refused: {other:?}"),
-        }
-    }
-
-    /// Opens a site's part in the study's first round, and lets it work until it has something to send.
-    pub(crate) fn begin(&mut self, site: usize) {
-        let id = SiteId(u16::try_from(site).expect("few sites"));
-        let open = self.first_round(id);
-        self.sites[site].work(&Request::Open(open));
-    }
-
-    /// What opens a site's part in the study's first round.
-    fn first_round(&self, site: SiteId) -> Open {
-        let study = &self.kit.study;
-        let mut course = Course::begin(study);
-        let state = codec::encode(&course.state(study));
-        let header = Header {
-            study: study.digest(),
-            number: course.take_number(),
-            place: course.place(),
-            purpose: course.purpose(study).expect("a study has rounds"),
-            state: Digest::of(&state),
-        };
-        self.open(&header, &state, site)
+        self.service.state()
     }
 
     /// What each site's module prepared of its patients.
     pub(crate) fn cohorts(&self) -> impl Iterator<Item = &[u8]> {
-        self.sites.iter().map(|site| site.cohort.as_slice())
+        let hospitals = self.hospitals.iter();
+        hospitals.map(|hospital| hospital.cohort.as_slice())
     }
 
-    fn round(&mut self, header: &Header, state: &[u8], away: Option<SiteId>) -> RealSum {
-        let round =
-            Round::begin(self.kit.aggregator(), header.clone()).expect("the study's header");
-        let mut round = AnyRound::Advertising(round);
-        let present: Vec<SiteId> = self
-            .kit
-            .study
-            .participants(header)
-            .into_iter()
-            .filter(|site| Some(*site) != away)
-            .collect();
-        for site in &present {
-            let open = self.open(header, state, *site);
-            self.sites[usize::from(site.0)].work(&Request::Open(open));
-        }
+    fn round(&mut self, purpose: Purpose, absent: &BTreeMap<u32, SiteId>) -> Figures {
+        let header = self.service.open(purpose);
+        let away = absent.get(&header.number).copied();
         loop {
-            let stage = round.stage();
-            for site in &present {
-                let request = request(&round, *site);
-                let Response::Send(body) = self.sites[usize::from(site.0)].ask(&request) else {
-                    panic!("nothing to send at {stage}");
-                };
-                let signed = self.kit.sign(header, stage, *site, body.into());
-                round.accept(stage, signed).expect("honest sites");
-                if stage == Stage::Mask {
-                    self.upload(&mut round, *site);
+            for hospital in &mut self.hospitals {
+                if Some(hospital.id) != away {
+                    hospital.turn(&mut self.service);
                 }
             }
-            match round.close() {
-                Ok(Closed::Stage(next)) => round = *next,
-                Ok(Closed::Sum(sum)) => {
-                    self.remember(&present);
-                    let survivors = sum.survivors.len();
-                    let study = &self.kit.study;
-                    return RealSum::new(study, header.purpose, survivors, &sum.values)
-                        .expect("the sum fits the study");
-                }
-                Err(error) => panic!("{stage}: {error}"),
+            self.assert_heard(away);
+            if let Some(figures) = self.service.close() {
+                return figures;
             }
         }
     }
 
-    /// Brings the chunks of a site's masked vector from its module to the round.
-    fn upload(&mut self, round: &mut AnyRound, id: SiteId) {
-        let numbers = round.chunking().numbers();
-        let site = &mut self.sites[usize::from(id.0)];
-        let chunks = numbers.map(|number| match site.ask(&Request::Chunk(number)) {
-            Response::Chunk(sealed) => Ok(sealed.into()),
-            other => panic!("no chunk {number}: {other:?}"),
-        });
-        round
-            .complete::<SiteFault>(id, chunks)
-            .expect("honest sites");
-    }
-
-    fn remember(&mut self, present: &[SiteId]) {
-        for site in present {
-            let site = &mut self.sites[usize::from(site.0)];
-            let Response::Memory(memory) = site.ask(&Request::Remember) else {
-                panic!("no memory");
-            };
-            if !memory.is_empty() {
-                site.memory = memory;
-            }
+    /// Every site that is there has sent what the stage waits for.
+    fn assert_heard(&mut self, away: Option<SiteId>) {
+        let round = self.service.round();
+        for site in round.missing() {
+            let (number, stage) = (round.header().number, round.stage());
+            assert_eq!(
+                Some(site),
+                away,
+                "site {site} sent nothing at {stage} of round {number}: {}",
+                self.hospitals[usize::from(site.0)].told()
+            );
         }
     }
 
-    fn open(&self, header: &Header, state: &[u8], id: SiteId) -> Open {
-        let site = &self.sites[usize::from(id.0)];
-        let seed = format!("site {} round {}", id.0, header.number);
-        Open {
-            study: self.kit.toml.clone().into_bytes().into(),
-            cohort: site.cohort.clone(),
-            header: header.clone(),
-            state: state.to_vec().into(),
-            site: id,
-            seed: protocol::seed::Seed::new(Digest::of(seed.as_bytes()).0),
-            memory: site.memory.clone(),
-            weights: None,
+    /// Publishes the model, and every hospital takes it.
+    fn publish(&mut self) {
+        self.service.publish();
+        for hospital in &mut self.hospitals {
+            hospital.turn(&mut self.service);
+            let (model, published) = (hospital.model(), self.service.published());
+            assert_eq!(model.as_deref(), Some(published), "site {}", hospital.id);
         }
-    }
-}
-
-impl Site {
-    fn new(kit: &TestStudy, files: Vec<File>) -> Self {
-        let (ask, questions) = channel::<Vec<u8>>();
-        let (answers, answer) = channel();
-        thread::spawn(move || {
-            for question in questions {
-                if answers.send(client_wasm::handle(&question)).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut site = Self {
-            ask,
-            answer,
-            cohort: Vec::new().into(),
-            memory: Vec::new().into(),
-        };
-        let prepare = Request::Prepare(Prepare {
-            study: kit.toml.clone().into_bytes().into(),
-            files,
-            bad_rows: BadRows::Stop,
-        });
-        let Response::Prepared(prepared) = site.ask(&prepare) else {
-            panic!("no cohort");
-        };
-        site.cohort = prepared.cohort;
-        site
-    }
-
-    fn answer(&mut self, request: &Request) -> Response {
-        self.ask
-            .send(codec::encode(request))
-            .expect("the module is there");
-        let answer = self.answer.recv().expect("the module answers");
-        codec::decode(&answer).expect("the module answers in CBOR")
-    }
-
-    fn ask(&mut self, request: &Request) -> Response {
-        match self.answer(request) {
-            Response::Refused(refusal) => panic!("refused: {}", refusal.reason),
-            response => response,
-        }
-    }
-
-    fn work(&mut self, request: &Request) {
-        let mut response = self.ask(request);
-        while let Response::Progress(Progress { done, total, .. }) = response {
-            if done >= total {
-                return;
-            }
-            response = self.ask(&Request::Work(Work { patients: u32::MAX }));
-        }
-        panic!("no progress: {response:?}");
-    }
-}
-
-fn request(round: &AnyRound, site: SiteId) -> Request {
-    let closed = "the stage before is closed";
-    match round.stage() {
-        Stage::Advertise => Request::Advertise,
-        Stage::Share => Request::Share(round.adverts().expect(closed)),
-        Stage::Mask => Request::Mask(round.inbox(site).expect(closed)),
-        Stage::Agree => Request::Agree(round.survivors().expect(closed)),
-        Stage::Unmask => Request::Unmask(round.statements().expect(closed)),
     }
 }
 
 /// Where the study splits off tuning patients, without the files of splits, which have none.
-fn files(study: &Study, hospital: &Hospital) -> Vec<File> {
+fn files(study: &Study, hospital: &synthetic::Hospital) -> Vec<File> {
     let file = |name: &str, role, bytes: &[u8]| File {
         name: name.to_owned(),
         role,
@@ -434,52 +184,4 @@ fn files(study: &Study, hospital: &Hospital) -> Vec<File> {
         files.push(file("splits", Role::Splits, &hospital.splits));
     }
     files
-}
-
-fn kit(draft: &str, settings: &[(&str, &str)], sites: usize) -> TestStudy {
-    let template = testkit::Draft::default().make();
-    let mut draft = Draft::parse(draft).expect("a draft");
-    for (name, value) in settings {
-        draft.set(name, value).expect("a setting");
-    }
-    let identities: Vec<Identity> = (1..=sites)
-        .map(|site| Identity::from_seed(&Digest::of(format!("site {site}").as_bytes()).0))
-        .collect();
-    let sites = (0..).zip(&identities);
-    let sites = sites.map(|(place, identity)| (format!("hospital {place}"), identity));
-    let is_drawn = settings
-        .iter()
-        .any(|(name, _)| *name == "training.participants");
-    let lots = if is_drawn { Lots::Revealed } else { Lots::None };
-    draft
-        .complete(&Parts {
-            module: Digest::of(b"a module"),
-            aggregator: template.secret().public(),
-            roster: &testkit::roster(&sites.collect::<Vec<_>>(), lots),
-            weights: None,
-            dishonest: None,
-        })
-        .expect("a complete draft");
-    draft.state_parameters(1).expect("a draft of a model");
-    draft
-        .state_noise_multiplier()
-        .expect("an ε that leaves room for noise");
-    let describe = protocol::door::Describe {
-        study: draft.text().into_bytes().into(),
-        weights: None,
-    };
-    let answer = client_wasm::handle(&codec::encode(&Request::Describe(describe)));
-    match codec::decode(&answer).expect("the module answers in CBOR") {
-        Response::Described(described) => draft
-            .state_parameters(described.parameters)
-            .expect("a draft of a model"),
-        other => panic!("the study is refused: {other:?}"),
-    }
-    let toml = draft.text();
-    let study = Study::parse(toml.as_bytes()).expect("a study that can be run");
-    TestStudy {
-        toml,
-        study,
-        identities,
-    }
 }
