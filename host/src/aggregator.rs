@@ -343,6 +343,8 @@ impl AggregatorError {
                 Failure::TooLate(problem.to_string())
             }
             Self::Refused { problem, .. } if problem.is_conflict() => Failure::Conflict(text),
+            // Without a kind it is not the aggregator's: a proxy answers, or a page to log in at.
+            Self::Refused { problem, .. } if problem.kind.is_empty() => Failure::Unreachable(text),
             _ => Failure::Refused(text),
         }
     }

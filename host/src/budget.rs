@@ -142,7 +142,7 @@ mod tests {
             (r#""nothing""#, "epsilon and delta, or \"none\""),
             (
                 r#"{"epsilon":0,"delta":1e-5}"#,
-                "ε must be finite and above 0",
+                "ε must be above 0 and at most 100",
             ),
             (r#"{"epsilon":3}"#, "missing field `delta`"),
             ("3", "epsilon and delta, or \"none\""),

@@ -7,7 +7,7 @@
 //! state/studies/<study>/register              each round that was begun
 //! state/studies/<study>/memory                what the site keeps of its last round; sealed
 //! state/studies/<study>/model.cbor            the published model
-//! state/studies/<study>/rounds/00007/         journal, seed (sealed), state, chunks/00000 … of a round
+//! state/studies/<study>/rounds/00007/         journal, seed (sealed), kept (sealed), state, chunks/00000 … of a round
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -55,13 +55,12 @@ impl Disk {
     pub fn write(&self, write: &Write) -> Result<(), DiskError> {
         match write {
             Write::Append(key, bytes) => durable::append(&self.made(*key)?, bytes)?,
-            Write::Put(key, bytes) => match self.context(*key) {
-                Some(context) => {
-                    let sealed = self.vault(*key)?.seal(&context, bytes);
-                    durable::replace(&self.made(*key)?, &sealed)?;
-                }
-                None => durable::replace(&self.made(*key)?, bytes)?,
-            },
+            Write::Put(key, bytes) => durable::replace(&self.made(*key)?, bytes)?,
+            Write::Seal(key, secret) => {
+                let context = self.context(*key).unwrap_or_default();
+                let sealed = self.vault(*key)?.seal(&context, secret);
+                durable::replace(&self.made(*key)?, &sealed)?;
+            }
             Write::ForgetChunks(round) => {
                 durable::remove_folder(&self.round(*round).join(CHUNKS))?;
             }
@@ -91,10 +90,24 @@ impl Disk {
         Ok(Some(secret.to_vec()))
     }
 
+    /// Refuses a study whose register of rounds is gone while their records are there: it is not begun again in silence.
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::NoRegister`].
+    pub fn check_register(&self) -> Result<(), DiskError> {
+        let register = self.path(Key::Register);
+        if !register.exists() && self.study.join("rounds").exists() {
+            return Err(DiskError::NoRegister(register));
+        }
+        Ok(())
+    }
+
     /// What a secret is sealed for: its kind, study and round; `None` of what is no secret.
     fn context(&self, key: Key) -> Option<Vec<u8>> {
         let (kind, round) = match key {
             Key::Seed(round) => ("seed", round),
+            Key::Kept(round) => ("kept", round),
             Key::Memory => ("memory", 0),
             _ => return None,
         };
@@ -121,6 +134,7 @@ impl Disk {
             Key::Model => self.study.join("model.cbor"),
             Key::Journal(round) => self.round(round).join("journal"),
             Key::Seed(round) => self.round(round).join("seed"),
+            Key::Kept(round) => self.round(round).join("kept"),
             Key::State(round) => self.round(round).join("state"),
             Key::Chunk(round, chunk) => self.round(round).join(CHUNKS).join(format!("{chunk:05}")),
         }
@@ -157,6 +171,13 @@ pub enum DiskError {
         /// Why not.
         error: VaultError,
     },
+    /// The register of a study is gone.
+    #[error(
+        "{} is not there, and records of rounds are: restore it from a backup, or run `host ledger reconcile`, which writes what the ledger \
+         has",
+        .0.display()
+    )]
+    NoRegister(PathBuf),
     /// The vault was not opened.
     #[error("{} is a secret, and the vault was not opened", .0.display())]
     Locked(PathBuf),
@@ -185,8 +206,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk = disk(folder.path());
         let seed = [7; 32];
-        for key in [Key::Seed(3), Key::Memory] {
-            disk.write(&Write::Put(key, seed.to_vec())).unwrap();
+        for key in [Key::Seed(3), Key::Kept(3), Key::Memory] {
+            disk.write(&Write::Seal(key, seed.to_vec().into())).unwrap();
             let kept = std::fs::read(disk.path(key)).unwrap();
             assert!(!kept.windows(8).any(|some| some == &seed[..8]), "{key:?}");
             assert_eq!(disk.load(key).unwrap().unwrap(), seed);

@@ -73,11 +73,22 @@ pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
 ///
 /// A folder that cannot be made.
 pub fn create_folder(path: &Path) -> Result<(), FileError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(FileError::at("creating", path))
+    if path.is_dir() {
+        return Ok(());
+    }
+    // From the outermost, so that each name is durable in a folder that is.
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        create_folder(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(FileError::at("creating", path)(error))
+        }
+        _ => sync_parent(path),
+    }
 }
 
 /// Writes a private file that was not there before.

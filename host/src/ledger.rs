@@ -131,7 +131,8 @@ pub fn upgrade(state: &Path) -> Result<usize, LedgerFileError> {
     let new = Ledger::upgrade(&old, new_id()?, |study, purpose| {
         discreteness(state, study, purpose)
     })?;
-    durable::create_new(&state.join("ledger-format-1.jsonl"), &old)?;
+    // Again after a crash: it is the same one.
+    durable::replace(&state.join("ledger-format-1.jsonl"), &old)?;
     durable::replace(&path, &new)?;
     Ok(Ledger::decode(&new, None)?.0.lines().len())
 }

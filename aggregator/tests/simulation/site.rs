@@ -309,7 +309,7 @@ impl<'a> Site<'a> {
         if let Some(write) = list.get(half) {
             let length = match write {
                 Write::Append(_, bytes) => bytes.len() / 2,
-                Write::Put(..) | Write::ForgetChunks(_) => 0,
+                Write::Put(..) | Write::Seal(..) | Write::ForgetChunks(_) => 0,
             };
             self.disk.write_cut_short(write, length);
         }

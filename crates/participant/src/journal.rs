@@ -52,9 +52,9 @@ pub struct Opened {
     /// The digest of the seed of the instance's randomness.
     #[n(4)]
     pub seed: Digest,
-    /// What the site kept of the round before; empty where that was nothing.
+    /// The digest of what the site had kept of the rounds before ([`crate::Key::Kept`]), which may be nothing.
     #[n(5)]
-    pub memory: ByteVec,
+    pub memory: Digest,
 }
 
 /// A message that leaves the building: it is in a journal.
@@ -326,7 +326,7 @@ mod tests {
             module: zero,
             cohort: zero,
             seed: Digest::of(&[9; 32]),
-            memory: ByteVec::from(vec![]),
+            memory: Digest::of(&[]),
         }
     }
 

@@ -13,7 +13,7 @@
 //!             driver: HTTP, sandbox, key, disk, clock  ──Event──▶ back
 //! ```
 //!
-//! **Stored and charged before sent** is a type: the only thing that can be sent is an [`Outgoing`], and it is made only of
+//! **Stored and charged before sent** is a type, for whoever runs a participant: the only thing that can be sent is an [`Outgoing`], and it is made only of
 //! what the egress rules let pass ([`egress`]), what is in the round's [`journal`] with the [`Receipt`] of the disk, and,
 //! where it carries a vector, of the proof that the [`ledger`] has it.
 //!

@@ -63,6 +63,8 @@ pub enum Notice {
         /// What the aggregator said.
         reason: String,
     },
+    /// The aggregator does not show what this site announced: why.
+    Unannounced(String),
     /// Rounds have been begun that came to nothing.
     Uncharged {
         /// How many so far.
@@ -126,6 +128,11 @@ impl fmt::Display for Notice {
             } => {
                 write!(f, "round {round}: {stage} came too late ({reason})")
             }
+            Self::Unannounced(reason) => write!(
+                f,
+                "the aggregator does not show what this site announced before ({reason}): if the state folder comes from a backup, this \
+                 program cannot see it"
+            ),
             Self::Uncharged { rounds, most } => write!(
                 f,
                 "{rounds} rounds of this study were begun and came to nothing; this site takes part in {most} at most"

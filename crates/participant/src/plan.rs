@@ -47,7 +47,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// A charge of which the register knows nothing: the register is not the one that stood beside the ledger.
+    /// A charge of which the register knows nothing, and a sum that was opened without a charge: one of the two comes from a
+    /// backup.
     pub fn new(study: &Study, register: &[Line], ledger: &Ledger) -> Result<Self, Lost> {
         let mut plan = Self {
             study: study.digest(),
@@ -70,11 +71,14 @@ impl Plan {
         }
         for line in ledger.lines_of(study.digest()) {
             if !plan.begun.contains_key(&line.number) {
-                return Err(Lost(line.number));
+                return Err(Lost::Begun(line.number));
             }
             plan.charge(line.number);
         }
-        Ok(plan)
+        match plan.opened.difference(&plan.charged).next() {
+            None => Ok(plan),
+            Some(number) => Err(Lost::Charge(*number)),
+        }
     }
 
     /// The highest number of a round that was begun.
@@ -87,12 +91,6 @@ impl Plan {
     #[must_use]
     pub fn uncharged(&self) -> usize {
         self.begun.len() - self.charged.len()
-    }
-
-    /// Whether a round was begun under this number.
-    #[must_use]
-    pub fn has_begun(&self, number: u32) -> bool {
-        self.begun.contains_key(&number)
     }
 
     /// Refuses a new round that the study does not explain.
@@ -246,13 +244,23 @@ fn of(begun: &Begun) -> (Purpose, Digest) {
     (begun.purpose, begun.state)
 }
 
-/// The ledger has a round of the study of which the register knows nothing.
+/// Ledger and register of a study are not those that stood next to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "round {0} of this study is charged in the ledger, and the study's register of rounds does not have it: it was removed, comes \
-     from a backup, or an older version took part in the study; restore it, and run `host ledger reconcile`"
-)]
-pub struct Lost(pub u32);
+#[non_exhaustive]
+pub enum Lost {
+    /// The ledger has a round of which the register knows nothing.
+    #[error(
+        "round {0} of this study is charged in the ledger, and the study's register of rounds does not have it: it was removed, comes \
+         from a backup, or an older version took part in the study; run `host ledger reconcile`, which adds what the ledger knows"
+    )]
+    Begun(u32),
+    /// The register says that a sum was opened, and the ledger does not have its charge.
+    #[error(
+        "this site helped to open the sum of round {0} of this study, and the ledger does not have the charge: the ledger comes from a \
+         backup; restore a newer one, or run `host ledger reconcile`, which takes it from the round's journal or from the aggregator"
+    )]
+    Charge(u32),
+}
 
 /// Why a round is not taken part in: the study does not explain it. Nothing was computed for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -270,7 +278,8 @@ pub enum Refusal {
     },
     /// The study's plan has no such round.
     #[error(
-        "the aggregator opened round {number} for {purpose} at place {place} of the plan, and the study plans no such round there"
+        "the aggregator opened round {number} for {purpose} at place {place} of the plan, and the study plans no such round \
+         there; ask its operator why"
     )]
     NotPlanned {
         /// The round.
@@ -473,8 +482,14 @@ mod tests {
         bytes.extend(line.text().into_bytes());
         let (ledger, _) = Ledger::decode(&bytes, None).unwrap();
         let lost = Plan::new(&kit.study, &[], &ledger).unwrap_err();
-        assert_eq!(lost, Lost(3));
-        let register = [Line::Begun(Begun::of(&header))];
+        assert_eq!(lost, Lost::Begun(3));
+        let register = [Line::Begun(Begun::of(&header)), Line::Opened(3)];
+        let lost = Plan::new(&kit.study, &register, &self::ledger()).unwrap_err();
+        assert_eq!(
+            lost,
+            Lost::Charge(3),
+            "a ledger that is older than the register"
+        );
         let plan = Plan::new(&kit.study, &register, &ledger).unwrap();
         assert_eq!((plan.last(), plan.uncharged()), (Some(3), 0));
     }

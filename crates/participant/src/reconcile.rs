@@ -3,11 +3,12 @@
 //! The aggregator can withhold an announcement; it cannot make one up, since the site signed it. It shows those of one study
 //! alone, and nothing of the ledger, which holds other studies too, leaves the site.
 
-use protocol::api::{AnnouncementError, Announcements};
+use protocol::api::{AnnouncementError, Announcements, Stage};
 use protocol::codec;
 use protocol::id::{Digest, Header, SiteId};
 use protocol::study::Study;
 
+use crate::journal::Journal;
 use crate::ledger::{Ledger, LedgerError};
 use crate::register::{Begun, Line};
 use crate::writes::{Key, Write, Writes};
@@ -62,6 +63,53 @@ pub fn page(
     Ok(Page { owed, next })
 }
 
+/// What a journal proves that this site released, if the ledger does not have it.
+#[must_use]
+pub fn in_journal(journal: &Journal, ledger: &Ledger) -> Option<Owed> {
+    let header = &journal.opened().header;
+    let sent = journal.sending(Stage::Mask)?;
+    let is_charged = ledger.find(header.study, header.number).is_some();
+    (!is_charged).then(|| Owed {
+        header: header.clone(),
+        body: sent.body(),
+    })
+}
+
+/// The rounds whose sums this site helped to open, by the register, and that the ledger does not have.
+#[must_use]
+pub fn opened_uncharged(study: &Study, register: &[Line], ledger: &Ledger) -> Vec<u32> {
+    let opened = register.iter().filter_map(|line| match line {
+        Line::Opened(number) => Some(*number),
+        Line::Begun(_) => None,
+    });
+    let is_charged = |number: &u32| ledger.find(study.digest(), *number).is_some();
+    opened.filter(|number| !is_charged(number)).collect()
+}
+
+/// What the register is to have of the rounds that the ledger has and it does not, in their order.
+#[must_use]
+pub fn unregistered(study: &Study, register: &[Line], ledger: &Ledger) -> Vec<Line> {
+    let has = |number: u32| {
+        let is = |line: &Line| matches!(line, Line::Begun(begun) if begun.number == number);
+        register.iter().any(is)
+    };
+    let lines = ledger
+        .lines_of(study.digest())
+        .filter(|line| !has(line.number));
+    let begun = lines.filter_map(|line| {
+        let round = line.round?;
+        Some(Begun {
+            number: line.number,
+            place: round.place,
+            purpose: line.purpose,
+            state: round.state,
+        })
+    });
+    begun
+        .flat_map(|begun| [Line::Begun(begun), Line::Opened(begun.number)])
+        .collect()
+}
+
 /// What is to be stored so that ledger and register have what is owed; the ledger has it then.
 ///
 /// These releases have happened, so no budget is asked. A round that is charged like this counts as one whose sum this site
@@ -101,7 +149,7 @@ pub enum NotOurs {
 
 #[cfg(test)]
 mod tests {
-    use protocol::api::{Announcement, Stage};
+    use protocol::api::Announcement;
     use protocol::id::{AgreementKey, Purpose};
     use protocol::message::MaskedInput;
     use testkit::{Draft, TestStudy};
@@ -169,6 +217,12 @@ mod tests {
         let (lines, _) = register::decode(&register).unwrap();
         let plan = Plan::new(&kit.study, &lines, &read).unwrap();
         assert_eq!((plan.last(), plan.uncharged()), (Some(3), 0));
+        // Of the two files either comes back by the other.
+        assert_eq!(unregistered(&kit.study, &[], &read), lines);
+        assert_eq!(unregistered(&kit.study, &lines, &read), []);
+        let empty = self::ledger().0;
+        assert_eq!(opened_uncharged(&kit.study, &lines, &empty), [0, 3]);
+        assert_eq!(opened_uncharged(&kit.study, &lines, &read), []);
         let again = page(&kit.study, SITE, &read, 0, &list).unwrap();
         assert_eq!(again.owed, []);
         let end = page(&kit.study, SITE, &read, 4, &shown(Vec::new())).unwrap();

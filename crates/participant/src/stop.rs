@@ -34,10 +34,15 @@ pub enum Stop {
     #[error(transparent)]
     Plan(#[from] plan::Refusal),
     /// The state is none of this study's.
-    #[error("the aggregator's state is none of this study's: {0}")]
+    #[error(
+        "the aggregator's state does not fit this study: {0}; ask its operator which state this is, and take no part before you know"
+    )]
     State(String),
     /// A round number was used twice.
-    #[error("the aggregator opened round {0} a second time with other contents")]
+    #[error(
+        "the aggregator opened round {0} a second time with other contents: two sums under one number would show a single hospital; \
+         ask its operator why"
+    )]
     OtherHeader(u32),
     /// The module gave something that must not leave.
     #[error(transparent)]
@@ -79,7 +84,10 @@ pub enum Stop {
     #[error("{0}")]
     Unreachable(String),
     /// The aggregator's answer is none.
-    #[error("the aggregator's answer cannot be read: {0}")]
+    #[error(
+        "the aggregator's answer cannot be read ({0}): look whether `aggregator` in host.toml names it, and whether a proxy answers \
+         in its place"
+    )]
     Answer(String),
     /// The patients cannot be prepared.
     #[error(transparent)]

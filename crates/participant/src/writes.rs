@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 /// A place on the site's disk, or in a browser's database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
@@ -9,15 +11,17 @@ pub enum Key {
     Ledger,
     /// The register of this study's rounds ([`crate::register`]).
     Register,
-    /// The secret seed of a round: whoever keeps it encrypts it.
+    /// The seed of a round: a secret.
     Seed(u32),
+    /// What the site had kept of its rounds before when this one began: patient data, and a secret.
+    Kept(u32),
     /// The journal of a round ([`crate::journal`]).
     Journal(u32),
     /// The encoded state that a round starts from.
     State(u32),
     /// A sealed chunk of a round's masked vector: the round's number, the chunk's.
     Chunk(u32, u32),
-    /// What the site keeps of its last round for its next one: patient data.
+    /// What the site keeps of its last round for its next one: patient data, and a secret.
     Memory,
     /// Which prepared cohort was made of the files with this digest.
     Prepared(protocol::id::Digest),
@@ -34,16 +38,18 @@ pub enum Write {
     Append(Key, Vec<u8>),
     /// Puts these bytes in the place of what was there: after a crash either these are there or those before.
     Put(Key, Vec<u8>),
+    /// As [`Write::Put`], of a secret: whoever keeps it encrypts it.
+    Seal(Key, Zeroizing<Vec<u8>>),
     /// Removes all chunks of a round.
     ForgetChunks(u32),
 }
 
 impl fmt::Debug for Write {
-    // Without the bytes: seeds are among them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Append(key, bytes) => write!(f, "Append({key:?}, {} bytes)", bytes.len()),
             Self::Put(key, bytes) => write!(f, "Put({key:?}, {} bytes)", bytes.len()),
+            Self::Seal(key, _) => write!(f, "Seal({key:?})"),
             Self::ForgetChunks(round) => write!(f, "ForgetChunks({round})"),
         }
     }

@@ -28,6 +28,9 @@ impl Disk {
             Write::Put(key, bytes) => {
                 self.kept.insert(*key, bytes.clone());
             }
+            Write::Seal(key, secret) => {
+                self.kept.insert(*key, secret.to_vec());
+            }
             Write::ForgetChunks(round) => self
                 .kept
                 .retain(|key, _| !matches!(key, Key::Chunk(of, _) if of == round)),

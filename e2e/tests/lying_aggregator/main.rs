@@ -11,11 +11,6 @@
 //! ([`scripts`], [`promises`]); others are drawn from a seed ([`draw`], [`random`]), by the hour in `cargo xtask soak`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(
-    clippy::print_stderr,
-    reason = "a seed that fails, and how many were tried, is told to whoever runs the test"
-)]
-
 mod aggregator;
 mod call;
 mod checks;

@@ -9,11 +9,14 @@ use host::config::Config;
 use host::disk::Disk;
 use host::pin::Approved;
 use host::{decisions, identity, ledger};
+use participant::journal::Journal;
 use participant::ledger::LedgerError;
 use participant::reconcile::{self, Owed};
+use participant::{Key, Write as DiskWrite, register};
 use privacy::{Delta, Total};
+use protocol::study::Study;
 
-use super::{clock, site};
+use super::{clock, run, site};
 
 /// Shows what this site has released of its patients, and what that adds up to
 #[derive(Args, Debug)]
@@ -29,7 +32,8 @@ pub(crate) struct Ledger {
 enum Action {
     /// Carries over the ledger that an older version wrote
     Upgrade,
-    /// Charges what this site announced in the approved study and a ledger from a backup does not have, by the aggregator's record
+    /// Charges what this site released in the approved study and a ledger from a backup does not have, by its journals and by
+    /// its own announcements, which the aggregator keeps
     Reconcile,
 }
 
@@ -39,6 +43,7 @@ impl Ledger {
         match self.action {
             None => self.show(&config, out),
             Some(Action::Upgrade) => {
+                let _lock = run::lock(&config.state)?;
                 let lines = ledger::upgrade(&config.state)?;
                 writeln!(out, "{lines} releases were carried over")?;
                 Ok(())
@@ -116,39 +121,73 @@ fn epsilon(total: &Total, delta: Delta) -> String {
     }
 }
 
-/// Asks the aggregator for this site's own announcements, and charges those that the ledger does not have.
+/// Charges what this site released in the approved study and the ledger does not have: by its own journals, then by its own
+/// announcements, which the aggregator keeps. Adds to the register what only the ledger has.
 fn reconcile(config: &Config, out: &mut dyn Write) -> Result<()> {
     let approved = Approved::load(&config.state)?;
+    let _lock = run::lock(&config.state)?;
+    let study = &approved.study;
     let key = identity::load(&config.identity)?.key();
-    let site = approved.study.site(&key);
+    let site = study.site(&key);
     let site = site.context("this site's key is not in the approved study's roster")?;
-    let ledger = ledger::read(&config.state, decisions::budget_in_force(config)?)?;
-    let mut ledger = ledger.ok_or(LedgerError::Missing)?;
+    let disk = Disk::new(&config.state, &approved.folder);
+    let bytes = disk.load(Key::Ledger)?.ok_or(LedgerError::Missing)?;
+    let (mut ledger, whole) = participant::ledger::Ledger::decode(&bytes, None)?;
+    mend(&disk, Key::Ledger, &bytes, whole)?;
+    let bytes = disk.load(Key::Register)?.unwrap_or_default();
+    let (register, whole) = register::decode(&bytes)?;
+    mend(&disk, Key::Register, &bytes, whole)?;
+
+    let lines = reconcile::unregistered(study, &register, &ledger);
+    let text: String = lines.iter().map(register::Line::text).collect();
+    disk.write(&DiskWrite::Append(Key::Register, text.into_bytes()))?;
+    for number in reconcile::opened_uncharged(study, &register, &ledger) {
+        let journal = disk.load(Key::Journal(number))?.unwrap_or_default();
+        let owed = match Journal::decode(&journal) {
+            Ok((Some(journal), _)) => reconcile::in_journal(&journal, &ledger),
+            _ => None,
+        };
+        settle(study, &mut ledger, owed.as_slice(), &disk, out)?;
+    }
     let aggregator = site::aggregator(config)?;
-    let (mut owed, mut next) = (Vec::new(), Some(0));
+    let mut next = Some(0);
     while let Some(from) = next {
         let shown = aggregator.announcements(site, from)?;
-        let page = reconcile::page(&approved.study, site, &ledger, from, &shown)?;
-        owed.extend(page.owed);
+        let page = reconcile::page(study, site, &ledger, from, &shown)?;
+        settle(study, &mut ledger, &page.owed, &disk, out)?;
         next = page.next;
     }
-    let disk = Disk::new(&config.state, &approved.folder);
-    let writes = reconcile::settle(&approved.study, &mut ledger, &owed, clock::now())?;
+    writeln!(out, "the ledger has all that is known of this study")?;
+    Ok(())
+}
+
+/// Takes the line away that a crash or a backup cut short: nothing may be added behind it.
+fn mend(disk: &Disk, key: Key, bytes: &[u8], whole: usize) -> Result<()> {
+    if whole < bytes.len() {
+        disk.write(&DiskWrite::Put(key, bytes[..whole].to_vec()))?;
+    }
+    Ok(())
+}
+
+/// Charges what is owed.
+fn settle(
+    study: &Study,
+    ledger: &mut participant::ledger::Ledger,
+    owed: &[Owed],
+    disk: &Disk,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let writes = reconcile::settle(study, ledger, owed, clock::now())?;
     writes
         .list()
         .iter()
         .try_for_each(|write| disk.write(write))?;
-    for Owed { header, .. } in &owed {
+    for Owed { header, .. } in owed {
         writeln!(
             out,
             "charged   round {} ({}), place {}",
             header.number, header.purpose, header.place
         )?;
     }
-    writeln!(
-        out,
-        "{} rounds that the ledger did not have were charged",
-        owed.len()
-    )?;
     Ok(())
 }

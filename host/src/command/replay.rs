@@ -78,7 +78,7 @@ impl Replay {
                     .try_into()
                     .map_err(|_| anyhow!("the seed of round {number} is damaged"))?,
             ),
-            memory: opened.memory.clone(),
+            memory: kept(&disk, Key::Kept(number), opened.memory)?.into(),
             weights: approved.weights.map(Into::into),
         };
         let reporter = Reporter::of_terminal();

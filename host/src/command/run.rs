@@ -58,6 +58,7 @@ impl Run {
         let (files, paths) = patients::files(&config.data)?;
         let vault = Vault::unlock(&config.vault)?;
         let disk = Disk::new(&config.state, &approved.folder).with_vault(vault);
+        disk.check_register()?;
         let driver = Driver {
             aggregator: &aggregator,
             sandbox: &sandbox,

@@ -58,7 +58,7 @@ impl Site {
             module: Digest::of(b"module"),
             cohort: Self::cohort(number),
             seed: Digest::of(&[7; 32]),
-            memory: Vec::new().into(),
+            memory: Digest::of(&[]),
         };
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("state"), b"state").unwrap();

@@ -463,7 +463,7 @@ impl World {
         let vault = Vault::make(&settings, &Surroundings::of_process()).unwrap();
         let disk = Disk::new(&settings.state, &folder.path().join("study")).with_vault(vault);
         std::fs::write(
-            ledger::path(folder.path()),
+            ledger::path(&settings.state),
             Ledger::begin(LedgerId::new([1; 16])),
         )
         .unwrap();
@@ -509,7 +509,7 @@ impl World {
             state: self.load(Key::State(0)).unwrap().into(),
             site: opened.site,
             seed: Seed::new(self.load(Key::Seed(0)).unwrap().try_into().unwrap()),
-            memory: opened.memory.clone(),
+            memory: self.load(Key::Kept(0)).unwrap().into(),
             weights: None,
         };
         replay::replay(sandbox, open, journal, &mut |_| ()).unwrap()

@@ -4,6 +4,7 @@ use protocol::api::Stage;
 use protocol::chunk::Chunking;
 use protocol::door::{Request, Response};
 use protocol::message::Signed;
+use zeroize::Zeroizing;
 
 use super::task::{Answer, Recording, Task, Then};
 use super::{Next, Taking};
@@ -20,7 +21,7 @@ impl Taking {
         if self.round()?.journal.sending(stage).is_some() {
             return self.deliver(stage, now, tickets);
         }
-        self.module(Then::Answer(stage))
+        self.module(Then::Answer(stage), now)
     }
 
     /// Finds out what the module is to be asked: as before a crash, or with what the other sites sent.
@@ -153,7 +154,7 @@ impl Taking {
         let number = round.number();
         let mut list = Vec::new();
         if let Some(memory) = memory.filter(|memory| !memory.is_empty()) {
-            list.push(Write::Put(Key::Memory, memory));
+            list.push(Write::Seal(Key::Memory, Zeroizing::new(memory)));
         }
         if stage == Stage::Unmask {
             // From here on the round counts for this site.

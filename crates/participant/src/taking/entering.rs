@@ -5,10 +5,11 @@ use protocol::codec;
 use protocol::id::Digest;
 use protocol::seed::Seed;
 use protocol::withdrawal::Cause;
+use zeroize::Zeroizing;
 
 use super::polling::check_digest;
 use super::task::Task;
-use super::{InRound, Next, Part, Taking, View};
+use super::{InRound, Next, Paced, Part, Start, Taking, View};
 use crate::journal::{Journal, Opened};
 use crate::ledger::LedgerError;
 use crate::notice::Notice;
@@ -44,6 +45,10 @@ impl Taking {
         let id = self.site.id;
         let round = self.round()?;
         if round.delivered >= Some(view.stage) || !view.waiting.contains(&id) {
+            return Ok(self.poll(now));
+        }
+        // Without an advert the site has no part in later stages; that it would train first would show how long it takes.
+        if view.stage > Stage::Advertise && round.journal.sending(Stage::Advertise).is_none() {
             return Ok(self.poll(now));
         }
         self.answer(view.stage, now, tickets)
@@ -94,7 +99,7 @@ impl Taking {
         bytes: Option<Vec<u8>>,
     ) -> Next {
         let number = view.header.number;
-        let bytes = bytes.map(zeroize::Zeroizing::new);
+        let bytes = bytes.map(Zeroizing::new);
         let seed = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
         match seed.filter(|seed| Digest::of(seed) == journal.opened().seed) {
             Some(seed) => {
@@ -107,23 +112,46 @@ impl Taking {
 
     pub(super) fn state(
         &mut self,
-        view: &View,
+        view: View,
         journal: Journal,
         seed: Seed,
         bytes: Option<Vec<u8>>,
-        now: Now,
-        tickets: &mut Tickets,
     ) -> Next {
         let header = &view.header;
         let Some(state) = bytes.filter(|bytes| Digest::of(bytes) == header.state) else {
             return self.without_journal(header.number);
         };
+        let key = Key::Kept(header.number);
+        let start = Start {
+            state,
+            seed,
+            memory: Zeroizing::default(),
+        };
+        self.task = Task::Kept(view, Box::new(journal), start);
+        Ok(Step::Load(key))
+    }
+
+    /// All that the round is computed from is there: the site is in it again.
+    pub(super) fn kept(
+        &mut self,
+        view: &View,
+        journal: Journal,
+        start: Start,
+        bytes: Option<Vec<u8>>,
+        now: Now,
+        tickets: &mut Tickets,
+    ) -> Next {
+        let header = &view.header;
+        let memory = Zeroizing::new(bytes.unwrap_or_default());
+        if Digest::of(&memory) != journal.opened().memory {
+            return self.without_journal(header.number);
+        }
         if let Err(stop) = self.check_charge(&journal) {
             return self.fail(stop);
         }
         self.notices.push(Notice::Round(header.clone()));
         self.notices.push(Notice::Continued(header.number));
-        self.take_part(journal, state, seed, now);
+        self.take_part(journal, Start { memory, ..start }, now);
         self.go_on(view, now, tickets)
     }
 
@@ -146,7 +174,7 @@ impl Taking {
         if self.ledger.find(self.site.study.digest(), number).is_some() {
             return self.fail(Stop::NoJournal(number));
         }
-        let reason = "its journal, seed or state is not there or is damaged";
+        let reason = "its journal, seed or state is not there or is damaged: it is not begun again under its number";
         self.sit_out(number, Cause::Failure, reason)
     }
 
@@ -155,7 +183,9 @@ impl Taking {
         if let Err(refusal) = self.plan.check_place(header) {
             return self.fail(refusal.into());
         }
-        if !self.site.study.takes_part(self.site.id, header) {
+        // Who comes too late for the adverts has no part in the round; to train first would show how long that takes.
+        let is_late = view.stage > Stage::Advertise;
+        if is_late || !self.site.study.takes_part(self.site.id, header) {
             self.part = Part::Out(header.number);
             return Ok(self.poll(now));
         }
@@ -166,12 +196,13 @@ impl Taking {
             return self.fail(error.into());
         }
         let state = header.state;
-        self.seen_at = now.elapsed;
         self.task = Task::NewState(view);
         Ok(self.fetch(Fetch::State(state)))
     }
 
-    pub(super) fn new_state(&mut self, view: View, bytes: Vec<u8>) -> Next {
+    pub(super) fn new_state(&mut self, view: View, bytes: Vec<u8>, now: Now) -> Next {
+        // From here on no time is the aggregator's.
+        self.seen_at = now.elapsed;
         let header = &view.header;
         let checked = check_digest(&bytes, header.state)
             .and_then(|()| state::of(&self.site.study, header.purpose, &bytes));
@@ -208,24 +239,31 @@ impl Taking {
     ) -> Step {
         let number = view.header.number;
         let secret = seed.expose();
+        let memory = Zeroizing::new(memory);
         let opened = Opened {
             header: view.header.clone(),
             site: self.site.id,
             module: self.site.module,
             cohort: self.cohort.digest,
             seed: Digest::of(secret),
-            memory: memory.into(),
+            memory: Digest::of(&memory),
         };
         let forgotten = self.plan.last().map(Write::ForgetChunks);
         let begun = Line::Begun(Begun::of(&view.header));
         let kept = [
-            Write::Put(Key::Seed(number), secret.to_vec()),
+            Write::Seal(Key::Seed(number), Zeroizing::new(secret.to_vec())),
+            Write::Seal(Key::Kept(number), memory.clone()),
             Write::Put(Key::State(number), state.clone()),
             Write::Put(Key::Journal(number), Journal::begin(&opened)),
             Write::Append(Key::Register, begun.text().into_bytes()),
         ];
         let writes = tickets.writes(forgotten.into_iter().chain(kept).collect());
-        self.task = Task::Begun(view, Box::new(opened), state, seed, writes.ticket());
+        let start = Start {
+            state,
+            seed,
+            memory,
+        };
+        self.task = Task::Begun(view, Box::new(opened), start, writes.ticket());
         Step::Store(writes)
     }
 
@@ -233,8 +271,7 @@ impl Taking {
         &mut self,
         view: &View,
         opened: Opened,
-        state: Vec<u8>,
-        seed: Seed,
+        start: Start,
         now: Now,
         tickets: &mut Tickets,
     ) -> Next {
@@ -245,16 +282,16 @@ impl Taking {
             elapsed: self.seen_at,
             ..now
         };
-        self.take_part(Journal::begun(opened), state, seed, seen);
+        self.take_part(Journal::begun(opened), start, seen);
         self.go_on(view, now, tickets)
     }
 
-    fn take_part(&mut self, journal: Journal, state: Vec<u8>, seed: Seed, seen: Now) {
+    fn take_part(&mut self, journal: Journal, start: Start, seen: Now) {
         self.part = Part::In(Box::new(InRound {
             journal,
-            state,
-            seed,
+            start,
             seen: seen.elapsed,
+            paced: Paced::NotYet,
             running: None,
             delivered: None,
         }));

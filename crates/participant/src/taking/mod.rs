@@ -14,11 +14,13 @@ mod sending;
 mod task;
 mod withdrawing;
 
+use std::fmt;
 use std::time::Duration;
 
 use protocol::api::Stage;
 use protocol::id::{Digest, Header, SiteId};
 use protocol::seed::Seed;
+use zeroize::Zeroizing;
 
 use self::task::Task;
 use crate::egress::Egress;
@@ -78,14 +80,35 @@ enum Part {
 #[derive(Debug)]
 struct InRound {
     journal: Journal,
-    /// The encoded state that it starts from.
-    state: Vec<u8>,
-    seed: Seed,
-    /// When this program first saw it.
+    start: Start,
+    /// When this program first had its state.
     seen: Duration,
+    paced: Paced,
     running: Option<Running>,
     /// The last stage whose message the aggregator holds.
     delivered: Option<Stage>,
+}
+
+/// What a round's instance is opened with, besides what its journal says.
+struct Start {
+    /// The encoded state.
+    state: Vec<u8>,
+    seed: Seed,
+    /// What the site had kept of its rounds before.
+    memory: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").finish_non_exhaustive()
+    }
+}
+
+/// Whether this program has waited in a round so that its time tells nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Paced {
+    Yes,
+    NotYet,
 }
 
 /// The module's instance, as far as it was asked.

@@ -7,7 +7,7 @@ use protocol::door::{Open, Progress, Request, Response, Work};
 use protocol::withdrawal::Cause;
 
 use super::task::{Piece, Task, Then};
-use super::{InRound, Next, Part, Running, Taking};
+use super::{InRound, Next, Paced, Part, Running, Taking};
 use crate::egress::Egress;
 use crate::notice::Notice;
 use crate::reading;
@@ -16,11 +16,11 @@ use crate::stop::Stop;
 
 impl Taking {
     /// Brings the module to where the journal is, and goes on from there.
-    pub(super) fn module(&mut self, then: Then) -> Next {
+    pub(super) fn module(&mut self, then: Then, now: Now) -> Next {
         let cohort = self.cohort.digest;
         let round = self.round()?;
         if round.running.is_some() {
-            return self.repeat(then);
+            return self.repeat(then, now);
         }
         let number = round.number();
         if round.journal.opened().cohort != cohort {
@@ -43,10 +43,10 @@ impl Taking {
             study: self.site.text.clone().into(),
             cohort: reading::bytes(&self.cohort),
             header: opened.header.clone(),
-            state: round.state.clone().into(),
+            state: round.start.state.clone().into(),
             site: opened.site,
-            seed: round.seed.clone(),
-            memory: opened.memory.clone(),
+            seed: round.start.seed.clone(),
+            memory: round.start.memory.to_vec().into(),
             weights: self.site.weights.clone().map(Into::into),
         })
     }
@@ -90,7 +90,7 @@ impl Taking {
         let Progress { done, total, .. } = *progress;
         self.notices.push(Notice::Work(*progress));
         if done >= total {
-            return self.repeat(then);
+            return self.repeat(then, now);
         }
         let patients = piece.patients;
         self.task = Task::Working(
@@ -104,18 +104,35 @@ impl Taking {
     }
 
     /// Asks again what was asked before a restart; then the module is where the journal is.
-    fn repeat(&mut self, then: Then) -> Next {
+    fn repeat(&mut self, then: Then, now: Now) -> Next {
         let round = self.round()?;
         match again(round) {
             Some(request) => {
                 self.task = Task::Repeating(then);
                 Ok(Step::Ask(Box::new(request)))
             }
-            None => self.ready(then),
+            None => self.ready_on_time(then, now),
         }
     }
 
-    pub(super) fn repeated(&mut self, then: Then, response: Response) -> Next {
+    /// After a restart in a later stage the module has trained again: how long that took is not shown either.
+    fn ready_on_time(&mut self, then: Then, now: Now) -> Next {
+        let pace = self.site.pace;
+        let round = self.round()?;
+        let has_advertised = round.journal.sending(Stage::Advertise).is_some();
+        let ready = now.elapsed.saturating_sub(round.seen);
+        if !has_advertised || std::mem::replace(&mut round.paced, Paced::Yes) == Paced::Yes {
+            return self.ready(then);
+        }
+        let wait = pace.due(ready).after.saturating_sub(ready);
+        if wait.is_zero() {
+            return self.ready(then);
+        }
+        self.task = Task::PacingAgain(then);
+        Ok(Step::Wait(wait))
+    }
+
+    pub(super) fn repeated(&mut self, then: Then, response: Response, now: Now) -> Next {
         let Response::Send(body) = response else {
             return self.fail(Stop::OtherAnswer);
         };
@@ -136,10 +153,10 @@ impl Taking {
             return self.fail(Stop::Differs(stage));
         }
         running.made += 1;
-        self.repeat(then)
+        self.repeat(then, now)
     }
 
-    fn ready(&mut self, then: Then) -> Next {
+    pub(super) fn ready(&mut self, then: Then) -> Next {
         match then {
             Then::Answer(stage) => self.ask_for(stage),
             Then::Chunk(upload) => self.ask_for_chunk(upload),

@@ -6,7 +6,7 @@ use protocol::door::{Request, Response};
 use protocol::id::Digest;
 
 use super::task::{Task, Then, Upload};
-use super::{Next, Part, Taking};
+use super::{Next, Paced, Part, Taking};
 use crate::egress::{CheckedChunk, announced_chunk};
 use crate::ledger::{Charged, Line};
 use crate::notice::Notice;
@@ -30,6 +30,7 @@ impl Taking {
     fn pace_advert(&mut self, now: Now) -> Next {
         let pace = self.site.pace;
         let round = self.round()?;
+        round.paced = Paced::Yes;
         let (number, ready) = (round.number(), now.elapsed.saturating_sub(round.seen));
         let due = pace.due(ready);
         if due.kept == Kept::Overrun {
@@ -185,14 +186,14 @@ impl Taking {
     }
 
     /// Sends a chunk from the disk; where it is not there any more, the module makes it again.
-    pub(super) fn chunk_kept(&mut self, upload: Upload, kept: Option<Vec<u8>>) -> Next {
+    pub(super) fn chunk_kept(&mut self, upload: Upload, kept: Option<Vec<u8>>, now: Now) -> Next {
         let next = upload.chunks.last().copied();
         let chunk = next
             .zip(kept)
             .and_then(|(number, sealed)| self.is_announced(number, sealed).ok());
         match chunk {
             Some(chunk) => self.send_chunk(upload, chunk),
-            None => self.module(Then::Chunk(upload)),
+            None => self.module(Then::Chunk(upload), now),
         }
     }
 

@@ -8,7 +8,7 @@ use protocol::id::Digest;
 use protocol::seed::Seed;
 use protocol::withdrawal::Cause;
 
-use super::{Next, Taking, View};
+use super::{Next, Start, Taking, View};
 use crate::egress::{Checked, CheckedChunk};
 use crate::journal::{Journal, Opened, Pending};
 use crate::ledger::Line;
@@ -38,6 +38,8 @@ pub(super) enum Task {
     Seed(View, Box<Journal>),
     /// Its state.
     State(View, Box<Journal>, Seed),
+    /// What the site had kept when it began.
+    Kept(View, Box<Journal>, Start),
     /// The end of its journal that a crash cut short, taken away.
     Repaired(View, u64),
 
@@ -48,7 +50,7 @@ pub(super) enum Task {
     /// What the site kept of the round before.
     NewMemory(View, Vec<u8>, Seed),
     /// All of them on the disk.
-    Begun(View, Box<Opened>, Vec<u8>, Seed, u64),
+    Begun(View, Box<Opened>, Start, u64),
 
     /// The module's instance.
     Opening(Then),
@@ -76,6 +78,8 @@ pub(super) enum Task {
     Charging(Box<Line>, u64),
     /// The time when the advert is due.
     Pacing,
+    /// The time when this site is due after a restart, since it has trained again.
+    PacingAgain(Then),
     /// The aggregator's word on the message of a stage.
     Sending(Stage),
     /// Which chunks the aggregator lacks.
@@ -183,26 +187,31 @@ impl Taking {
             }
             (Task::Seed(view, journal), Event::Loaded(bytes)) => self.seed(view, journal, bytes),
             (Task::State(view, journal, seed), Event::Loaded(bytes)) => {
-                self.state(&view, *journal, seed, bytes, now, tickets)
+                self.state(view, *journal, seed, bytes)
             }
-            (Task::NewState(view), Event::Fetched(bytes)) => self.new_state(view, bytes),
+            (Task::Kept(view, journal, start), Event::Loaded(bytes)) => {
+                self.kept(&view, *journal, start, bytes, now, tickets)
+            }
+            (Task::NewState(view), Event::Fetched(bytes)) => self.new_state(view, bytes, now),
             (Task::NewSeed(view, state), Event::Drawn(seed)) => {
                 self.new_seed(view, state, Seed::new(*seed), tickets)
             }
             (Task::NewMemory(view, state, seed), Event::Loaded(memory)) => {
                 Ok(self.begin_round(view, state, seed, memory.unwrap_or_default(), tickets))
             }
-            (Task::Begun(view, opened, state, seed, ticket), Event::Stored(receipt))
+            (Task::Begun(view, opened, start, ticket), Event::Stored(receipt))
                 if receipt.is_of(ticket) =>
             {
-                self.begun(&view, *opened, state, seed, now, tickets)
+                self.begun(&view, *opened, start, now, tickets)
             }
 
             (Task::Opening(then), Event::Answered(response)) => self.opened(then, &response, now),
             (Task::Working(then, piece), Event::Answered(response)) => {
                 self.worked(then, piece, &response, now)
             }
-            (Task::Repeating(then), Event::Answered(response)) => self.repeated(then, *response),
+            (Task::Repeating(then), Event::Answered(response)) => {
+                self.repeated(then, *response, now)
+            }
 
             (Task::Request(stage), Event::Fetched(bytes)) => self.request(stage, &bytes),
             (Task::Asking(request), Event::Answered(response)) => self.answered(request, *response),
@@ -228,9 +237,10 @@ impl Taking {
                 self.charged(*line, &receipt)
             }
             (Task::Pacing, Event::Waited) => self.send_advert(),
+            (Task::PacingAgain(then), Event::Waited) => self.ready(then),
             (Task::Sending(stage), Event::Sent) => self.sent(stage, now),
             (Task::Missing(sent), Event::Fetched(bytes)) => self.missing(sent, &bytes, tickets),
-            (Task::ChunkKept(upload), Event::Loaded(bytes)) => self.chunk_kept(upload, bytes),
+            (Task::ChunkKept(upload), Event::Loaded(bytes)) => self.chunk_kept(upload, bytes, now),
             (Task::ChunkAgain(upload), Event::Answered(response)) => {
                 self.chunk_again(upload, *response)
             }

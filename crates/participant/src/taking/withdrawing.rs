@@ -34,7 +34,10 @@ impl Taking {
     pub(super) fn goes_on_without(&mut self, task: &Task, reason: String, now: Now) -> Next {
         match (task, self.open) {
             // It can withhold what this site announced; then the site has its own records alone.
-            (Task::Announced(..), _) => Ok(self.poll(now)),
+            (Task::Announced(..), _) => {
+                self.notices.push(Notice::Unannounced(reason));
+                Ok(self.poll(now))
+            }
             (Task::Polling { .. } | Task::Model(_) | Task::Sending(_), _) | (_, None) => {
                 Err(Stop::Refused(reason))
             }

@@ -24,8 +24,8 @@ impl Default for Rounds {
     fn default() -> Self {
         Self {
             floor_seconds: 1.0,
-            tries: 100,
-            uncharged: 1_000,
+            tries: 1_000,
+            uncharged: 10_000,
             repeats: 3,
         }
     }
