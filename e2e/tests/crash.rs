@@ -71,13 +71,11 @@ fn check_rounds(federation: &Federation, progress: &Progress) -> Result<()> {
     for place in 0..HOSPITALS {
         let path = federation.site_folder(place).join("state/ledger.jsonl");
         let mut charged = Vec::new();
-        for line in std::fs::read_to_string(&path)?.lines() {
+        // The first line says which ledger it is.
+        for line in std::fs::read_to_string(&path)?.lines().skip(1) {
             let line: serde_json::Value = serde_json::from_str(line)?;
-            charged.push(
-                line["round"]
-                    .as_u64()
-                    .context("a ledger line without a round")?,
-            );
+            let number = line["number"].as_u64();
+            charged.push(number.context("a ledger line without a number")?);
         }
         let lines = charged.len();
         charged.dedup();

@@ -31,18 +31,9 @@ pub fn run(
 ) -> Result<Duration, SandboxError> {
     let mut longest = Duration::ZERO;
     for purpose in TRIED {
-        let plan = study.plan();
-        let place = plan.iter().position(|planned| *planned == purpose);
-        let Some(place) = place.and_then(|place| u32::try_from(place).ok()) else {
-            continue;
-        };
         let state = codec::encode(&first_state(study, purpose));
-        let header = Header {
-            study: study.digest(),
-            number: 0,
-            place,
-            purpose,
-            state: Digest::of(&state),
+        let Some(header) = header(study, purpose, site, Digest::of(&state)) else {
+            continue;
         };
         let open = Open {
             study: text.to_vec().into(),
@@ -61,6 +52,20 @@ pub fn run(
         longest = longest.max(start.elapsed());
     }
     Ok(longest)
+}
+
+/// The first round with this purpose in which the site takes part; `None` where the plan has none.
+fn header(study: &Study, purpose: Purpose, site: SiteId, state: Digest) -> Option<Header> {
+    let planned = (0_u32..).zip(study.plan());
+    let places = planned.filter(|(_, planned)| *planned == purpose);
+    let mut headers = places.map(|(place, purpose)| Header {
+        study: study.digest(),
+        number: 0,
+        place,
+        purpose,
+        state,
+    });
+    headers.find(|header| study.takes_part(site, header))
 }
 
 /// The kinds of rounds that are tried; rounds of clusters compute what evaluations do, and less.

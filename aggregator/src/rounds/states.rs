@@ -107,7 +107,10 @@ fn run(study: &Study, rng: &mut impl Rng) {
                 .unwrap();
         }
     }
-    State::published(study, &codec::encode(&course.state(study))).unwrap();
+    // A study that has stopped publishes nothing.
+    if let Standing::Running = course.standing() {
+        State::published(study, &codec::encode(&course.state(study))).unwrap();
+    }
 }
 
 #[test]

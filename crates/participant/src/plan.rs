@@ -431,10 +431,10 @@ mod tests {
             plan.admit(&header).unwrap();
             plan.begin(&header);
         }
-        let refused = plan.admit(&header(&kit, 999, 0, "a"));
+        let refused = plan.admit(&header(&kit, u32::MAX, 0, "a"));
         assert!(matches!(refused, Err(Refusal::TooManyTries { .. })));
         plan.limits.uncharged = limits.tries;
-        let refused = plan.admit(&header(&kit, 999, 1, "a"));
+        let refused = plan.admit(&header(&kit, u32::MAX, 1, "a"));
         assert!(matches!(refused, Err(Refusal::TooManyUncharged { .. })));
     }
 

@@ -259,7 +259,7 @@ fn a_state_that_is_none_of_the_studys_is_refused() {
     let server = world.serve(None);
     let error = world.run(&server).unwrap_err();
     assert!(
-        error.to_string().contains("5 weights, and the study has 6"),
+        error.to_string().contains("5 weights and the study 6"),
         "{error}"
     );
     assert_eq!(

@@ -87,7 +87,10 @@ impl Taking {
     pub(super) fn model(&mut self, digest: Digest, bytes: Vec<u8>, tickets: &mut Tickets) -> Next {
         check_digest(&bytes, digest)?;
         state::published(&self.site.study, &bytes)?;
-        let writes = tickets.writes(vec![Write::Put(Key::Model, bytes)]);
+        // A crash may have left chunks of the last round.
+        let forgotten = self.plan.last().map(Write::ForgetChunks);
+        let list = forgotten.into_iter().chain([Write::Put(Key::Model, bytes)]);
+        let writes = tickets.writes(list.collect());
         self.task = Task::ModelStored(digest, writes.ticket());
         Ok(Step::Store(writes))
     }
