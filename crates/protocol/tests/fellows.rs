@@ -97,7 +97,7 @@ fn a_roster_may_hold_no_more_dishonest_sites_than_draws_keep_apart() {
     }
     .toml();
     let drawn = "participants.random = { sites = 12, threshold = 12 }";
-    let toml = toml.replace("[aggregation]", &format!("{drawn}\n\n[aggregation]"));
+    let toml = toml.replace("[rounds]", &format!("{drawn}\n\n[rounds]"));
     let study = Study::parse(toml.as_bytes()).unwrap();
     let crowd = study.manifest().crowd(Purpose::Train);
     assert_eq!(crowd.tolerates(), 7);
