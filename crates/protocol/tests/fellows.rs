@@ -4,7 +4,7 @@
 
 use protocol::id::Purpose;
 use protocol::study::{Study, Survivors};
-use testkit::Draft;
+use testkit::{Draft, Random};
 
 fn study(sites: u16, threshold: u16, honest_survivors: u16, excess_noise: &'static str) -> Study {
     let toml = Draft {
@@ -88,22 +88,24 @@ fn a_study_tolerates_the_lesser_of_noise_and_agreement() {
 
 #[test]
 fn a_roster_may_hold_no_more_dishonest_sites_than_draws_keep_apart() {
-    let toml = Draft {
-        sites: 30,
-        threshold: 25,
-        honest_survivors: 5,
-        rounds: 100,
-        ..Draft::default()
-    }
-    .toml();
-    let drawn = "participants.random = { sites = 12, threshold = 12 }";
-    let toml = toml.replace("[rounds]", &format!("{drawn}\n\n[rounds]"));
-    let study = Study::parse(toml.as_bytes()).unwrap();
+    let drawn = |some: u16| {
+        let draft = Draft {
+            sites: 30,
+            threshold: 25,
+            honest_survivors: 5,
+            rounds: 100,
+            random: Some(Random {
+                sites: some,
+                threshold: some,
+            }),
+            ..Draft::default()
+        };
+        draft.make().study
+    };
+    let study = drawn(12);
     let crowd = study.manifest().crowd(Purpose::Train);
     assert_eq!(crowd.tolerates(), 7);
     // With 8 dishonest ones, all 8 are among the 12 in C(22, 4) of C(30, 12) draws: a chance of 8e-5.
     assert_eq!(study.manifest().tolerates_in_roster(), 7);
-    let many = toml.replace("sites = 12, threshold = 12", "sites = 10, threshold = 10");
-    let few = Study::parse(many.as_bytes()).unwrap();
-    assert_eq!(few.manifest().tolerates_in_roster(), 5);
+    assert_eq!(drawn(10).manifest().tolerates_in_roster(), 5);
 }
