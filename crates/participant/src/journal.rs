@@ -91,7 +91,7 @@ impl Sending {
     ///
     /// # Errors
     ///
-    /// A message that is none: the journal is damaged.
+    /// Bytes that are not a message: the journal is damaged.
     pub fn signed(&self) -> Result<Signed, Damaged> {
         codec::decode(&self.message).map_err(|_| Damaged)
     }

@@ -18,6 +18,7 @@ use protocol::id::{Digest, Header, Purpose};
 use protocol::study::Study;
 use serde::{Deserialize, Serialize};
 
+use crate::jsonl;
 use crate::writes::Receipt;
 
 /// Tells ledgers apart: 16 random bytes, in text 32 hexadecimal digits.
@@ -110,9 +111,7 @@ impl Line {
     /// Never: a line has no key that JSON lacks.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = serde_json::to_string(self).expect("a line has no key that JSON lacks");
-        text.push('\n');
-        text
+        jsonl::line(self)
     }
 
     /// What the release costs.
@@ -172,9 +171,7 @@ impl Ledger {
             ledger: id.to_string(),
             format: FORMAT,
         };
-        let mut text = serde_json::to_string(&head).expect("a head has no key that JSON lacks");
-        text.push('\n');
-        text.into_bytes()
+        jsonl::line(&head).into_bytes()
     }
 
     /// Reads a ledger; `budget` is what the hospital allows over all studies, if it set a limit. Gives the bytes at its start
@@ -437,7 +434,7 @@ impl Ledger {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerError {
-    /// There is none.
+    /// The ledger is missing.
     #[error(
         "the ledger of releases is not there: restore it from a backup, then run `host ledger reconcile`; at a site that has never \
          taken part in a study, `host approve` begins one"

@@ -1,8 +1,8 @@
 //! A hospital's part in a study: a state machine that decides what the hospital sends, and when.
 //!
 //! It stands outside of the sandbox and trusts neither the module nor the aggregator. It does no I/O, has no clock, no
-//! threads and no randomness of its own: it gives [`Step`]s, whoever runs it does them and gives back [`Event`]s. A server
-//! with files and a browser tab with a database run the same one, and so do the simulations of the tests.
+//! threads and no randomness of its own: it gives [`Step`]s, its driver does them and gives back [`Event`]s. A server with
+//! files and a browser tab with a database run the same one, and so do the simulations of the tests.
 //!
 //! ```text
 //!             ┌──────────── Participant::step(event, now) ───────────┐
@@ -13,9 +13,9 @@
 //!             driver: HTTP, sandbox, key, disk, clock  ──Event──▶ back
 //! ```
 //!
-//! **Stored and charged before sent** is a type, for whoever runs a participant: the only thing that can be sent is an [`Outgoing`], and it is made only of
-//! what the egress rules let pass ([`egress`]), what is in the round's [`journal`] with the [`Receipt`] of the disk, and,
-//! where it carries a vector, of the proof that the [`ledger`] has it.
+//! **Stored and charged before sent** is a type that holds every driver to it: the only thing that can be sent is an
+//! [`Outgoing`], and it is made only of what the egress rules let pass ([`egress`]), what is in the round's [`journal`]
+//! with the [`Receipt`] of the disk, and, where it carries a vector, of the proof that the [`ledger`] has it.
 //!
 //! ```compile_fail
 //! // Nobody makes up what is sent.
@@ -51,6 +51,7 @@
 
 pub mod egress;
 pub mod journal;
+mod jsonl;
 pub mod ledger;
 mod notice;
 mod outgoing;

@@ -14,7 +14,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// None: whoever makes the call repeats it.
+    /// No second try: the caller repeats the call.
     pub const NONE: Self = Self {
         first: Duration::ZERO,
         longest: Duration::ZERO,

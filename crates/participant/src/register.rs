@@ -10,6 +10,8 @@
 use protocol::id::{Digest, Header, Purpose};
 use serde::{Deserialize, Serialize};
 
+use crate::jsonl;
+
 /// A line of the register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
@@ -55,9 +57,7 @@ impl Line {
     /// Never: a line has no key that JSON lacks.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = serde_json::to_string(self).expect("a line has no key that JSON lacks");
-        text.push('\n');
-        text
+        jsonl::line(self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a participant asks of whoever runs it, and what it is told.
+//! What a participant asks of its driver, and what it is told.
 
 use std::time::Duration;
 

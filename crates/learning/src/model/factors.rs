@@ -148,7 +148,7 @@ impl Factors<'_> {
         let terms: usize = layers.iter().map(Trained::terms).sum();
         let terms = (terms + labels.len() * labels.len()) as f64;
         let norm = (positive(squared) + terms * f64::EPSILON * lengths * lengths).sqrt();
-        // Not `f64::max`, which would take a number for what is none.
+        // Not `f64::max`, which would hide a norm that is not a number.
         if norm < lengths / MOST_CANCELLED {
             lengths / MOST_CANCELLED
         } else {
