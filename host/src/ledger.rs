@@ -83,15 +83,8 @@ pub fn begin_anew(
 ///
 /// Patients that another ledger counts for, and a folder that does not take the mark.
 pub fn mark(ledger: &Ledger, data: &Data) -> Result<(), LedgerFileError> {
-    match marked(data)? {
-        Some(id) if id == ledger.id() => Ok(()),
-        Some(other) => Err(LedgerFileError::Other {
-            folder: folder(data),
-            other,
-            own: ledger.id(),
-        }),
-        None => {
-            let path = mark_of(data);
+    match check_mark(ledger, data) {
+        Err(LedgerFileError::Unmarked(path)) => {
             durable::replace(&path, text(ledger.id()).as_bytes()).map_err(|error| {
                 LedgerFileError::NoMark {
                     path,
@@ -100,6 +93,7 @@ pub fn mark(ledger: &Ledger, data: &Data) -> Result<(), LedgerFileError> {
                 }
             })
         }
+        checked => checked,
     }
 }
 
