@@ -70,11 +70,7 @@ fn kit_with(settings: &Settings, weights: Option<&ByteVec>) -> TestStudy {
         normalisation: "shared",
         ..Draft::default()
     };
-    let mut toml = draft.toml();
-    for (line, with) in settings {
-        assert!(toml.contains(line), "the draft has {line}");
-        toml = toml.replace(line, with);
-    }
+    let mut toml = draft.toml_with(settings);
     if let Some(bytes) = weights {
         let named = format!("[model]\ninitial-weights = \"{}\"\n", Digest::of(bytes));
         toml = toml.replace("[model]\n", &named);

@@ -30,12 +30,7 @@ fn study(settings: &[(&str, &str)]) -> Study {
         rounds: 6,
         ..Draft::default()
     };
-    let mut text = draft.toml();
-    for (line, with) in settings {
-        assert!(text.contains(line), "the draft has {line}");
-        text = text.replace(line, with);
-    }
-    Study::parse(text.as_bytes()).unwrap()
+    Study::parse(draft.toml_with(settings).as_bytes()).unwrap()
 }
 
 fn studies() -> Vec<Study> {

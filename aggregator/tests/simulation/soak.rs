@@ -1,6 +1,6 @@
 //! Fresh seeds until a time is over: `cargo xtask soak`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::setting::Size;
 use crate::trial::Trial;
@@ -12,26 +12,16 @@ const RARE: u64 = 500;
 #[test]
 #[ignore = "runs as long as SOAK_MINUTES says: `cargo xtask soak`"]
 fn fresh_seeds_until_the_time_is_over() {
-    let number = |name: &str| -> u64 {
-        let text = std::env::var(name).expect("`cargo xtask soak` sets it");
-        text.parse().expect("it is a number")
-    };
-    let (first, time) = (
-        number("SOAK_SEED"),
-        Duration::from_secs(60 * number("SOAK_MINUTES")),
-    );
     let start = Instant::now();
     let mut total = Outcome::default();
-    let mut seed = first;
-    while start.elapsed() < time {
+    let seeds = testkit::soak(|seed| {
         let size = match seed % RARE {
             0 => Size::Crowd,
             1 => Size::Long,
             _ => Size::Small,
         };
         total.add(Trial::draw(size, seed).run());
-        seed += 1;
-    }
+    });
     let Outcome {
         operations,
         finished,
@@ -39,9 +29,10 @@ fn fresh_seeds_until_the_time_is_over() {
         ended,
     } = total;
     eprintln!(
-        "seeds {first} to {}: {ended} studies came to their end, {finished} rounds finished, {abandoned} abandoned, \
+        "seeds {} to {}: {ended} studies came to their end, {finished} rounds finished, {abandoned} abandoned, \
          {operations} operations, {:.0} s",
-        seed - 1,
+        seeds.start,
+        seeds.end - 1,
         start.elapsed().as_secs_f64()
     );
 }

@@ -31,12 +31,7 @@ fn study(normalisation: &'static str, settings: &[(&str, &str)]) -> Study {
         normalisation,
         ..Draft::default()
     };
-    let mut text = draft.toml();
-    for (line, with) in settings {
-        assert!(text.contains(line), "the draft has {line}");
-        text = text.replace(line, with);
-    }
-    Study::parse(text.as_bytes()).unwrap()
+    Study::parse(draft.toml_with(settings).as_bytes()).unwrap()
 }
 
 fn parsed(study: &Study, purpose: Purpose, state: &State) -> Result<State, StateError> {

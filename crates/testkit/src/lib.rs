@@ -7,6 +7,8 @@
 //!                     ├─▶ FakeModule, Disk: what a participant is driven with in memory
 //!                     ├─▶ round::run: a whole round, with sites that drop out
 //!                     └─▶ noise::excess: by how much a sum's noise is above what is promised
+//! Asked::read: a request as a server of tests reads it
+//! soak: fresh seeds until a time is over
 //! ```
 //!
 //! [`vectors`] are files of what the code makes of known seeds.
@@ -18,16 +20,20 @@
 mod disk;
 mod fake_module;
 mod fake_site;
+mod http;
 pub mod noise;
 mod roster;
 pub mod round;
+mod soak;
 mod study;
 pub mod vectors;
 
 pub use disk::Disk;
 pub use fake_module::{FakeModule, Vector};
 pub use fake_site::{FakeSite, decoded};
+pub use http::Asked;
 pub use roster::{Lots, nonce, roster};
+pub use soak::soak;
 pub use study::{Draft, Random, TestStudy, study};
 
 use chacha20::ChaCha20Rng;

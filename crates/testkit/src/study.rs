@@ -218,6 +218,21 @@ weight-share = 0.1
         toml
     }
 
+    /// The study's file with other text in place of some of its lines.
+    ///
+    /// # Panics
+    ///
+    /// Where the file lacks one of these lines.
+    #[must_use]
+    pub fn toml_with(&self, settings: &[(&str, &str)]) -> String {
+        let mut toml = self.toml();
+        for (line, with) in settings {
+            assert!(toml.contains(line), "the draft has {line}");
+            toml = toml.replace(line, with);
+        }
+        toml
+    }
+
     /// The study, with all the keys that belong to it.
     ///
     /// # Panics

@@ -1,16 +1,10 @@
 //! HTTP as an aggregator speaks it, and as one does that wants to be a nuisance.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// What a client asked.
-pub(crate) struct Asked {
-    /// Method and path.
-    pub(crate) line: String,
-    /// The body.
-    pub(crate) body: Vec<u8>,
-}
+use testkit::Asked;
 
 /// An answer.
 #[derive(Clone)]
@@ -76,26 +70,7 @@ pub(crate) fn read(stream: &TcpStream) -> Option<Asked> {
     stream.set_nonblocking(false).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
-    let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    reader.read_line(&mut first).ok()?;
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        if reader.read_line(&mut header).ok()? == 0 {
-            return None;
-        }
-        if header.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let line = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-    Some(Asked { line, body })
+    Asked::read(stream)
 }
 
 /// Sends an answer; a client that has gone is none of the aggregator's business.

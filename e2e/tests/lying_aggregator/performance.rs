@@ -14,13 +14,13 @@ use protocol::codec;
 use protocol::id::{Digest, Header, Purpose};
 use protocol::message::Signed;
 use protocol::withdrawal::Withdrawal;
-use testkit::TestStudy;
+use testkit::{Asked, TestStudy};
 
 use crate::aggregator::Round;
 use crate::call::Call;
 use crate::damage::Damage;
 use crate::hospital::Site;
-use crate::http::{self, Answer, Asked, Fault};
+use crate::http::{self, Answer, Fault};
 use crate::patients::Hospital;
 use crate::prepared::prepared;
 use crate::record::{Masked, Opened, Record, Sent};

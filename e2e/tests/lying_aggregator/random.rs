@@ -1,7 +1,5 @@
 //! Scripts that nobody thought of: some always, others by the hour in `cargo xtask soak`.
 
-use std::time::{Duration, Instant};
-
 use crate::checks::{performed, report, violations};
 use crate::draw;
 use crate::patients::Hospital;
@@ -33,18 +31,6 @@ fn no_script_of_a_few_seeds_breaks_a_promise() {
 #[expect(clippy::print_stderr, reason = "a person waits for it")]
 #[ignore = "runs as long as SOAK_MINUTES says: `cargo xtask soak`"]
 fn fresh_seeds_until_the_time_is_over() {
-    let number = |name: &str| -> u64 {
-        let text = std::env::var(name).expect("`cargo xtask soak` sets it");
-        text.parse().expect("it is a number")
-    };
-    let (first, time) = (
-        number("SOAK_SEED"),
-        Duration::from_secs(60 * number("SOAK_MINUTES")),
-    );
-    let (start, mut seed) = (Instant::now(), first);
-    while start.elapsed() < time {
-        play(seed);
-        seed += 1;
-    }
-    eprintln!("scripts of seeds {first} to {}", seed - 1);
+    let seeds = testkit::soak(play);
+    eprintln!("scripts of seeds {} to {}", seeds.start, seeds.end - 1);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::server::{Asked, Reply, Server};
+use crate::server::{Reply, Server};
 use crate::tape;
 use host::aggregator::Aggregator;
 use host::compiled::Compiled;
@@ -35,7 +35,7 @@ use protocol::seed::Seed;
 use protocol::withdrawal::{Cause, Withdrawal};
 use tempfile::TempDir;
 use testkit::round::{Dropouts, Play, Storage};
-use testkit::{Draft, TestStudy};
+use testkit::{Asked, Draft, TestStudy};
 
 const SITE: SiteId = SiteId(0);
 /// What the module keeps of a round.

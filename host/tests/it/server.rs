@@ -1,17 +1,10 @@
 //! A small HTTP server for tests: one thread, one answer a request.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What a client asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// Method and path.
-    pub(crate) line: String,
-    /// The body.
-    pub(crate) body: Vec<u8>,
-}
+use testkit::Asked;
 
 /// What the server does.
 #[derive(Clone, Debug)]
@@ -54,7 +47,7 @@ impl Server {
         let log = Arc::clone(&asked);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let Some(request) = read(&stream) else {
+                let Some(request) = Asked::read(&stream) else {
                     continue;
                 };
                 log.lock().unwrap().push(request.clone());
@@ -68,27 +61,6 @@ impl Server {
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
-}
-
-fn read(stream: &TcpStream) -> Option<Asked> {
-    let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    reader.read_line(&mut first).ok()?;
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        if header.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let line = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-    Some(Asked { line, body })
 }
 
 fn write(mut stream: TcpStream, reply: Reply) {
