@@ -53,12 +53,6 @@ impl Patch {
         build
     }
 
-    /// The name of the test target that it runs, if it names one.
-    pub(crate) fn target(&self) -> Option<&str> {
-        let place = self.command.iter().position(|word| word == "--test")?;
-        self.command.get(place + 1).map(String::as_str)
-    }
-
     /// What a run of the test came to, by what it printed; `None` where the test was not run.
     pub(crate) fn outcome(&self, printed: &str) -> Option<Outcome> {
         let lines = printed
@@ -104,16 +98,15 @@ pub(crate) fn named(page: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# test: a_lie_is_refused · command: cargo test --workspace --test it -- a_lie\ndiff --git a/x b/x\n";
+    const TEXT: &str = "# test: a_lie_is_refused · command: cargo test --package host --test it -- a_lie\ndiff --git a/x b/x\n";
 
     #[test]
     fn the_first_line_says_test_and_command() {
         let patch = Patch::parse("lie", TEXT).unwrap();
         assert_eq!(patch.test, "a_lie_is_refused");
-        assert_eq!(patch.target(), Some("it"));
         assert_eq!(
             patch.build(),
-            ["test", "--workspace", "--test", "it", "--no-run"]
+            ["test", "--package", "host", "--test", "it", "--no-run"]
         );
         for bad in [
             "",

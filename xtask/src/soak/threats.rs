@@ -1,13 +1,13 @@
 //! Every defence that `docs/THREATS.md` names a patch for is taken out, alone, in a copy of the sources: the row's test must
 //! then fail. A test that does not is no test of that defence.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::PROGRAMS;
 use super::patch::{Outcome, Patch, named};
 use crate::shell::{cargo, root, run, say, show, target};
 use crate::sources;
@@ -21,7 +21,8 @@ use crate::sources;
 pub(crate) fn run_all() -> Result<()> {
     let patches = patches()?;
     let bench = Bench::new()?;
-    for patch in &patches {
+    let mut tried = BTreeSet::new();
+    for patch in patches.iter().filter(|patch| tried.insert(&patch.command)) {
         let outcome = bench.outcome(patch)?;
         ensure!(
             outcome == Outcome::Passed,
@@ -119,13 +120,6 @@ impl Bench {
 
     /// Builds and runs the patch's test.
     fn outcome(&self, patch: &Patch) -> Result<Outcome> {
-        if patch
-            .target()
-            .is_some_and(|target| self.is_of_programs(target))
-        {
-            run(self.cargo().args(["xtask", "module"]))?;
-            run(self.cargo().args(PROGRAMS))?;
-        }
         run(self.cargo().args(patch.build())).with_context(|| {
             format!(
                 "building the test of {}: what does not compile shows nothing",
@@ -149,12 +143,6 @@ impl Bench {
             );
         };
         Ok(outcome)
-    }
-
-    /// Whether a test target runs the real programs, which must be built before.
-    fn is_of_programs(&self, test: &str) -> bool {
-        let tests = self.sources.join("e2e/tests");
-        tests.join(test).exists() || tests.join(format!("{test}.rs")).exists()
     }
 
     fn cargo(&self) -> Command {
