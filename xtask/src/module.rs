@@ -78,7 +78,7 @@ pub(crate) fn build(out: &Path) -> Result<Sealed> {
 /// Compiles `client-wasm` and gives the path of the module before wasm-bindgen.
 fn compile(source: WasmTarget) -> Result<PathBuf> {
     say("building the module (the first time takes a few minutes: it holds the whole of training)");
-    run(&mut build_for_wasm("client-wasm", "module", source)?)?;
+    run(&mut build_for_wasm("client-wasm", source)?)?;
     Ok(target().join("wasm32-unknown-unknown/module/client_wasm.wasm"))
 }
 
@@ -86,14 +86,14 @@ fn compile(source: WasmTarget) -> Result<PathBuf> {
 pub(crate) fn build_participant() -> Result<()> {
     let source = setup::wasm_target()?;
     setup::clang()?;
-    run(&mut build_for_wasm("participant", "dev", source)?)
+    run(&mut build_for_wasm("participant", source)?)
 }
 
 /// What compiles a package for WebAssembly.
-fn build_for_wasm(package: &str, profile: &str, source: WasmTarget) -> Result<Command> {
+fn build_for_wasm(package: &str, source: WasmTarget) -> Result<Command> {
     let mut command = cargo();
     command.args(["build", "--quiet", "--package", package]);
-    command.args(["--profile", profile]);
+    command.args(["--profile", "module"]);
     command.args(["--target", "wasm32-unknown-unknown", "--locked"]);
     command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?.join("\u{1f}"));
     // ahash, under parquet and burn, takes the keys of its tables from here while it is compiled; else from chance.

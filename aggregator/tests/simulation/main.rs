@@ -17,7 +17,6 @@
     reason = "a seed that fails is told to whoever runs the test"
 )]
 
-mod dice;
 mod expected;
 mod kills;
 mod operation;

@@ -1,7 +1,7 @@
 //! What happens in a simulation, drawn before it starts, so that a list that fails can be cut down and kept.
 
-use crate::dice::Dice;
 use crate::setting::{Network, Setting};
+use testkit::Dice;
 
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]

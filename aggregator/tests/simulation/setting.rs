@@ -6,7 +6,7 @@ use protocol::id::{Digest, Header, SiteId};
 use protocol::study::{Crowd, Layout, Study};
 use testkit::{Draft, Random, TestStudy};
 
-use crate::dice::Dice;
+use testkit::Dice;
 
 /// What stays the same through a simulation.
 pub(crate) struct Setting {

@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use crate::dice::Dice;
 use crate::operation::{self, Operation};
 use crate::setting::{Setting, Size};
 use crate::world::{Outcome, simulate};
+use testkit::Dice;
 
 /// All that follows from a seed.
 pub(crate) struct Trial {

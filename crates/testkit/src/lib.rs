@@ -8,6 +8,7 @@
 //!                     ├─▶ round::run: a whole round, with sites that drop out
 //!                     └─▶ noise::excess: by how much a sum's noise is above what is promised
 //! Asked::read: a request as a server of tests reads it
+//! Dice: random draws from one seed
 //! soak: fresh seeds until a time is over
 //! ```
 //!
@@ -17,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod dice;
 mod disk;
 mod fake_module;
 mod fake_site;
@@ -28,6 +30,7 @@ mod soak;
 mod study;
 pub mod vectors;
 
+pub use dice::Dice;
 pub use disk::Disk;
 pub use fake_module::{FakeModule, Vector};
 pub use fake_site::{FakeSite, decoded};

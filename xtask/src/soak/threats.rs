@@ -100,7 +100,7 @@ impl Bench {
     }
 
     fn apply(&self, patch: &Patch, how: &str) -> Result<()> {
-        let file = root().join(format!("docs/threats/{}.patch", patch.name));
+        let file = format!("docs/threats/{}.patch", patch.name);
         let mut git = Command::new("git");
         git.args(["apply", how])
             .arg(file)
@@ -151,5 +151,86 @@ impl Bench {
             .current_dir(&self.sources)
             .env("CARGO_TARGET_DIR", &self.target);
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::*;
+
+    fn page() -> String {
+        read(&root().join("docs/THREATS.md")).unwrap()
+    }
+
+    /// The tests in the last column of every row of a table.
+    fn tests_of(page: &str) -> BTreeSet<String> {
+        let rows = page.lines().filter(|line| line.starts_with('|'));
+        let last = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+        let names = last.flat_map(|cell| cell.split(',')).map(str::trim);
+        let names = names.filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'));
+        let tests = names.filter(|name| !name.ends_with(".patch"));
+        tests.map(str::to_owned).collect()
+    }
+
+    /// All Rust sources of the workspace, one after the other.
+    fn rust(folder: &Path) -> String {
+        let mut text = String::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                text += &rust(&path);
+            } else if name.ends_with(".rs") {
+                text += &fs::read_to_string(&path).unwrap();
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn every_attack_of_the_page_is_tried() {
+        let tests = tests_of(&page());
+        assert!(tests.len() > 40, "the page has rows: {tests:?}");
+        let sources = rust(&root());
+        let missing: Vec<&String> = tests
+            .iter()
+            .filter(|name| !sources.contains(&format!("fn {name}(")))
+            .collect();
+        assert!(missing.is_empty(), "no such tests: {missing:?}");
+    }
+
+    #[test]
+    fn every_patch_names_a_test_of_its_row_and_fits_the_sources() {
+        let page = page();
+        for patch in patches().unwrap() {
+            let Patch { name, test, .. } = &patch;
+            let names_both = |row: &str| {
+                row.contains(&format!("threats/{name}.patch")) && row.contains(&format!("`{test}`"))
+            };
+            assert!(
+                page.lines().any(names_both),
+                "{name}: {test} is not of its row"
+            );
+            let path = root().join(format!("docs/threats/{name}.patch"));
+            let mut git = Command::new("git");
+            git.args(["apply", "--check"]).arg(&path);
+            run(git.current_dir(root())).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        }
+    }
+
+    #[test]
+    fn every_patch_is_named_by_the_page() {
+        let named = named(&page());
+        for entry in fs::read_dir(root().join("docs/threats")).unwrap() {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            let name = file.strip_suffix(".patch").map(str::to_owned);
+            assert!(
+                name.is_some_and(|name| named.contains(&name)),
+                "no row names {file}"
+            );
+        }
     }
 }
