@@ -40,6 +40,15 @@ pub enum Problem {
     /// Text cannot be read as a whole number.
     #[error("{0} is not a whole number")]
     NotInteger(Quoted),
+    /// A whole number is beyond 64 bits with a sign.
+    #[error("{0} does not fit into int64: write numbers below 2^63")]
+    IntegerRange(Quoted),
+    /// A decimal is beyond 128 bits.
+    #[error("a decimal of {0} bytes is beyond 38 digits")]
+    DecimalRange(usize),
+    /// A time is beyond what is counted in microseconds.
+    #[error("the time is beyond the years -290308 to 294247")]
+    TimeRange,
     /// Text cannot be read as a time.
     #[error("{0} is not a time")]
     NotTime(Quoted),

@@ -24,6 +24,18 @@ pub enum CohortError {
         /// What is wrong.
         problem: ColumnProblem,
     },
+    /// Times of UTC and times without a zone cannot be compared.
+    #[error(
+        "{zoned} has times of UTC and {naive} has times without a zone, so that they cannot be compared: write both without \
+         a zone, as MEDS does, or both with one; where those without a zone are known to be of UTC, say \
+         times-without-zone = \"utc\" under [data] in host.toml, or --times-without-zone utc"
+    )]
+    MixedClocks {
+        /// A file and column.
+        zoned: String,
+        /// A file and column.
+        naive: String,
+    },
     /// A row cannot be used, and the site wants to stop at such rows.
     #[error(transparent)]
     Row(#[from] BadRow),
@@ -52,8 +64,17 @@ pub enum CohortError {
 #[non_exhaustive]
 pub enum ColumnProblem {
     /// The file has no such column.
-    #[error("there is no such column")]
-    Absent,
+    #[error("there is no such column; the file has {found}")]
+    Absent {
+        /// The columns that there are.
+        found: String,
+    },
+    /// Two columns have this name.
+    #[error("two columns have this name; write one of them")]
+    Twice,
+    /// The column holds lists or records.
+    #[error("it holds lists or records; write one value a row")]
+    Nested,
     /// The column has another type.
     #[error("its type is {found}; want {want}")]
     Type {
@@ -66,6 +87,8 @@ pub enum ColumnProblem {
     #[error("its type is INT96, which has no agreed meaning; write it as timestamp[us]")]
     Int96,
     /// A codec that the module does not carry.
-    #[error("it is compressed with {0}; write it with snappy or without compression")]
+    #[error(
+        "it is compressed with {0}; write it with zstd, snappy, gzip, brotli, lz4_raw or without compression"
+    )]
     Compression(String),
 }

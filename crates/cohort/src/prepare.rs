@@ -13,10 +13,10 @@ use protocol::door::{BadRows, File, Report, Role, Split};
 use protocol::id::Digest;
 use protocol::study::Cohort;
 
-use crate::bad_row::{Problem, Quoted, Triage};
+use crate::bad_row::{Problem, Quoted};
 use crate::error::CohortError;
 use crate::first_rows::{FirstRow, FirstRows};
-use crate::meds::{self, LabelValue};
+use crate::meds::{LabelValue, Reader};
 use crate::patients::Patients;
 use crate::split;
 use crate::values::{Labelled, Values};
@@ -44,9 +44,9 @@ pub fn prepare(
     files: &[File],
     bad_rows: BadRows,
 ) -> Result<(Patients, Report), CohortError> {
-    let mut triage = Triage::new(bad_rows);
-    let splits = read_splits(&of_role(files, Role::Splits), &mut triage)?;
-    let mut labelled = read_labels(cohort, study, files, splits.as_ref(), &mut triage)?;
+    let mut reader = Reader::new(bad_rows);
+    let splits = read_splits(&of_role(files, Role::Splits), &mut reader)?;
+    let mut labelled = read_labels(cohort, study, files, splits.as_ref(), &mut reader)?;
     let surplus = count(keep_first(cohort, &mut labelled));
     let mut values = Values::new(cohort, &labelled)?;
     let events = of_role(files, Role::Events);
@@ -54,16 +54,17 @@ pub fn prepare(
         return Err(CohortError::NoFile("events"));
     }
     for file in events {
-        meds::read_events(file, |event| {
-            values.add(&file.name, event, &labelled, &mut triage)
+        let refused = reader.events(file, |event, triage| {
+            values.add(&file.name, event, &labelled, triage)
         })?;
+        values.events += refused;
     }
     let mut report = Report {
         classes: vec![0; cohort.classes.len()],
         events: values.events,
         used: values.used,
-        dropped: triage.dropped,
-        reasons: triage.reasons,
+        dropped: reader.triage.dropped,
+        reasons: reader.triage.reasons,
         clipped: values.clipped,
         surplus,
         empty: count(values.touched.iter().filter(|touched| !**touched).count()),
@@ -92,13 +93,13 @@ fn of_role(files: &[File], role: Role) -> Vec<&File> {
 /// The split of each subject, where the site gives files of splits.
 fn read_splits(
     files: &[&File],
-    triage: &mut Triage,
+    reader: &mut Reader,
 ) -> Result<Option<HashMap<i64, Split>>, CohortError> {
     let mut splits = HashMap::new();
     let mut first = FirstRows::default();
     for file in files {
         let name = &file.name;
-        meds::read_splits(file, |row| {
+        reader.splits(file, |row, triage| {
             let Some(subject) = row.subject else {
                 return Ok(triage.refuse(name, row.row, "subject_id", Problem::Missing)?);
             };
@@ -126,7 +127,7 @@ fn read_labels(
     study: &Digest,
     files: &[File],
     splits: Option<&HashMap<i64, Split>>,
-    triage: &mut Triage,
+    reader: &mut Reader,
 ) -> Result<Vec<Labelled>, CohortError> {
     let files = of_role(files, Role::Labels);
     if files.is_empty() {
@@ -136,7 +137,7 @@ fn read_labels(
     let mut first = FirstRows::default();
     for file in files {
         let name = &file.name;
-        meds::read_labels(file, |row| {
+        reader.labels(file, |row, triage| {
             let mut refuse = |column, problem| Ok(triage.refuse(name, row.row, column, problem)?);
             let Some(subject) = row.subject else {
                 return refuse("subject_id", Problem::Missing);

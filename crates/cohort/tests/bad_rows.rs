@@ -254,9 +254,13 @@ fn files_that_cannot_be_used_at_all_are_refused_in_either_mode() {
         (
             vec![
                 labels.clone(),
-                events_of("subject_id:i64 time:us code:text", good[..3].to_vec()),
+                events_of("subject_id:i64 time:us numeric_value:i64", {
+                    let mut row = good[..2].to_vec();
+                    row.push(cell::int(1));
+                    row
+                }),
             ],
-            "e.parquet, column numeric_value: there is no such column",
+            "e.parquet, column code: there is no such column; the file has subject_id, time, numeric_value",
         ),
         (
             vec![
@@ -267,7 +271,7 @@ fn files_that_cannot_be_used_at_all_are_refused_in_either_mode() {
                     row
                 }),
             ],
-            "e.parquet, column subject_id: its type is BYTE_ARRAY (String); want int64",
+            "e.parquet, column subject_id: its type is BYTE_ARRAY (string); want int64",
         ),
         (
             vec![
@@ -298,7 +302,7 @@ fn files_that_cannot_be_used_at_all_are_refused_in_either_mode() {
                     row
                 }),
             ],
-            "e.parquet, column numeric_value: its type is BYTE_ARRAY (String); want float or double",
+            "e.parquet, column numeric_value: its type is BYTE_ARRAY (string); want float or double",
         ),
         (
             vec![
@@ -310,7 +314,7 @@ fn files_that_cannot_be_used_at_all_are_refused_in_either_mode() {
                 ),
                 events,
             ],
-            "l.parquet, column boolean_value or integer_value or float_value or categorical_value: there is no such column",
+            "l.parquet, column boolean_value or integer_value or float_value or categorical_value: there is no such column; the file has subject_id, prediction_time",
         ),
     ] {
         for bad_rows in [BadRows::Stop, BadRows::Drop] {

@@ -1,22 +1,23 @@
 //! Columns of a row group, read a batch of rows at a time.
 
-use parquet::column::reader::ColumnReaderImpl;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{
-    BoolType, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
+    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType,
+    Int32Type, Int64Type,
 };
 use parquet::errors::ParquetError;
 
+use super::kind::Unit;
 use super::parquet_file::Nullable;
 use super::time::Timestamp;
+use super::whole::{self, Decimal};
+use crate::bad_row::Problem;
 
 /// Rows that are decoded at a time: bounds the memory, whatever a file's footer says.
 pub(super) const BATCH: usize = 8_192;
 
-/// A column of text.
-pub(super) type Texts = Column<ByteArrayType>;
-
-/// A column of truth values.
-pub(super) type Booleans = Column<BoolType>;
+/// What stands in a row: nothing, a value, or something that is none.
+pub(super) type Cell<T> = Option<Result<T, Box<Problem>>>;
 
 /// A column of one physical type.
 pub(super) struct Column<T: DataType> {
@@ -39,7 +40,7 @@ impl<T: DataType> Column<T> {
     }
 
     /// Reads up to [`BATCH`] rows into `out`, which is emptied first; none at the end.
-    pub(super) fn read<U>(
+    fn read<U>(
         &mut self,
         out: &mut Vec<Option<U>>,
         mut convert: impl FnMut(T::T) -> U,
@@ -65,95 +66,222 @@ impl<T: DataType> Column<T> {
     }
 }
 
-/// A column of whole numbers.
-pub(super) enum Integers {
+/// A column of numbers, however they are stored.
+pub(super) enum Stored {
     Int32(Column<Int32Type>),
     Int64(Column<Int64Type>),
+    Float(Column<FloatType>),
+    Double(Column<DoubleType>),
+    Bytes(Column<ByteArrayType>),
+    Fixed(Column<FixedLenByteArrayType>),
+}
+
+impl Stored {
+    /// Nothing for what holds no numbers.
+    pub(super) fn new(reader: ColumnReader, nullable: Nullable) -> Option<Self> {
+        Some(match reader {
+            ColumnReader::Int32ColumnReader(reader) => Self::Int32(Column::new(reader, nullable)),
+            ColumnReader::Int64ColumnReader(reader) => Self::Int64(Column::new(reader, nullable)),
+            ColumnReader::FloatColumnReader(reader) => Self::Float(Column::new(reader, nullable)),
+            ColumnReader::DoubleColumnReader(reader) => Self::Double(Column::new(reader, nullable)),
+            ColumnReader::ByteArrayColumnReader(reader) => {
+                Self::Bytes(Column::new(reader, nullable))
+            }
+            ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+                Self::Fixed(Column::new(reader, nullable))
+            }
+            ColumnReader::BoolColumnReader(_) | ColumnReader::Int96ColumnReader(_) => return None,
+        })
+    }
+}
+
+/// A column of whole numbers.
+pub(super) enum Integers {
+    /// Nulls alone.
+    Nothing,
+    Signed(Stored),
+    Unsigned32(Stored),
+    Unsigned64(Stored),
+    Decimal(Stored, u32),
 }
 
 impl Integers {
-    pub(super) fn int32(reader: ColumnReaderImpl<Int32Type>, nullable: Nullable) -> Self {
-        Self::Int32(Column::new(reader, nullable))
-    }
-
-    pub(super) fn int64(reader: ColumnReaderImpl<Int64Type>, nullable: Nullable) -> Self {
-        Self::Int64(Column::new(reader, nullable))
-    }
-
-    pub(super) fn read<U>(
+    /// Reads the next rows, at most [`BATCH`]; `rows` of them where the column does not say.
+    pub(super) fn read(
         &mut self,
-        out: &mut Vec<Option<U>>,
-        convert: impl Fn(i64) -> U,
+        out: &mut Vec<Cell<i64>>,
+        rows: usize,
     ) -> Result<(), ParquetError> {
         match self {
-            Self::Int32(column) => column.read(out, |value| convert(i64::from(value))),
-            Self::Int64(column) => column.read(out, convert),
+            Self::Nothing => nothing(out, rows),
+            Self::Signed(Stored::Int32(column)) => column.read(out, |value| Ok(i64::from(value))),
+            Self::Signed(Stored::Int64(column)) => column.read(out, Ok),
+            Self::Unsigned32(Stored::Int32(column)) => {
+                column.read(out, |value| Ok(i64::from(value.cast_unsigned())))
+            }
+            Self::Unsigned64(Stored::Int64(column)) => {
+                column.read(out, |value| whole::signed(value.cast_unsigned()))
+            }
+            Self::Decimal(Stored::Int32(column), scale) => {
+                column.read(out, |value| Decimal::new(value.into(), *scale).whole())
+            }
+            Self::Decimal(Stored::Int64(column), scale) => {
+                column.read(out, |value| Decimal::new(value.into(), *scale).whole())
+            }
+            Self::Decimal(Stored::Bytes(column), scale) => column.read(out, |value| {
+                Decimal::of_bytes(value.data(), *scale).and_then(|decimal| decimal.whole())
+            }),
+            Self::Decimal(Stored::Fixed(column), scale) => column.read(out, |value| {
+                Decimal::of_bytes(value.data(), *scale).and_then(|decimal| decimal.whole())
+            }),
+            _ => Err(other_type()),
         }
     }
 }
 
 /// A column of numbers.
 pub(super) enum Numbers {
-    Float(Column<FloatType>),
-    Double(Column<DoubleType>),
-    Int(Integers),
+    Real(Stored),
+    Whole(Integers),
 }
 
 impl Numbers {
-    pub(super) fn float(reader: ColumnReaderImpl<FloatType>, nullable: Nullable) -> Self {
-        Self::Float(Column::new(reader, nullable))
-    }
-
-    pub(super) fn double(reader: ColumnReaderImpl<DoubleType>, nullable: Nullable) -> Self {
-        Self::Double(Column::new(reader, nullable))
-    }
-
-    pub(super) fn int(integers: Integers) -> Self {
-        Self::Int(integers)
-    }
-
+    /// As [`Integers::read`]; a number of more digits than a double has is the nearest double.
     #[expect(
         clippy::cast_precision_loss,
-        reason = "whole numbers above 2^53 are no clinical values"
+        reason = "the nearest double is what is wanted"
     )]
-    pub(super) fn read(&mut self, out: &mut Vec<Option<f64>>) -> Result<(), ParquetError> {
+    pub(super) fn read(
+        &mut self,
+        out: &mut Vec<Cell<f64>>,
+        rows: usize,
+    ) -> Result<(), ParquetError> {
         match self {
-            Self::Float(column) => column.read(out, f64::from),
-            Self::Double(column) => column.read(out, |value| value),
-            Self::Int(integers) => integers.read(out, |value| value as f64),
+            Self::Whole(Integers::Nothing) => nothing(out, rows),
+            Self::Real(Stored::Float(column)) => column.read(out, |value| Ok(value.into())),
+            Self::Real(Stored::Double(column)) => column.read(out, Ok),
+            Self::Real(Stored::Fixed(column)) => {
+                column.read(out, |value| Ok(whole::half(value.data())))
+            }
+            Self::Whole(Integers::Signed(Stored::Int32(column))) => {
+                column.read(out, |value| Ok(value.into()))
+            }
+            Self::Whole(Integers::Signed(Stored::Int64(column))) => {
+                column.read(out, |value| Ok(value as f64))
+            }
+            Self::Whole(Integers::Unsigned32(Stored::Int32(column))) => {
+                column.read(out, |value| Ok(value.cast_unsigned().into()))
+            }
+            Self::Whole(Integers::Unsigned64(Stored::Int64(column))) => {
+                column.read(out, |value| Ok(value.cast_unsigned() as f64))
+            }
+            Self::Whole(Integers::Decimal(Stored::Int32(column), scale)) => {
+                column.read(out, |value| Ok(Decimal::new(value.into(), *scale).number()))
+            }
+            Self::Whole(Integers::Decimal(Stored::Int64(column), scale)) => {
+                column.read(out, |value| Ok(Decimal::new(value.into(), *scale).number()))
+            }
+            Self::Whole(Integers::Decimal(Stored::Bytes(column), scale)) => column
+                .read(out, |value| {
+                    Decimal::of_bytes(value.data(), *scale).map(Decimal::number)
+                }),
+            Self::Whole(Integers::Decimal(Stored::Fixed(column), scale)) => column
+                .read(out, |value| {
+                    Decimal::of_bytes(value.data(), *scale).map(Decimal::number)
+                }),
+            _ => Err(other_type()),
         }
     }
 }
 
-/// A column of times. Times that do not fit into 64 bits of microseconds are set to the end of that range.
-pub(super) struct Times {
-    integers: Integers,
-    unit: Unit,
-}
-
-/// The unit of a time column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    Day,
-    Milli,
-    Micro,
-    Nano,
+/// A column of times.
+pub(super) enum Times {
+    /// Nulls alone.
+    Nothing,
+    Days(Stored),
+    Moments(Stored, Unit),
 }
 
 impl Times {
-    pub(super) fn new(integers: Integers, unit: Unit) -> Self {
-        Self { integers, unit }
+    /// As [`Integers::read`].
+    pub(super) fn read(
+        &mut self,
+        out: &mut Vec<Cell<Timestamp>>,
+        rows: usize,
+    ) -> Result<(), ParquetError> {
+        match self {
+            Self::Nothing => nothing(out, rows),
+            Self::Days(Stored::Int32(column)) => {
+                column.read(out, |days| timestamp(days.into(), Timestamp::DAY))
+            }
+            Self::Moments(Stored::Int64(column), unit) => match unit {
+                Unit::Milli => column.read(out, |time| timestamp(time, 1_000)),
+                Unit::Micro => column.read(out, |time| Ok(Timestamp(time))),
+                Unit::Nano => column.read(out, |time| Ok(Timestamp(time.div_euclid(1_000)))),
+            },
+            _ => Err(other_type()),
+        }
     }
+}
 
-    pub(super) fn read(&mut self, out: &mut Vec<Option<Timestamp>>) -> Result<(), ParquetError> {
-        let unit = self.unit;
-        self.integers.read(out, |value| {
-            Timestamp(match unit {
-                Unit::Day => value.saturating_mul(Timestamp::DAY),
-                Unit::Milli => value.saturating_mul(1_000),
-                Unit::Micro => value,
-                Unit::Nano => value.div_euclid(1_000),
-            })
-        })
+/// A column of text.
+pub(super) enum Texts {
+    /// Nulls alone.
+    Nothing,
+    Bytes(Column<ByteArrayType>),
+}
+
+impl Texts {
+    /// As [`Integers::read`].
+    pub(super) fn read(
+        &mut self,
+        out: &mut Vec<Option<ByteArray>>,
+        rows: usize,
+    ) -> Result<(), ParquetError> {
+        match self {
+            Self::Nothing => nothing(out, rows),
+            Self::Bytes(column) => column.read(out, |text| text),
+        }
     }
+}
+
+/// A column of truth values.
+pub(super) enum Booleans {
+    /// Nulls alone.
+    Nothing,
+    Bits(Column<BoolType>),
+}
+
+impl Booleans {
+    /// As [`Integers::read`].
+    pub(super) fn read(
+        &mut self,
+        out: &mut Vec<Option<bool>>,
+        rows: usize,
+    ) -> Result<(), ParquetError> {
+        match self {
+            Self::Nothing => nothing(out, rows),
+            Self::Bits(column) => column.read(out, |value| value),
+        }
+    }
+}
+
+fn timestamp(count: i64, micros: i64) -> Result<Timestamp, Box<Problem>> {
+    let time = count.checked_mul(micros).map(Timestamp);
+    time.ok_or_else(|| Box::new(Problem::TimeRange))
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is an arm beside those that can fail"
+)]
+fn nothing<T>(out: &mut Vec<Option<T>>, rows: usize) -> Result<(), ParquetError> {
+    out.clear();
+    out.resize_with(rows, || None);
+    Ok(())
+}
+
+/// [`super::kind::Kind::of`] lets no such pair of physical and logical type pass.
+fn other_type() -> ParquetError {
+    ParquetError::General("a column has another type than the file's schema says".to_owned())
 }

@@ -10,6 +10,7 @@ use parquet::file::reader::{ChunkReader, Length};
 ///
 /// The reader of page headers passes over what it does not know without a look at how much there was: at the end of the
 /// file it would pass over a list of two billion numbers one by one, none of which is there.
+#[derive(Clone)]
 pub(super) struct FileBytes(Bytes);
 
 impl FileBytes {

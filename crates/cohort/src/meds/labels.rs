@@ -4,10 +4,12 @@ use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use protocol::door::File;
 
-use super::column::{Booleans, Integers, Numbers, Texts};
+use super::column::{Booleans, Cell, Integers, Numbers, Texts};
 use super::parquet_file::ParquetFile;
+use super::reader::{Place, Reader, Taken};
 use super::time::Timestamp;
-use crate::error::{CohortError, ColumnProblem};
+use crate::bad_row::{Problem, Triage};
+use crate::error::CohortError;
 
 const COLUMNS: [&str; 4] = [
     "boolean_value",
@@ -38,54 +40,75 @@ pub(crate) enum LabelValue<'a> {
     Many,
 }
 
-/// Gives every row of `file` to `each`, in order.
-pub(crate) fn read(
-    file: &File,
-    mut each: impl FnMut(&LabelRow<'_>) -> Result<(), CohortError>,
-) -> Result<(), CohortError> {
-    let parquet = ParquetFile::open(file)?;
-    let subject = parquet.required("subject_id")?;
-    let time = parquet.required("prediction_time")?;
-    let failed = |error| parquet.unreadable(&error);
-    let (mut subjects, mut times) = (vec![], vec![]);
-    let mut row = 0;
-    for group in 0..parquet.groups() {
-        let mut subject = parquet.integers(group, subject)?;
-        let mut time = parquet.times(group, time)?;
-        let mut values = Values::open(&parquet, group)?;
-        loop {
-            subject
-                .read(&mut subjects, |subject| subject)
-                .map_err(failed)?;
-            time.read(&mut times).map_err(failed)?;
-            let rows = subjects.len();
-            if times.len() != rows || values.read(rows).map_err(failed)? == Fit::Ragged {
-                return Err(parquet.ragged());
-            }
-            if rows == 0 {
-                break;
-            }
-            for (place, (subject, time)) in subjects.iter().zip(&times).enumerate() {
-                row += 1;
-                let (column, value) = values.at(place);
-                each(&LabelRow {
-                    row,
-                    subject: *subject,
-                    time: *time,
-                    value,
-                    column,
-                })?;
+impl Reader {
+    /// Gives every row of `file` to `each`, in order, but those with a cell that holds no such value.
+    ///
+    /// Each value column may be absent, but not all of them.
+    pub(crate) fn labels(
+        &mut self,
+        file: &File,
+        mut each: impl FnMut(&LabelRow<'_>, &mut Triage) -> Result<(), CohortError>,
+    ) -> Result<(), CohortError> {
+        let parquet = ParquetFile::open(file)?;
+        let subject = parquet.required("subject_id")?;
+        let time = parquet.required("prediction_time")?;
+        self.clocks.note(&parquet, "prediction_time", time)?;
+        let failed = |error| parquet.unreadable(&error);
+        let (mut subjects, mut times) = (vec![], vec![]);
+        let mut row = 0;
+        for group in 0..parquet.groups() {
+            let mut subject = parquet.ids(group, subject)?;
+            let mut time = parquet.times(group, time)?;
+            let mut values = Values::open(&parquet, group)?;
+            loop {
+                subject.read(&mut subjects, 0).map_err(failed)?;
+                let rows = subjects.len();
+                time.read(&mut times, rows).map_err(failed)?;
+                if times.len() != rows || values.read(rows).map_err(failed)? == Fit::Ragged {
+                    return Err(parquet.ragged());
+                }
+                if rows == 0 {
+                    break;
+                }
+                for (at, (subject, time)) in subjects.iter().zip(&times).enumerate() {
+                    row += 1;
+                    let place = Place {
+                        file: &file.name,
+                        row,
+                    };
+                    let triage = &mut self.triage;
+                    let subject = place.take("subject_id", subject, triage)?;
+                    let time = place.take("prediction_time", time, triage)?;
+                    let (Taken::Cell(subject), Taken::Cell(time)) = (subject, time) else {
+                        continue;
+                    };
+                    let (column, value) = match values.at(at) {
+                        (column, Ok(value)) => (column, value),
+                        (column, Err(problem)) => {
+                            triage.refuse(&file.name, row, column, problem.clone())?;
+                            continue;
+                        }
+                    };
+                    let label = LabelRow {
+                        row,
+                        subject,
+                        time,
+                        value,
+                        column,
+                    };
+                    each(&label, triage)?;
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The value columns that a file has, and a batch of each.
 struct Values {
     boolean: Option<(Booleans, Vec<Option<bool>>)>,
-    integer: Option<(Integers, Vec<Option<i64>>)>,
-    float: Option<(Numbers, Vec<Option<f64>>)>,
+    integer: Option<(Integers, Vec<Cell<i64>>)>,
+    float: Option<(Numbers, Vec<Cell<f64>>)>,
     category: Option<(Texts, Vec<Option<ByteArray>>)>,
 }
 
@@ -98,16 +121,16 @@ enum Fit {
 
 impl Values {
     fn open(parquet: &ParquetFile<'_>, group: usize) -> Result<Self, CohortError> {
-        let [boolean, integer, float, category] = COLUMNS.map(|name| parquet.column(name));
+        let [boolean, integer, float, category] = COLUMNS;
+        let boolean = parquet.column(boolean)?;
+        let integer = parquet.column(integer)?;
+        let float = parquet.column(float)?;
+        let category = parquet.column(category)?;
         if [boolean, integer, float, category]
             .iter()
             .all(Option::is_none)
         {
-            return Err(CohortError::Column {
-                file: parquet.name.to_owned(),
-                column: COLUMNS.join(" or "),
-                problem: ColumnProblem::Absent,
-            });
+            return Err(parquet.absent(&COLUMNS.join(" or ")));
         }
         let boolean = boolean
             .map(|place| parquet.booleans(group, place))
@@ -132,19 +155,19 @@ impl Values {
     fn read(&mut self, rows: usize) -> Result<Fit, ParquetError> {
         let mut lengths = Vec::with_capacity(COLUMNS.len());
         if let Some((column, values)) = &mut self.boolean {
-            column.read(values, |value| value)?;
+            column.read(values, rows)?;
             lengths.push(values.len());
         }
         if let Some((column, values)) = &mut self.integer {
-            column.read(values, |value| value)?;
+            column.read(values, rows)?;
             lengths.push(values.len());
         }
         if let Some((column, values)) = &mut self.float {
-            column.read(values)?;
+            column.read(values, rows)?;
             lengths.push(values.len());
         }
         if let Some((column, values)) = &mut self.category {
-            column.read(values, |value| value)?;
+            column.read(values, rows)?;
             lengths.push(values.len());
         }
         Ok(if lengths.iter().all(|length| *length == rows) {
@@ -155,20 +178,21 @@ impl Values {
     }
 
     /// The row's label, and the column that it stands in.
-    fn at(&self, place: usize) -> (&'static str, LabelValue<'_>) {
+    fn at(&self, place: usize) -> (&'static str, Result<LabelValue<'_>, &Problem>) {
         let [boolean, integer, float, category] = COLUMNS;
         let mut found = [
-            cell(&self.boolean, place).map(|value| (boolean, LabelValue::Boolean(*value))),
-            cell(&self.integer, place).map(|value| (integer, LabelValue::Integer(*value))),
-            cell(&self.float, place).map(|value| (float, LabelValue::Float(*value))),
-            cell(&self.category, place).map(|value| (category, LabelValue::Category(value.data()))),
+            cell(&self.boolean, place).map(|value| (boolean, Ok(LabelValue::Boolean(*value)))),
+            cell(&self.integer, place).map(|value| (integer, read(value, LabelValue::Integer))),
+            cell(&self.float, place).map(|value| (float, read(value, LabelValue::Float))),
+            cell(&self.category, place)
+                .map(|value| (category, Ok(LabelValue::Category(value.data())))),
         ]
         .into_iter()
         .flatten();
         match (found.next(), found.next()) {
             (Some(first), None) => first,
-            (Some((column, _)), Some(_)) => (column, LabelValue::Many),
-            (None, _) => (self.present(), LabelValue::None),
+            (Some((column, _)), Some(_)) => (column, Ok(LabelValue::Many)),
+            (None, _) => (self.present(), Ok(LabelValue::None)),
         }
     }
 
@@ -189,4 +213,15 @@ impl Values {
 
 fn cell<C, V>(column: &Option<(C, Vec<Option<V>>)>, place: usize) -> Option<&V> {
     column.as_ref()?.1.get(place)?.as_ref()
+}
+
+/// A cell's value as a label.
+fn read<T: Copy>(
+    value: &Result<T, Box<Problem>>,
+    label: impl Fn(T) -> LabelValue<'static>,
+) -> Result<LabelValue<'static>, &Problem> {
+    match value {
+        Ok(value) => Ok(label(*value)),
+        Err(problem) => Err(problem),
+    }
 }

@@ -1,24 +1,27 @@
 //! Reading and writing MEDS Parquet.
 //!
 //! Columns are read one at a time by name through Parquet's low-level API, a batch of rows at a time; other columns
-//! are left alone. Common physical variants are taken: 32- or 64-bit integers and floats, timestamps in ms, µs or
-//! ns, dates, plain and dictionary encodings, snappy or no compression, any number of row groups.
+//! are left alone. Every type of Parquet is read exactly or refused by name ([`kind`]); all encodings that the format
+//! recommends are read, and zstd, snappy, gzip, brotli and LZ4 blocks, any number of row groups.
 
+mod clock;
+mod codec;
 mod column;
+mod delta;
 mod events;
 mod file_bytes;
+mod kind;
 mod labels;
 mod pages;
 mod parquet_file;
+mod reader;
 mod splits;
 mod time;
+mod whole;
 mod writer;
 
 pub(crate) use events::EventRow;
 pub(crate) use labels::LabelValue;
+pub(crate) use reader::Reader;
 pub use time::{NotTime, Timestamp};
 pub use writer::{Events, Labels, Splits};
-
-pub(crate) use events::read as read_events;
-pub(crate) use labels::read as read_labels;
-pub(crate) use splits::read as read_splits;

@@ -1,7 +1,8 @@
 //! Pages of a column, checked before they are decoded.
 //!
 //! The Parquet reader takes some lengths of a page as they are, and panics or allocates without bound where they are
-//! wrong. These checks come first; what passes them is decoded, or refused by the reader.
+//! wrong. So pages are unpacked here, delta and split encodings are put into plain form, and lengths are checked; what
+//! passes is decoded, or refused by the reader.
 
 use bytes::Bytes;
 use parquet::basic::{Encoding, Type};
@@ -9,6 +10,8 @@ use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescriptor;
 
+use super::codec::Codec;
+use super::delta;
 use super::parquet_file::Nullable;
 
 /// A length that no page has: read behind the last value, it ends decoding with an error.
@@ -16,9 +19,13 @@ const BEYOND: [u8; 4] = i32::MAX.to_le_bytes();
 
 /// The pages of a column.
 pub(super) struct CheckedPages {
+    /// Packed as they are in the file.
     pages: Box<dyn PageReader>,
+    codec: Codec,
     column: String,
     physical: Type,
+    /// Bytes of a value of [`Type::FIXED_LEN_BYTE_ARRAY`].
+    width: usize,
     nullable: Nullable,
     dictionary: Dictionary,
 }
@@ -33,13 +40,16 @@ enum Dictionary {
 impl CheckedPages {
     pub(super) fn new(
         pages: Box<dyn PageReader>,
+        codec: Codec,
         column: &ColumnDescriptor,
         nullable: Nullable,
     ) -> Self {
         Self {
             pages,
+            codec,
             column: column.name().to_owned(),
             physical: column.physical_type(),
+            width: usize::try_from(column.type_length()).unwrap_or(0),
             nullable,
             dictionary: Dictionary::Unseen,
         }
@@ -48,14 +58,21 @@ impl CheckedPages {
     fn check(&mut self, page: Page) -> Result<Page> {
         match page {
             Page::DictionaryPage {
-                ref buf,
+                buf,
                 num_values,
-                ..
+                encoding,
+                is_sorted,
             } => {
-                let room = self.room(buf)?;
+                let buf = self.codec.unpack(&buf)?;
+                let room = self.room(&buf)?;
                 if usize::try_from(num_values).is_ok_and(|count| count <= room) {
                     self.dictionary = Dictionary::Seen;
-                    Ok(page)
+                    Ok(Page::DictionaryPage {
+                        buf,
+                        num_values,
+                        encoding,
+                        is_sorted,
+                    })
                 } else {
                     Err(self.refuse("a dictionary is shorter than it says"))
                 }
@@ -68,12 +85,13 @@ impl CheckedPages {
                 rep_level_encoding,
                 statistics,
             } => {
+                let buf = self.codec.unpack(&buf)?;
                 let levels = match self.nullable {
                     Nullable::No => 0,
                     Nullable::Yes if def_level_encoding == Encoding::RLE => self.levels_v1(&buf)?,
                     Nullable::Yes => return Err(self.unsupported(def_level_encoding)),
                 };
-                let buf = self.values(buf, levels, encoding, num_values)?;
+                let (buf, encoding) = self.values(buf, levels, encoding, num_values)?;
                 Ok(Page::DataPage {
                     buf,
                     num_values,
@@ -96,7 +114,12 @@ impl CheckedPages {
             } => {
                 let levels = u64::from(def_levels_byte_len) + u64::from(rep_levels_byte_len);
                 let levels = usize::try_from(levels).unwrap_or(usize::MAX);
-                let buf = self.values(buf, levels, encoding, num_values)?;
+                let buf = if is_compressed {
+                    self.unpack_behind(&buf, levels)?
+                } else {
+                    buf
+                };
+                let (buf, encoding) = self.values(buf, levels, encoding, num_values)?;
                 Ok(Page::DataPageV2 {
                     buf,
                     num_values,
@@ -105,39 +128,57 @@ impl CheckedPages {
                     num_rows,
                     def_levels_byte_len,
                     rep_levels_byte_len,
-                    is_compressed,
+                    is_compressed: false,
                     statistics,
                 })
             }
         }
     }
 
-    /// Checks the values of a page, which follow `levels` bytes of levels.
+    /// A version 2 page, whose levels are not packed.
+    fn unpack_behind(&self, buf: &Bytes, levels: usize) -> Result<Bytes> {
+        if levels > buf.len() {
+            return Err(self.refuse("levels are longer than their page"));
+        }
+        if self.codec == Codec::Plain {
+            return Ok(buf.clone());
+        }
+        let values = self.codec.unpack(&buf.slice(levels..))?;
+        Ok([&buf[..levels], values.as_ref()].concat().into())
+    }
+
+    /// Checks the values of a page, which follow `levels` bytes of levels; gives the page, and how the values are encoded.
     fn values(
         &self,
         buf: Bytes,
         levels: usize,
         encoding: Encoding,
         num_values: u32,
-    ) -> Result<Bytes> {
+    ) -> Result<(Bytes, Encoding)> {
         let most = usize::try_from(num_values).unwrap_or(usize::MAX);
-        let values = buf
-            .get(levels..)
+        let (head, values) = buf
+            .split_at_checked(levels)
             .ok_or_else(|| self.refuse("levels are longer than their page"))?;
         match encoding {
             Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY => match self.dictionary {
-                Dictionary::Seen => Ok(buf),
+                Dictionary::Seen => Ok((buf, encoding)),
                 Dictionary::Unseen => {
                     Err(self.refuse("a page uses a dictionary that is not there"))
                 }
             },
             Encoding::PLAIN if self.physical == Type::BYTE_ARRAY && self.room(values)? < most => {
                 // Some of the rows may have no value; if the page lies, the reader runs into this.
-                Ok([buf.as_ref(), &BEYOND].concat().into())
+                Ok(([buf.as_ref(), &BEYOND].concat().into(), encoding))
             }
-            Encoding::PLAIN | Encoding::RLE => Ok(buf),
-            // The reader's delta decoders panic on wrong lengths in the middle of a page.
-            other => Err(self.unsupported(other)),
+            Encoding::PLAIN | Encoding::RLE => Ok((buf, encoding)),
+            other => match delta::plain(other, self.physical, self.width, values, most) {
+                None => Err(self.unsupported(other)),
+                Some(Err(problem)) => Err(self.refuse(problem)),
+                Some(Ok(plain)) => {
+                    let buf = [head, &plain].concat().into();
+                    self.values(buf, levels, Encoding::PLAIN, num_values)
+                }
+            },
         }
     }
 
@@ -159,9 +200,11 @@ impl CheckedPages {
             Type::BYTE_ARRAY => {
                 texts(bytes).ok_or_else(|| self.refuse("a text is longer than its page"))
             }
-            Type::INT96 | Type::FIXED_LEN_BYTE_ARRAY => {
-                Err(self.refuse("the type is not supported"))
-            }
+            Type::FIXED_LEN_BYTE_ARRAY => bytes
+                .len()
+                .checked_div(self.width)
+                .ok_or_else(|| self.refuse("its values have no bytes")),
+            Type::INT96 => Err(self.refuse("the type is not supported")),
         }
     }
 

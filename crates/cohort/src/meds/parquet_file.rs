@@ -1,21 +1,31 @@
 //! A Parquet file whose footer has been checked.
 
-use parquet::basic::{Compression, LogicalType, TimeUnit, Type};
+use std::sync::Arc;
+
+use parquet::basic::{Compression, Type};
 use parquet::column::reader::{ColumnReader, get_column_reader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::file::serialized_reader::ReadOptionsBuilder;
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedPageReader};
+use parquet::schema::types::ColumnDescPtr;
 use protocol::door::File;
 
-use super::column::{Integers, Numbers, Times, Unit};
+use super::clock::Clock;
+use super::codec::Codec;
+use super::column::{Booleans, Column, Integers, Numbers, Stored, Texts, Times};
 use super::file_bytes::FileBytes;
+use super::kind::{self, Kind};
 use super::pages::CheckedPages;
 use crate::error::{CohortError, ColumnProblem};
+
+/// Columns that a message names.
+const MOST_NAMED: usize = 12;
 
 /// A Parquet file.
 pub(super) struct ParquetFile<'a> {
     pub(super) name: &'a str,
+    bytes: Arc<FileBytes>,
     reader: SerializedFileReader<FileBytes>,
 }
 
@@ -28,7 +38,7 @@ impl<'a> ParquetFile<'a> {
             .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
             .build();
         let bytes = FileBytes::new(&file.bytes);
-        let reader = SerializedFileReader::new_with_options(bytes, options)
+        let reader = SerializedFileReader::new_with_options(bytes.clone(), options)
             .map_err(|error| unreadable(&file.name, &error))?;
         check_extents(reader.metadata(), file.bytes.len()).map_err(|problem| {
             CohortError::Unreadable {
@@ -38,6 +48,7 @@ impl<'a> ParquetFile<'a> {
         })?;
         Ok(Self {
             name: &file.name,
+            bytes: Arc::new(bytes),
             reader,
         })
     }
@@ -46,98 +57,180 @@ impl<'a> ParquetFile<'a> {
         self.reader.num_row_groups()
     }
 
-    /// The place of a column that is not nested in another.
-    pub(super) fn column(&self, name: &str) -> Option<usize> {
+    /// The place of a column that is not nested in another; nothing where there is none of this name.
+    ///
+    /// # Errors
+    ///
+    /// Two columns of this name, and one that holds lists or records.
+    pub(super) fn column(&self, name: &str) -> Result<Option<usize>, CohortError> {
         let schema = self.reader.metadata().file_metadata().schema_descr();
-        (0..schema.num_columns()).find(|place| {
-            let column = schema.column(*place);
-            column.max_rep_level() == 0
-                && column.max_def_level() <= 1
-                && column
-                    .path()
-                    .parts()
-                    .first()
-                    .is_some_and(|first| first == name)
-                && column.path().parts().len() == 1
-        })
+        let mut places = (0..schema.num_columns()).filter(|place| self.root(*place) == name);
+        let Some(place) = places.next() else {
+            return Ok(None);
+        };
+        let column = schema.column(place);
+        let flat = column.path().parts().len() == 1
+            && column.max_rep_level() == 0
+            && column.max_def_level() <= 1;
+        if !flat {
+            return Err(self.refuse(name, ColumnProblem::Nested));
+        }
+        match places.next() {
+            None => Ok(Some(place)),
+            Some(_) => Err(self.refuse(name, ColumnProblem::Twice)),
+        }
     }
 
     /// The place of a column that must be there.
     pub(super) fn required(&self, name: &str) -> Result<usize, CohortError> {
-        self.column(name)
-            .ok_or_else(|| self.refuse(name, ColumnProblem::Absent))
+        self.column(name)?.ok_or_else(|| self.absent(name))
     }
 
-    pub(super) fn integers(&self, group: usize, place: usize) -> Result<Integers, CohortError> {
-        match self.open_column(group, place)? {
-            ColumnReader::Int32ColumnReader(reader) => {
-                Ok(Integers::int32(reader, self.nullable(place)))
-            }
-            ColumnReader::Int64ColumnReader(reader) => {
-                Ok(Integers::int64(reader, self.nullable(place)))
-            }
-            _ => Err(self.refuse_type(place, "int64")),
+    /// A column that must be there and is not.
+    pub(super) fn absent(&self, name: &str) -> CohortError {
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        let mut found: Vec<String> = (0..schema.num_columns())
+            .map(|place| self.root(place))
+            .collect();
+        found.dedup();
+        let rest = found.split_off(found.len().min(MOST_NAMED));
+        let mut found = found.join(", ");
+        if !rest.is_empty() {
+            found += &format!(" and {} more", rest.len());
+        }
+        self.refuse(name, ColumnProblem::Absent { found })
+    }
+
+    /// The outermost name of a column.
+    fn root(&self, place: usize) -> String {
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        let column = schema.column(place);
+        column.path().parts().first().cloned().unwrap_or_default()
+    }
+
+    /// A column of ids: nulls alone are none.
+    pub(super) fn ids(&self, group: usize, place: usize) -> Result<Integers, CohortError> {
+        match self.integers(group, place)? {
+            Integers::Nothing => Err(self.refuse_type(place, "int64")),
+            ids => Ok(ids),
         }
     }
 
+    pub(super) fn integers(&self, group: usize, place: usize) -> Result<Integers, CohortError> {
+        let integers = match self.kind(place) {
+            Some(Kind::Nothing) => Some(Integers::Nothing),
+            Some(Kind::Signed) => self.stored(group, place)?.map(Integers::Signed),
+            Some(Kind::Unsigned32) => self.stored(group, place)?.map(Integers::Unsigned32),
+            Some(Kind::Unsigned64) => self.stored(group, place)?.map(Integers::Unsigned64),
+            Some(Kind::Decimal { scale }) => self
+                .stored(group, place)?
+                .map(|stored| Integers::Decimal(stored, scale)),
+            _ => None,
+        };
+        integers.ok_or_else(|| self.refuse_type(place, "int64"))
+    }
+
     pub(super) fn numbers(&self, group: usize, place: usize) -> Result<Numbers, CohortError> {
-        let nullable = self.nullable(place);
-        match self.open_column(group, place)? {
-            ColumnReader::FloatColumnReader(reader) => Ok(Numbers::float(reader, nullable)),
-            ColumnReader::DoubleColumnReader(reader) => Ok(Numbers::double(reader, nullable)),
-            ColumnReader::Int32ColumnReader(reader) => {
-                Ok(Numbers::int(Integers::int32(reader, nullable)))
+        const WANT: &str = "float or double";
+        match self.kind(place) {
+            Some(Kind::Real) => {
+                let stored = self.stored(group, place)?;
+                stored
+                    .map(Numbers::Real)
+                    .ok_or_else(|| self.refuse_type(place, WANT))
             }
-            ColumnReader::Int64ColumnReader(reader) => {
-                Ok(Numbers::int(Integers::int64(reader, nullable)))
-            }
-            _ => Err(self.refuse_type(place, "float or double")),
+            Some(
+                Kind::Nothing
+                | Kind::Signed
+                | Kind::Unsigned32
+                | Kind::Unsigned64
+                | Kind::Decimal { .. },
+            ) => Ok(Numbers::Whole(self.integers(group, place)?)),
+            _ => Err(self.refuse_type(place, WANT)),
+        }
+    }
+
+    /// A column that may be absent.
+    pub(super) fn optional_numbers(
+        &self,
+        group: usize,
+        place: Option<usize>,
+    ) -> Result<Numbers, CohortError> {
+        match place {
+            Some(place) => self.numbers(group, place),
+            None => Ok(Numbers::Whole(Integers::Nothing)),
         }
     }
 
     pub(super) fn times(&self, group: usize, place: usize) -> Result<Times, CohortError> {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
-        let column = schema.column(place);
-        if column.physical_type() == Type::INT96 {
-            return Err(self.refuse(column.name(), ColumnProblem::Int96));
-        }
-        // The reader gives files with the older converted types the logical type that stands for them.
-        let unit = match column.logical_type_ref() {
-            Some(LogicalType::Date) => Unit::Day,
-            Some(LogicalType::Timestamp(timestamp)) => match timestamp.unit {
-                TimeUnit::MILLIS => Unit::Milli,
-                TimeUnit::MICROS => Unit::Micro,
-                TimeUnit::NANOS => Unit::Nano,
-            },
-            _ => return Err(self.refuse_type(place, "timestamp[us]")),
+        let times = match self.kind(place) {
+            Some(Kind::Nothing) => Some(Times::Nothing),
+            Some(Kind::Date) => self.stored(group, place)?.map(Times::Days),
+            Some(Kind::Moment { unit, .. }) => self
+                .stored(group, place)?
+                .map(|stored| Times::Moments(stored, unit)),
+            _ => None,
         };
-        Ok(Times::new(self.integers(group, place)?, unit))
+        times.ok_or_else(|| {
+            if self.descriptor(place).physical_type() == Type::INT96 {
+                self.refuse(self.descriptor(place).name(), ColumnProblem::Int96)
+            } else {
+                self.refuse_type(place, "timestamp[us]")
+            }
+        })
     }
 
-    pub(super) fn texts(
-        &self,
-        group: usize,
-        place: usize,
-    ) -> Result<super::column::Texts, CohortError> {
-        match self.open_column(group, place)? {
-            ColumnReader::ByteArrayColumnReader(reader) => {
-                Ok(super::column::Column::new(reader, self.nullable(place)))
-            }
-            _ => Err(self.refuse_type(place, "string")),
+    /// The clock of a column of times; nothing where it holds none.
+    pub(super) fn clock(&self, place: usize) -> Option<Clock> {
+        match self.kind(place)? {
+            Kind::Moment { clock, .. } => Some(clock),
+            // A day begins where the hospital is.
+            Kind::Date => Some(Clock::Local),
+            _ => None,
         }
     }
 
-    pub(super) fn booleans(
-        &self,
-        group: usize,
-        place: usize,
-    ) -> Result<super::column::Booleans, CohortError> {
-        match self.open_column(group, place)? {
-            ColumnReader::BoolColumnReader(reader) => {
-                Ok(super::column::Column::new(reader, self.nullable(place)))
+    pub(super) fn texts(&self, group: usize, place: usize) -> Result<Texts, CohortError> {
+        match self.kind(place) {
+            Some(Kind::Nothing) => return Ok(Texts::Nothing),
+            Some(Kind::Text) => {
+                let reader = self.open_column(group, place)?;
+                if let ColumnReader::ByteArrayColumnReader(reader) = reader {
+                    return Ok(Texts::Bytes(Column::new(reader, self.nullable(place))));
+                }
             }
-            _ => Err(self.refuse_type(place, "boolean")),
+            _ => {}
         }
+        Err(self.refuse_type(place, "string"))
+    }
+
+    pub(super) fn booleans(&self, group: usize, place: usize) -> Result<Booleans, CohortError> {
+        match self.kind(place) {
+            Some(Kind::Nothing) => return Ok(Booleans::Nothing),
+            Some(Kind::Truth) => {
+                let reader = self.open_column(group, place)?;
+                if let ColumnReader::BoolColumnReader(reader) = reader {
+                    return Ok(Booleans::Bits(Column::new(reader, self.nullable(place))));
+                }
+            }
+            _ => {}
+        }
+        Err(self.refuse_type(place, "boolean"))
+    }
+
+    fn kind(&self, place: usize) -> Option<Kind> {
+        Kind::of(&self.descriptor(place))
+    }
+
+    fn descriptor(&self, place: usize) -> ColumnDescPtr {
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        schema.column(place)
+    }
+
+    /// A column of numbers; nothing where its physical type is none of a number.
+    fn stored(&self, group: usize, place: usize) -> Result<Option<Stored>, CohortError> {
+        let reader = self.open_column(group, place)?;
+        Ok(Stored::new(reader, self.nullable(place)))
     }
 
     pub(super) fn unreadable(&self, error: &ParquetError) -> CohortError {
@@ -153,26 +246,25 @@ impl<'a> ParquetFile<'a> {
     }
 
     fn open_column(&self, group: usize, place: usize) -> Result<ColumnReader, CohortError> {
-        let chunk = self.reader.metadata().row_group(group).column(place);
-        if !matches!(
-            chunk.compression(),
-            Compression::UNCOMPRESSED | Compression::SNAPPY
-        ) {
+        let group = self.reader.metadata().row_group(group);
+        let chunk = group.column(place);
+        let Some(codec) = Codec::of(chunk.compression()) else {
             let codec = format!("{:?}", chunk.compression_codec());
-            return Err(self.refuse(
-                chunk.column_descr().name(),
-                ColumnProblem::Compression(codec),
-            ));
-        }
+            let column = chunk.column_descr().name();
+            return Err(self.refuse(column, ColumnProblem::Compression(codec)));
+        };
         let column = chunk.column_descr_ptr();
-        let group = self
-            .reader
-            .get_row_group(group)
-            .map_err(|error| self.unreadable(&error))?;
-        let pages = group
-            .get_column_page_reader(place)
-            .map_err(|error| self.unreadable(&error))?;
-        let pages = CheckedPages::new(pages, &column, self.nullable(place));
+        let failed = |error| self.unreadable(&error);
+        // Pages are handed over as they are, and unpacked within bounds.
+        let packed = chunk.clone().into_builder();
+        let packed = packed
+            .set_compression(Compression::UNCOMPRESSED)
+            .build()
+            .map_err(failed)?;
+        let rows = usize::try_from(group.num_rows()).unwrap_or(usize::MAX);
+        let pages = SerializedPageReader::new(self.bytes.clone(), &packed, rows, None);
+        let pages = Box::new(pages.map_err(failed)?);
+        let pages = CheckedPages::new(pages, codec, &column, self.nullable(place));
         Ok(get_column_reader(column, Box::new(pages)))
     }
 
@@ -186,12 +278,8 @@ impl<'a> ParquetFile<'a> {
     }
 
     fn refuse_type(&self, place: usize, want: &'static str) -> CohortError {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
-        let column = schema.column(place);
-        let found = match column.logical_type_ref() {
-            Some(logical) => format!("{} ({logical:?})", column.physical_type()),
-            None => column.physical_type().to_string(),
-        };
+        let column = self.descriptor(place);
+        let found = kind::name(&column);
         self.refuse(column.name(), ColumnProblem::Type { found, want })
     }
 
