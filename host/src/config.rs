@@ -4,11 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::door::BadRows;
+use protocol::door::{BadRows, Role};
 use protocol::id::Digest;
 use serde::Deserialize;
 
 use crate::budget::PatientBudget;
+use crate::dataset::{DataSet, DataSetError};
 use crate::durable::{self, FileError};
 use crate::retention::Retention;
 use crate::tls::Trust;
@@ -44,15 +45,25 @@ pub struct Config {
     pub retention: Retention,
 }
 
-/// Where a hospital's patients are: each a Parquet file, or a folder of Parquet files.
+/// Where a hospital's patients are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Data {
-    /// MEDS events.
-    pub events: PathBuf,
-    /// MEDS labels.
-    pub labels: PathBuf,
-    /// MEDS splits; without them, patients are split by a hash of their number.
-    pub splits: Option<PathBuf>,
+pub enum Data {
+    /// A folder as [`crate::dataset`] describes it.
+    Set {
+        /// The root.
+        folder: PathBuf,
+        /// Which labels, where there are several.
+        task: Option<String>,
+    },
+    /// Files that are named one by one: each a Parquet file, or a folder of Parquet files.
+    Files {
+        /// MEDS events.
+        events: PathBuf,
+        /// MEDS labels.
+        labels: PathBuf,
+        /// MEDS splits; without them, patients are split by a hash of their number.
+        splits: Option<PathBuf>,
+    },
 }
 
 impl Config {
@@ -105,11 +116,6 @@ impl Config {
         budget: PatientBudget,
     ) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        let file = |path: &Path| quoted(&path.to_string_lossy());
-        let splits = data.splits.as_ref().map_or_else(
-            || "# splits = \"data/splits.parquet\"".to_owned(),
-            |path| format!("splits = {}", file(path)),
-        );
         format!(
             r#"# This site. Paths are relative to this file.
 site = {site}
@@ -128,11 +134,11 @@ on-bad-rows = "stop"
 memory-mib = {MEMORY_MIB}
 request-seconds = {REQUEST_SECONDS}
 
-# MEDS Parquet: a file, or a folder of files, each. Without splits, patients are split by a hash of their number.
+# MEDS: the root of a data set (data/, labels/TASK/, metadata/), or a folder with events.parquet, labels.parquet and, where
+# there are splits, splits.parquet. Without splits, patients are split by a hash of their number. In place of the folder,
+# events, labels and splits can be named, each a file or a folder of files.
 [data]
-events = {events}
-labels = {labels}
-{splits}
+{data}
 
 # The key that recorded seeds are sealed with: a file outside the state folder (key-file), a systemd credential
 # (credential), or passphrase = "ask". Change it with `host vault rekey`.
@@ -148,8 +154,7 @@ labels = {labels}
 {budget}"#,
             site = quoted(site),
             aggregator = quoted(aggregator),
-            events = file(&data.events),
-            labels = file(&data.labels),
+            data = data_lines(data),
             example = "0".repeat(64),
             vault = vault_line(key),
             no_budget = no_budget_lines(budget),
@@ -159,14 +164,82 @@ labels = {labels}
 }
 
 impl Data {
-    /// The files of a folder as `host import` and `host synth` write it; splits where there are some.
+    /// The data set in a folder, of a MEDS tool or as `host import` and `host synth` write it.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        let splits = folder.join("splits.parquet");
-        Self {
-            events: folder.join("events.parquet"),
-            labels: folder.join("labels.parquet"),
-            splits: splits.exists().then_some(splits),
+        Self::Set {
+            folder: folder.to_owned(),
+            task: None,
+        }
+    }
+
+    /// With the labels of a task.
+    #[must_use]
+    pub fn with_task(mut self, chosen: Option<String>) -> Self {
+        if let Self::Set { task, .. } = &mut self {
+            *task = chosen;
+        }
+        self
+    }
+
+    /// The folder that the patients are in: of their events, where files are named one by one.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Set { folder, .. } => folder,
+            Self::Files { events, .. } if events.is_dir() => events,
+            Self::Files { events, .. } => events.parent().unwrap_or(Path::new("")),
+        }
+    }
+
+    /// The files, as they are now.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataSet::find`].
+    pub fn find(&self) -> Result<DataSet, DataSetError> {
+        match self {
+            Self::Set { folder, task } => DataSet::find(folder, task.as_deref()),
+            Self::Files {
+                events,
+                labels,
+                splits,
+            } => {
+                let mut paths = vec![
+                    (Role::Events, events.as_path()),
+                    (Role::Labels, labels.as_path()),
+                ];
+                paths.extend(splits.as_deref().map(|splits| (Role::Splits, splits)));
+                DataSet::of_paths(&paths)
+            }
+        }
+    }
+}
+
+fn data_lines(data: &Data) -> String {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let file = |path: &Path| quoted(&path.to_string_lossy());
+    match data {
+        Data::Set { folder, task } => {
+            let task = task.as_ref().map_or_else(
+                || "# Where labels/ holds several tasks.\n# task = \"…\"".to_owned(),
+                |task| format!("task = {}", quoted(task)),
+            );
+            format!("folder = {}\n{task}", file(folder))
+        }
+        Data::Files {
+            events,
+            labels,
+            splits,
+        } => {
+            let splits = splits
+                .as_ref()
+                .map_or_else(String::new, |path| format!("\nsplits = {}", file(path)));
+            format!(
+                "events = {}\nlabels = {}{splits}",
+                file(events),
+                file(labels)
+            )
         }
     }
 }
@@ -230,9 +303,33 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Files {
-    events: PathBuf,
-    labels: PathBuf,
+    folder: Option<PathBuf>,
+    task: Option<String>,
+    events: Option<PathBuf>,
+    labels: Option<PathBuf>,
     splits: Option<PathBuf>,
+}
+
+impl Files {
+    fn resolve(self, place: impl Fn(PathBuf) -> PathBuf) -> Result<Data, (&'static str, String)> {
+        match (self.folder, self.events, self.labels) {
+            (Some(folder), None, None) if self.splits.is_none() => Ok(Data::Set {
+                folder: place(folder),
+                task: self.task,
+            }),
+            (None, Some(events), Some(labels)) if self.task.is_none() => Ok(Data::Files {
+                events: place(events),
+                labels: place(labels),
+                splits: self.splits.map(place),
+            }),
+            _ => Err((
+                "[data]",
+                "names too little or too much: want folder = \"…\" (and task = \"…\", where there are several), or \
+                 events = \"…\" and labels = \"…\" (and splits = \"…\", where there are some)"
+                    .to_owned(),
+            )),
+        }
+    }
 }
 
 /// Where the vault's key is: exactly one of these.
@@ -296,11 +393,7 @@ impl File {
             },
             memory_mib: self.memory_mib,
             request_seconds: self.request_seconds,
-            data: Data {
-                events: place(self.data.events),
-                labels: place(self.data.labels),
-                splits: self.data.splits.map(place),
-            },
+            data: self.data.resolve(place)?,
             patient_budget: self
                 .patient_budget
                 .ok_or_else(|| ("patient-budget", NO_BUDGET.to_owned()))?,
@@ -416,11 +509,10 @@ mod tests {
         let path = folder.path().join("host.toml");
         std::fs::write(&path, text).unwrap();
         let mut config = Config::read(&path)?;
-        for place in [
-            &mut config.identity,
-            &mut config.state,
-            &mut config.data.events,
-        ] {
+        let Data::Set { folder: data, .. } = &mut config.data else {
+            panic!("a template names a folder");
+        };
+        for place in [&mut config.identity, &mut config.state, data] {
             *place = place.strip_prefix(folder.path()).unwrap().to_owned();
         }
         Ok(config)
@@ -446,14 +538,14 @@ mod tests {
         assert_eq!(config.site, "St. \"Anna\"");
         assert_eq!(config.bad_rows, BadRows::Stop);
         assert_eq!(config.state, Path::new("state"));
-        assert_eq!(config.data.events, Path::new("data/events.parquet"));
-        assert_eq!((config.data.splits, config.trust), (None, Trust::default()));
+        assert_eq!(config.data, Data::in_folder(Path::new("data")));
+        assert_eq!(config.trust, Trust::default());
         assert_eq!(config.patient_budget, PatientBudget::of_new_site());
         assert_eq!(config.retention, Retention::default());
         let all = [
             "ca",
             "certificate",
-            "splits",
+            "task",
             "[retention",
             "journals",
             "states",
@@ -465,7 +557,12 @@ mod tests {
         })
         .replace("stop\"\n", "drop\"\n");
         let config = read(&all).unwrap();
-        assert!(config.data.splits.is_some() && config.trust.ca.is_some());
+        let task = Some("…".to_owned());
+        assert_eq!(
+            config.data,
+            Data::in_folder(Path::new("data")).with_task(task)
+        );
+        assert!(config.trust.ca.is_some());
         assert_eq!(config.trust.certificates, [Digest([0; 32])]);
         assert_eq!(config.retention.journals_days, Some(3_650));
         assert_eq!(config.bad_rows, BadRows::Drop);
@@ -554,7 +651,13 @@ mod tests {
                 "\"skip\"\n",
                 "unknown variant `skip`, expected `stop` or `drop`",
             ),
-            ("events = ", "# events = ", "missing field `events`"),
+            ("folder = ", "# folder = ", "[data] names too little"),
+            (
+                "folder = ",
+                "events = \"e\"\nfolder = ",
+                "or too much: want folder",
+            ),
+            ("folder = ", "labels = ", "want folder = \"…\""),
             (
                 "# [retention]\n# journals-days = 3650",
                 "[retention]\njournals-days = 0",

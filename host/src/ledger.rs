@@ -194,12 +194,7 @@ fn mark_of(data: &Data) -> PathBuf {
 }
 
 fn folder(data: &Data) -> PathBuf {
-    if data.events.is_dir() {
-        return data.events.clone();
-    }
-    data.events
-        .parent()
-        .map_or_else(PathBuf::new, Path::to_owned)
+    data.folder().to_owned()
 }
 
 fn text(id: LedgerId) -> String {

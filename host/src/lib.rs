@@ -19,6 +19,7 @@ pub mod chain;
 pub mod compiled;
 pub mod compose;
 pub mod config;
+pub mod dataset;
 pub mod decisions;
 pub mod disk;
 pub mod durable;

@@ -3,18 +3,20 @@
 //! The module parses Parquet once; what it made is kept under the state folder, for the owner's eyes alone, and is
 //! used again while study, module and files are the same bytes ([`participant::reading`]).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use participant::reading::{Next, PatientFile, Reading, ReadingError};
 use participant::{Event, Failure, Key, Step};
-use protocol::door::{BadRows, File, Prepare, Prepared, Report, Request, Response, Role};
+use protocol::door::{BadRows, File, Prepare, Prepared, Report, Request, Response};
 use protocol::id::Digest;
 
 pub use participant::reading::Cohort;
 
 use crate::config::Data;
+use crate::dataset::{DataFile, DataSetError};
 use crate::disk::Disk;
 use crate::durable::{self, FileError};
+use crate::reporter::Reporter;
 use crate::run;
 use crate::sandbox::{Sandbox, SandboxError};
 
@@ -84,9 +86,9 @@ pub enum PatientsError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A folder holds no Parquet file.
-    #[error("{} holds no .parquet file", .0.display())]
-    Empty(PathBuf),
+    /// The files are not where they should be.
+    #[error(transparent)]
+    DataSet(#[from] DataSetError),
     /// The module could not prepare them.
     #[error(transparent)]
     Module(#[from] SandboxError),
@@ -127,58 +129,24 @@ fn read(data: &Data) -> Result<Vec<File>, PatientsError> {
     files.into_iter().zip(paths).map(read).collect()
 }
 
-/// The files of a hospital's patients, and where they are.
+/// The files of a hospital's patients, and where they are. What lies beside them and is not read is told.
 ///
 /// # Errors
 ///
-/// A folder that cannot be read, or that holds no Parquet file.
+/// As [`Data::find`].
 pub fn files(data: &Data) -> Result<(Vec<PatientFile>, Vec<PathBuf>), PatientsError> {
-    let (mut files, mut paths) = (Vec::new(), Vec::new());
-    let roles = [
-        (Role::Events, Some(&data.events)),
-        (Role::Labels, Some(&data.labels)),
-        (Role::Splits, data.splits.as_ref()),
-    ];
-    for (role, path) in roles {
-        let Some(path) = path else { continue };
-        for path in parquet_files(path)? {
-            let name = path.file_name().unwrap_or_default();
-            files.push(PatientFile {
-                name: name.to_string_lossy().into_owned(),
-                role,
-            });
-            paths.push(path);
-        }
+    let set = data.find()?;
+    if let Some(text) = set.passed_over() {
+        Reporter::of_terminal().note(&text);
     }
-    Ok((files, paths))
-}
-
-/// The file itself, or all Parquet files of a folder and of those in it, in the order of their paths.
-fn parquet_files(path: &Path) -> Result<Vec<PathBuf>, PatientsError> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut found = Vec::new();
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).map_err(FileError::at("reading", &folder))? {
-            let path = entry.map_err(FileError::at("reading", &folder))?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path
-                .extension()
-                .is_some_and(|extension| extension == "parquet")
-            {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    if found.is_empty() {
-        Err(PatientsError::Empty(path.to_owned()))
-    } else {
-        Ok(found)
-    }
+    let file = |file: DataFile| {
+        let named = PatientFile {
+            name: file.name,
+            role: file.role,
+        };
+        (named, file.path)
+    };
+    Ok(set.files.into_iter().map(file).unzip())
 }
 
 /// What was read from a hospital's files, in a line or two.

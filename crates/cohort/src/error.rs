@@ -26,9 +26,9 @@ pub enum CohortError {
     },
     /// Times of UTC and times without a zone cannot be compared.
     #[error(
-        "{zoned} has times of UTC and {naive} has times without a zone, so that they cannot be compared: write both without \
-         a zone, as MEDS does, or both with one; where those without a zone are known to be of UTC, say \
-         times-without-zone = \"utc\" under [data] in host.toml, or --times-without-zone utc"
+        "{zoned} has times of UTC, and {naive} has times without a zone, so that they cannot be compared: write all times \
+         of the data set without a zone, as MEDS does, in polars with \
+         .dt.convert_time_zone(\"Europe/Berlin\").dt.replace_time_zone(None) and the hospital's own zone"
     )]
     MixedClocks {
         /// A file and column.

@@ -28,9 +28,13 @@ pub(crate) struct Init {
     /// The base URL of the aggregator
     #[arg(long, value_name = "URL")]
     aggregator: String,
-    /// The folder of the site's patients: events.parquet, labels.parquet and, if it is there, splits.parquet
+    /// The folder of the site's patients: the root of a MEDS data set, or events.parquet, labels.parquet and, if it is
+    /// there, splits.parquet
     #[arg(long, value_name = "DIR", default_value = "data")]
     data: PathBuf,
+    /// Which labels, where the data set has several tasks
+    #[arg(long, value_name = "TASK")]
+    task: Option<String>,
     /// The most that may be learned of one patient, over all studies and for good
     #[arg(long, value_name = "BUDGET", value_enum, default_value_t)]
     patient_budget: FirstBudget,
@@ -94,19 +98,13 @@ impl Init {
     /// The files as the configuration names them: relative to its folder, or absolute.
     fn data(&self) -> Result<Data> {
         let inside = self.folder.join(&self.data);
-        if inside.exists() || !self.data.exists() {
-            let data = Data::in_folder(&inside);
-            let within = |path: &Path| path.strip_prefix(&self.folder).unwrap_or(path).to_owned();
-            return Ok(Data {
-                events: within(&data.events),
-                labels: within(&data.labels),
-                splits: data.splits.as_deref().map(within),
-            });
-        }
-        let folder = self
-            .data
-            .canonicalize()
-            .with_context(|| format!("finding {}", self.data.display()))?;
-        Ok(Data::in_folder(&folder))
+        let folder = if inside.exists() || !self.data.exists() {
+            self.data.clone()
+        } else {
+            self.data
+                .canonicalize()
+                .with_context(|| format!("finding {}", self.data.display()))?
+        };
+        Ok(Data::in_folder(&folder).with_task(self.task.clone()))
     }
 }

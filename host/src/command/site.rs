@@ -119,9 +119,13 @@ pub(super) fn read(path: Option<&Path>) -> Result<Option<Vec<u8>>> {
 /// Whose patients: the site's, or those in folders.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Patients {
-    /// A folder with events.parquet, labels.parquet and, if it is there, splits.parquet [default: the site's data]
+    /// A folder of patients: the root of a MEDS data set, or events.parquet, labels.parquet and, if it is there,
+    /// splits.parquet [default: the site's data]
     #[arg(long = "data", value_name = "DIR")]
     folders: Vec<PathBuf>,
+    /// Which labels, where a data set has several tasks [default: task of host.toml, with the site's data]
+    #[arg(long, value_name = "TASK", requires = "folders")]
+    task: Option<String>,
     /// Leave out rows that cannot be used, and count them [default: on-bad-rows of host.toml, or stop]
     #[arg(long)]
     drop_bad_rows: bool,
@@ -154,7 +158,7 @@ impl Patients {
             patients::prepare(
                 &chosen.sandbox,
                 &chosen.text,
-                &Data::in_folder(folder),
+                &Data::in_folder(folder).with_task(self.task.clone()),
                 bad_rows,
             )
             .with_context(|| format!("reading the patients in {}", folder.display()))

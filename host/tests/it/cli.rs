@@ -35,8 +35,8 @@ fn a_new_site_gets_a_configuration_and_a_key_once() {
     );
     let text = std::fs::read_to_string(desk.path("anna/host.toml")).unwrap();
     for wanted in [
-        "events = \"data/events.parquet\"",
-        "\n# splits",
+        "\n[data]\nfolder = \"data\"\n",
+        "\n# task",
         "\n[vault]\nkey-file = \"vault.key\"\n",
         "\n[patient-budget]\nepsilon = 3.0\ndelta = 1e-5\n",
     ] {
@@ -94,7 +94,6 @@ fn plain_http_to_another_computer_is_refused_at_once() {
 fn data_in_another_folder_is_named_as_it_is() {
     let desk = Desk::new();
     std::fs::create_dir_all(desk.path("wards")).unwrap();
-    std::fs::write(desk.path("wards/splits.parquet"), "").unwrap();
     let made = desk.host(&[
         "init",
         "anna",
@@ -107,9 +106,9 @@ fn data_in_another_folder_is_named_as_it_is() {
     ]);
     assert_eq!(made.status, 0, "{}", made.stderr);
     let text = std::fs::read_to_string(desk.path("anna/host.toml")).unwrap();
-    let splits = desk.path("wards/splits.parquet").canonicalize().unwrap();
+    let wards = desk.path("wards").canonicalize().unwrap();
     assert!(
-        text.contains(&format!("splits = \"{}\"", splits.display())),
+        text.contains(&format!("folder = \"{}\"", wards.display())),
         "{text}"
     );
 }

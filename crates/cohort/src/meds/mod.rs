@@ -14,6 +14,8 @@ mod kind;
 mod labels;
 mod pages;
 mod parquet_file;
+#[cfg(test)]
+mod peers;
 mod reader;
 mod splits;
 mod time;
