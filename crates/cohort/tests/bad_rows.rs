@@ -322,3 +322,48 @@ fn files_that_cannot_be_used_at_all_are_refused_in_either_mode() {
         }
     }
 }
+
+#[test]
+fn times_of_utc_beside_times_without_a_zone_are_refused() {
+    let (label, good) = good();
+    let labels = table("l.parquet", Role::Labels, LABELS, &[label]);
+    let local = file("a.parquet", Role::Events, std::slice::from_ref(&good));
+    let zoned = table(
+        "b.parquet",
+        Role::Events,
+        "subject_id:i64 time:utc code:text numeric_value:f64",
+        std::slice::from_ref(&good),
+    );
+    let empty = table(
+        "c.parquet",
+        Role::Events,
+        "subject_id:i64 time:null code:text numeric_value:f64",
+        &[{
+            let mut row = good.clone();
+            row[1] = None;
+            row
+        }],
+    );
+    let files = [labels, local, empty];
+    assert!(outcome(&files, BadRows::Stop).is_ok());
+    let error = outcome(&[&files[..], &[zoned]].concat(), BadRows::Drop).unwrap_err();
+    assert!(
+        error.starts_with(
+            "b.parquet, column time has times of UTC, and l.parquet, column prediction_time has times without a zone"
+        ) && error.contains("replace_time_zone(None)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_column_that_is_there_twice_is_refused() {
+    let (label, mut good) = good();
+    let labels = table("l.parquet", Role::Labels, LABELS, &[label]);
+    good.push(cell::float(9.0));
+    let columns = "subject_id:i64 time:us code:text numeric_value:f64 numeric_value:f64";
+    let events = table("e.parquet", Role::Events, columns, &[good]);
+    assert_eq!(
+        outcome(&[labels, events], BadRows::Drop).unwrap_err(),
+        "e.parquet, column numeric_value: two columns have this name; write one of them"
+    );
+}

@@ -240,3 +240,31 @@ fn the_demo_of_mimic_is_read_as_a_long_table() {
         [Role::Events]
     );
 }
+
+#[test]
+fn a_data_set_of_polars_is_read_as_it_was_written() {
+    let files = [
+        ("data/held_out/0", Role::Events),
+        ("data/train/0", Role::Events),
+        ("data/train/1", Role::Events),
+        ("data/tuning/0", Role::Events),
+        ("labels/mortality_in_hospital/held_out/0", Role::Labels),
+        ("labels/mortality_in_hospital/train/0", Role::Labels),
+        ("labels/mortality_in_hospital/tuning/0", Role::Labels),
+        ("metadata/subject_splits", Role::Splits),
+    ];
+    let mut read = Vec::new();
+    for (name, role) in files {
+        let Some(bytes) = data(&format!("meds_samples/polars-default/{name}.parquet")) else {
+            return;
+        };
+        read.push(File {
+            name: name.to_owned(),
+            role,
+            bytes: bytes.into(),
+        });
+    }
+    let (_, report) = prepared(&heart(), &read);
+    assert_eq!((report.train, report.tuning, report.held_out), (80, 10, 10));
+    assert_eq!((report.events, report.dropped), (2_900, 0));
+}

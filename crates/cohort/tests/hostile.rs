@@ -7,6 +7,7 @@ mod support;
 use cohort::{DecodeError, Patients, prepare};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
 use protocol::door::{BadRows, File, Role};
 use protocol::id::Digest;
@@ -50,7 +51,22 @@ fn variants() -> Vec<[File; 3]> {
                 .set_dictionary_enabled(false)
                 .set_encoding(Encoding::PLAIN),
         ),
+        files_with(&delta(version_2(), Encoding::DELTA_LENGTH_BYTE_ARRAY)),
+        files_with(&delta(plain(), Encoding::DELTA_BYTE_ARRAY)),
     ]
+}
+
+/// Numbers as differences, values in split bytes, texts as they are said.
+fn delta(properties: WriterPropertiesBuilder, texts: Encoding) -> WriterPropertiesBuilder {
+    let column = |name: &str| ColumnPath::new(vec![name.to_owned()]);
+    ["subject_id", "time", "prediction_time"]
+        .iter()
+        .fold(properties.set_dictionary_enabled(false), |all, name| {
+            all.set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED)
+        })
+        .set_column_encoding(column("numeric_value"), Encoding::BYTE_STREAM_SPLIT)
+        .set_column_encoding(column("code"), texts)
+        .set_column_encoding(column("split"), texts)
 }
 
 fn files_with(properties: &WriterPropertiesBuilder) -> [File; 3] {

@@ -11,7 +11,7 @@ use parquet::basic::Compression;
 use parquet::errors::{ParquetError, Result};
 use ruzstd::decoding::StreamingDecoder;
 
-/// Most bytes of a page: writers make pages of a megabyte, DuckDB up to 100.
+/// Most bytes of a page: writers make pages of a megabyte, `DuckDB` up to 100.
 pub(super) const MOST_PAGE: usize = 128 << 20;
 
 /// How a column's pages are packed.
@@ -133,4 +133,73 @@ fn too_large() -> ParquetError {
     ParquetError::General(
         "a page unpacks to more than 128 MiB; write it with smaller pages or row groups".to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A frame of Zstandard that is `blocks` runs of 128 KiB of one byte (RFC 8878, section 3.1.1).
+    fn runs(blocks: usize) -> Bytes {
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
+        for block in 1..=blocks {
+            let header = (131_072_u32 << 3) | (1 << 1) | u32::from(block == blocks);
+            frame.extend_from_slice(&header.to_le_bytes()[..3]);
+            frame.push(7);
+        }
+        frame.into()
+    }
+
+    /// `length` zeros in gzip.
+    fn zeros(length: usize) -> Bytes {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let piece = vec![0; 1 << 20];
+        for _ in 0..length >> 20 {
+            packer.write_all(&piece).unwrap();
+        }
+        packer.finish().unwrap().into()
+    }
+
+    #[test]
+    fn what_unpacks_to_too_much_is_refused_and_what_fits_is_not() {
+        let most = MOST_PAGE / 131_072;
+        assert_eq!(Codec::Zstd.unpack(&runs(most)).unwrap().len(), MOST_PAGE);
+        assert_eq!(
+            Codec::Gzip.unpack(&zeros(MOST_PAGE)).unwrap().len(),
+            MOST_PAGE
+        );
+        // The most that a block of LZ4 can say: one zero, and then the byte before again and again.
+        let lz4 = [&[0x1f, 0, 1, 0][..], &vec![0xff; 600_000], &[0, 0]].concat();
+        // 2^31 bytes that are not there.
+        let snappy = vec![0x80, 0x80, 0x80, 0x80, 0x08, 0x00];
+        for (codec, packed) in [
+            (Codec::Zstd, runs(most + 1)),
+            (Codec::Gzip, zeros(MOST_PAGE + (1 << 20))),
+            (Codec::Lz4, lz4.into()),
+            (Codec::Snappy, snappy.into()),
+        ] {
+            let error = codec.unpack(&packed).unwrap_err().to_string();
+            assert!(error.contains("more than 128 MiB"), "{codec:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_or_of_another_codec_is_refused() {
+        for (codec, packed) in [
+            (Codec::Zstd, runs(3)),
+            (Codec::Gzip, zeros(1 << 20)),
+            (Codec::Snappy, Bytes::from_static(&[3, 8, b'a', b'b', b'c'])),
+            (Codec::Lz4, Bytes::from_static(&[0x30, b'a', b'b', b'c'])),
+        ] {
+            assert!(codec.unpack(&packed).is_ok(), "{codec:?}");
+            for length in 1..packed.len() {
+                let cut = codec.unpack(&packed.slice(..length));
+                assert!(cut.is_err(), "{codec:?}, {length} bytes");
+            }
+            assert!(codec.unpack(&Bytes::from_static(b"PAR1 is none")).is_err());
+        }
+        assert!(Codec::Brotli.unpack(&Bytes::from_static(b"PAR1")).is_err());
+    }
 }

@@ -228,7 +228,7 @@ impl Times {
 pub(super) enum Texts {
     /// Nulls alone.
     Nothing,
-    Bytes(Column<ByteArrayType>),
+    Bytes(Box<Column<ByteArrayType>>),
 }
 
 impl Texts {
@@ -249,7 +249,7 @@ impl Texts {
 pub(super) enum Booleans {
     /// Nulls alone.
     Nothing,
-    Bits(Column<BoolType>),
+    Bits(Box<Column<BoolType>>),
 }
 
 impl Booleans {

@@ -84,18 +84,8 @@ impl Kind {
     /// What the column holds; nothing where that is a type that no column of MEDS has.
     pub(super) fn of(column: &ColumnDescriptor) -> Option<Self> {
         let physical = column.physical_type();
-        // The reader gives files with the older converted types the logical type that stands for them, but for these.
         let Some(logical) = column.logical_type_ref() else {
-            return match column.converted_type() {
-                ConvertedType::NONE => Self::bare(physical),
-                ConvertedType::UTF8 | ConvertedType::ENUM => {
-                    (physical == Type::BYTE_ARRAY).then_some(Self::Text)
-                }
-                ConvertedType::DECIMAL => {
-                    Self::decimal(physical, column.type_scale(), column.type_precision())
-                }
-                _ => None,
-            };
+            return Self::converted(column);
         };
         match (physical, logical) {
             (_, LogicalType::Unknown) => Some(Self::Nothing),
@@ -124,6 +114,33 @@ impl Kind {
                 },
             }),
             (Type::BYTE_ARRAY, LogicalType::String | LogicalType::Enum) => Some(Self::Text),
+            _ => None,
+        }
+    }
+
+    /// By the annotation of older files, or without any. Times with one are of UTC, says the format.
+    fn converted(column: &ColumnDescriptor) -> Option<Self> {
+        let physical = column.physical_type();
+        let moment = |unit| Self::Moment {
+            unit,
+            clock: Clock::Utc,
+        };
+        match (physical, column.converted_type()) {
+            (_, ConvertedType::NONE) => Self::bare(physical),
+            (_, ConvertedType::DECIMAL) => {
+                Self::decimal(physical, column.type_scale(), column.type_precision())
+            }
+            (Type::BYTE_ARRAY, ConvertedType::UTF8 | ConvertedType::ENUM) => Some(Self::Text),
+            (Type::INT32, ConvertedType::INT_8 | ConvertedType::INT_16 | ConvertedType::INT_32)
+            | (Type::INT64, ConvertedType::INT_64) => Some(Self::Signed),
+            (
+                Type::INT32,
+                ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32,
+            ) => Some(Self::Unsigned32),
+            (Type::INT64, ConvertedType::UINT_64) => Some(Self::Unsigned64),
+            (Type::INT32, ConvertedType::DATE) => Some(Self::Date),
+            (Type::INT64, ConvertedType::TIMESTAMP_MILLIS) => Some(moment(Unit::Milli)),
+            (Type::INT64, ConvertedType::TIMESTAMP_MICROS) => Some(moment(Unit::Micro)),
             _ => None,
         }
     }
@@ -195,4 +212,128 @@ fn annotation(column: &ColumnDescriptor) -> Option<String> {
         Some(other) => format!("{other:?}").to_lowercase(),
     };
     Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::schema::parser::parse_message_type;
+    use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+
+    use super::*;
+
+    const PHYSICAL: [&str; 9] = [
+        "BOOLEAN",
+        "INT32",
+        "INT64",
+        "INT96",
+        "FLOAT",
+        "DOUBLE",
+        "BYTE_ARRAY",
+        "FIXED_LEN_BYTE_ARRAY(2)",
+        "FIXED_LEN_BYTE_ARRAY(16)",
+    ];
+
+    const ANNOTATIONS: [&str; 37] = [
+        "",
+        "UNKNOWN",
+        "STRING",
+        "UTF8",
+        "ENUM",
+        "JSON",
+        "BSON",
+        "UUID",
+        "FLOAT16",
+        "INTERVAL",
+        "DATE",
+        "INTEGER(8,true)",
+        "INTEGER(16,true)",
+        "INTEGER(32,true)",
+        "INTEGER(64,true)",
+        "INTEGER(8,false)",
+        "INTEGER(16,false)",
+        "INTEGER(32,false)",
+        "INTEGER(64,false)",
+        "INT_8",
+        "INT_64",
+        "UINT_8",
+        "UINT_16",
+        "UINT_32",
+        "UINT_64",
+        "DECIMAL(4,0)",
+        "DECIMAL(4,2)",
+        "TIME(MILLIS,true)",
+        "TIME(MICROS,false)",
+        "TIME_MILLIS",
+        "TIME_MICROS",
+        "TIMESTAMP(MILLIS,true)",
+        "TIMESTAMP(MICROS,false)",
+        "TIMESTAMP(NANOS,true)",
+        "TIMESTAMP_MILLIS",
+        "TIMESTAMP_MICROS",
+        "MAP",
+    ];
+
+    fn column(physical: &str, annotation: &str) -> Option<ColumnDescPtr> {
+        let annotation = if annotation.is_empty() {
+            String::new()
+        } else {
+            format!(" ({annotation})")
+        };
+        let text = format!("message m {{ OPTIONAL {physical} x{annotation}; }}");
+        let schema = SchemaDescriptor::new(Arc::new(parse_message_type(&text).ok()?));
+        Some(schema.column(0))
+    }
+
+    /// What the format says, by annotation and not by kind as the code does.
+    fn right(physical: &str, annotation: &str) -> Option<Kind> {
+        let moment = |unit, clock| Some(Kind::Moment { unit, clock });
+        match annotation {
+            "" => match physical {
+                "BOOLEAN" => Some(Kind::Truth),
+                "INT32" | "INT64" => Some(Kind::Signed),
+                "FLOAT" | "DOUBLE" => Some(Kind::Real),
+                "BYTE_ARRAY" => Some(Kind::Text),
+                _ => None,
+            },
+            "UNKNOWN" => Some(Kind::Nothing),
+            "STRING" | "UTF8" | "ENUM" => Some(Kind::Text),
+            "FLOAT16" => Some(Kind::Real),
+            "DATE" => Some(Kind::Date),
+            "INTEGER(64,false)" | "UINT_64" => Some(Kind::Unsigned64),
+            "DECIMAL(4,0)" => Some(Kind::Decimal { scale: 0 }),
+            "DECIMAL(4,2)" => Some(Kind::Decimal { scale: 2 }),
+            "TIMESTAMP(MILLIS,true)" | "TIMESTAMP_MILLIS" => moment(Unit::Milli, Clock::Utc),
+            "TIMESTAMP(MICROS,false)" => moment(Unit::Micro, Clock::Local),
+            "TIMESTAMP_MICROS" => moment(Unit::Micro, Clock::Utc),
+            "TIMESTAMP(NANOS,true)" => moment(Unit::Nano, Clock::Utc),
+            unsigned if unsigned.contains("false") && unsigned.starts_with("INTEGER") => {
+                Some(Kind::Unsigned32)
+            }
+            unsigned if unsigned.starts_with("UINT") => Some(Kind::Unsigned32),
+            signed if signed.starts_with("INT") && signed != "INTERVAL" => Some(Kind::Signed),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_physical_type_with_every_annotation_is_read_or_has_a_name() {
+        let mut seen = 0;
+        for physical in PHYSICAL {
+            for annotation in ANNOTATIONS {
+                // The format has no other pairs.
+                let Some(column) = column(physical, annotation) else {
+                    continue;
+                };
+                seen += 1;
+                let kind = Kind::of(&column);
+                assert_eq!(kind, right(physical, annotation), "{physical} {annotation}");
+                let name = name(&column);
+                assert!(name.starts_with(physical), "{name}");
+                assert_eq!(name == physical, annotation.is_empty(), "{name}");
+            }
+        }
+        assert!(seen > 45, "{seen} types");
+    }
 }

@@ -196,7 +196,10 @@ impl<'a> ParquetFile<'a> {
             Some(Kind::Text) => {
                 let reader = self.open_column(group, place)?;
                 if let ColumnReader::ByteArrayColumnReader(reader) = reader {
-                    return Ok(Texts::Bytes(Column::new(reader, self.nullable(place))));
+                    return Ok(Texts::Bytes(Box::new(Column::new(
+                        reader,
+                        self.nullable(place),
+                    ))));
                 }
             }
             _ => {}
@@ -210,7 +213,10 @@ impl<'a> ParquetFile<'a> {
             Some(Kind::Truth) => {
                 let reader = self.open_column(group, place)?;
                 if let ColumnReader::BoolColumnReader(reader) = reader {
-                    return Ok(Booleans::Bits(Column::new(reader, self.nullable(place))));
+                    return Ok(Booleans::Bits(Box::new(Column::new(
+                        reader,
+                        self.nullable(place),
+                    ))));
                 }
             }
             _ => {}

@@ -181,11 +181,16 @@ fn field(name: &str, kind: &str) -> Type {
         "i32" => (Physical::INT32, None),
         "i64" => (Physical::INT64, None),
         "i96" => (Physical::INT96, None),
+        "null" => (Physical::INT32, Some(LogicalType::Unknown)),
         "f32" => (Physical::FLOAT, None),
         "f64" => (Physical::DOUBLE, None),
         "bool" => (Physical::BOOLEAN, None),
         "text" => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
         "ms" => (
+            Physical::INT64,
+            Some(LogicalType::timestamp(false, TimeUnit::MILLIS)),
+        ),
+        "utc" => (
             Physical::INT64,
             Some(LogicalType::timestamp(true, TimeUnit::MILLIS)),
         ),
@@ -216,7 +221,9 @@ fn write(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, kind: &str, cells: &
         other => panic!("no number: {other:?}"),
     };
     match kind {
-        "i32" => column::<Int32Type>(group, cells, |value| i32::try_from(int(value)).unwrap()),
+        "i32" | "null" => {
+            column::<Int32Type>(group, cells, |value| i32::try_from(int(value)).unwrap())
+        }
         "i96" => column::<Int96Type>(group, cells, |_| Int96::new()),
         "f32" => column::<FloatType>(group, cells, |value| float(value) as f32),
         "f64" => column::<DoubleType>(group, cells, float),
