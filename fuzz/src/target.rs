@@ -37,6 +37,12 @@ const DOCUMENT: Bound = Bound {
     factor: 16,
 };
 
+/// Of packed pages, of which each of a row's columns holds one: 128 MiB at most, and as much while it grows.
+const PACKED: Bound = Bound {
+    base: 1_280 << 20,
+    factor: 16,
+};
+
 impl Target {
     /// Every target.
     pub const ALL: &'static [Self] = &[
@@ -68,7 +74,7 @@ impl Target {
         Self::new("chunk", vector::chunk, DOCUMENT, vector::chunks),
         Self::new("packed", vector::packed, MESSAGE, vector::packed_vectors),
         Self::new("sealed", vector::sealed, MESSAGE, vector::sealed_messages),
-        Self::new("parquet", cohort::parquet, DOCUMENT, cohort::parquet_files),
+        Self::new("parquet", cohort::parquet, PACKED, cohort::parquet_files),
         Self::new(
             "patients",
             cohort::patients,

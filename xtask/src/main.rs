@@ -8,6 +8,7 @@ mod experiments;
 mod figures;
 mod fuzz;
 mod module;
+mod peer_files;
 mod plot;
 mod setup;
 mod shell;

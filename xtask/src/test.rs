@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::fuzz;
 use crate::module::{self, Sealed};
+use crate::peer_files::{self, PeerFiles};
 use crate::shell::{cargo, output, run, say, show, target};
 use crate::sources;
 
@@ -21,7 +22,17 @@ pub(crate) fn run_command() -> Result<()> {
     step("participant for the web", module::build_participant)?;
     let tests = ["test", "--locked", "--workspace", "--no-fail-fast"];
     step("programs", || run(cargo().args(tests).arg("--no-run")))?;
-    step("tests", || run(cargo().args(tests)))?;
+    let peers = step("files of pyarrow and polars", PeerFiles::write)?;
+    step("tests", || {
+        let mut command = cargo();
+        if let Some(peers) = &peers {
+            command.env(peer_files::VARIABLE, &peers.folder);
+        }
+        run(command.args(tests))
+    })?;
+    if let Some(peers) = &peers {
+        step("written files against MEDS", || peers.check())?;
+    }
     step("fuzzing", fuzz::briefly)?;
     step("same module from another folder", || {
         same_elsewhere(&sealed)

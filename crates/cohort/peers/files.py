@@ -1,6 +1,7 @@
 """Files as pyarrow and polars write them, and what is right to read in each: for the tests of `cohort::meds`.
 
     python files.py write FOLDER   # files, and cases.jsonl: one case a line
+    python files.py seeds FOLDER   # small files for fuzzing: fuzz/seeds
     python files.py check FOLDER   # what Wardround wrote there, against MEDS's own schemas
 
 A case names a file, the use of the column under test, and `want`: one value a row as text ("null", "bad" for a row that
@@ -231,6 +232,34 @@ def write(folder):
     print(f"{len(cases.lines)} cases")
 
 
+def seeds(folder):
+    """Events of a small hospital, one file a codec, with the encodings that Wardround's own writer does not use."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [(subject, day) for subject in range(6) for day in range(12)]
+    values = [None if day % 5 == 0 else 96 + day for _, day in rows]
+    codes = pa.array([("LOINC//59408-5", "LOINC//8867-4")[day % 2] for _, day in rows])
+    table = pa.table({
+        "subject_id": pa.array([subject for subject, _ in rows], pa.int64()),
+        "time": pa.array([day * DAY for _, day in rows], pa.timestamp("us")),
+        "code": codes,
+        "numeric_value": pa.array(values, pa.float32()),
+    })
+    exact = table.set_column(3, "numeric_value", pa.array(values, pa.decimal128(9, 2)))
+    for name, table, codec, texts, numbers in (
+        ("zstd-delta", table, "zstd", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"),
+        ("gzip-split", table, "gzip", "PLAIN", "BYTE_STREAM_SPLIT"),
+        ("brotli-prefixes", table, "brotli", "DELTA_BYTE_ARRAY", "PLAIN"),
+        ("lz4-decimal", exact, "lz4", "PLAIN", "DELTA_BYTE_ARRAY"),
+    ):
+        pq.write_table(
+            table, folder / f"{name}.parquet", compression=codec, use_dictionary=False, store_schema=False,
+            write_statistics=False, data_page_version="2.0" if codec != "gzip" else "1.0",
+            column_encoding={
+                "subject_id": "DELTA_BINARY_PACKED", "time": "DELTA_BINARY_PACKED", "code": texts, "numeric_value": numbers,
+            },
+        )
+
+
 def check(folder):
     import meds
 
@@ -245,4 +274,4 @@ def check(folder):
 
 
 if __name__ == "__main__":
-    {"write": write, "check": check}[sys.argv[1]](Path(sys.argv[2]))
+    {"write": write, "seeds": seeds, "check": check}[sys.argv[1]](Path(sys.argv[2]))

@@ -36,7 +36,8 @@ const MOST_PATIENTS: usize = 10_000_000;
 ///
 /// # Errors
 ///
-/// A file that is no Parquet file or lacks a column; with [`BadRows::Stop`], the first row that cannot be used, named
+/// A file that is no Parquet file, lacks a column or has one of a type that it cannot have; times of UTC beside times without
+/// a zone; with [`BadRows::Stop`], the first row that cannot be used, named
 /// by file, row and column; no labels; more patients than memory holds.
 pub fn prepare(
     cohort: &Cohort,

@@ -29,8 +29,17 @@ pub(crate) fn parquet_files() -> Vec<Vec<u8>> {
     let files = files().into_iter().enumerate();
     files
         .map(|(place, file)| choose(place, &file.bytes))
+        .chain(PEERS.iter().map(|bytes| choose(0, bytes)))
         .collect()
 }
+
+/// Events as pyarrow writes them: every codec, and every encoding that is not our writer's own.
+const PEERS: [&[u8]; 4] = [
+    include_bytes!("../../seeds/zstd-delta.parquet"),
+    include_bytes!("../../seeds/gzip-split.parquet"),
+    include_bytes!("../../seeds/brotli-prefixes.parquet"),
+    include_bytes!("../../seeds/lz4-decimal.parquet"),
+];
 
 /// Prepared patients, as the host keeps them.
 pub(crate) fn patients(input: &[u8]) {
