@@ -1,8 +1,9 @@
 //! Rows that cannot be used: what is wrong with them, and what the site wants done.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use protocol::door::BadRows;
+use protocol::door::{BadRows, Counted};
 
 /// Reasons that are kept; further bad rows are counted alone.
 const REASONS_KEPT: usize = 10;
@@ -49,9 +50,27 @@ pub enum Problem {
     /// A time is beyond what is counted in microseconds.
     #[error("the time is beyond the years -290308 to 294247")]
     TimeRange,
-    /// Text cannot be read as a time.
-    #[error("{0} is not a time")]
-    NotTime(Quoted),
+    /// Text that may be a number with a decimal comma.
+    #[error(
+        "{0} is not a number; if the table has decimal commas, set csv.decimal = \",\" in the map"
+    )]
+    DecimalComma(Quoted),
+    /// An id that is no whole number.
+    #[error(
+        "{0} is not a whole number; for ids of text, set subject = {{ column = …, as = \"text\" }} in the map"
+    )]
+    NotId(Quoted),
+    /// Text cannot be read as a time: what is read, and what to do.
+    #[error("{0} is not a time{1}")]
+    NotTime(Quoted, String),
+    /// A cell holds a byte that no text has.
+    #[error(
+        "the cell holds a NUL byte: the file is damaged, or not in the encoding that it is read in"
+    )]
+    Nul,
+    /// Bytes of a CSV file are not text.
+    #[error("the text is not UTF-8: set csv.encoding in the map, for example \"windows-1252\"")]
+    NotEncoded,
     /// Bytes are not text.
     #[error("the text is not UTF-8")]
     NotText,
@@ -99,6 +118,32 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// What is wrong, without the cell: for counting.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Missing => "the value is missing",
+            Self::NotFinite(_) => "not a finite number",
+            Self::NotNumber(_) | Self::DecimalComma(_) => "not a number",
+            Self::NotInteger(_) | Self::NotId(_) => "not a whole number",
+            Self::IntegerRange(_) | Self::DecimalRange(_) => "beyond the range of numbers",
+            Self::TimeRange => "beyond the range of times",
+            Self::NotTime(..) => "not a time",
+            Self::NotText | Self::NotEncoded => "not UTF-8",
+            Self::Nul => "a NUL byte",
+            Self::UnknownLevel(_) => "none of the levels in the map",
+            Self::UnknownClass(_) => "no class of the study",
+            Self::ManyLabels => "more than one label",
+            Self::UnknownSplit(_) => "no split",
+            Self::SecondRow { .. } => "the subject already has a row",
+            Self::SecondLabel { .. } => "the subject already has a label at this time",
+            Self::OtherSplit => "the subject is in another split",
+            Self::NoSplit => "no row in the file of splits",
+            Self::Cells { .. } => "another number of cells than the table has columns",
+        }
+    }
+}
+
 /// The beginning of a cell, quoted for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quoted(String);
@@ -121,6 +166,8 @@ pub(crate) struct Triage {
     bad_rows: BadRows,
     pub(crate) dropped: u64,
     pub(crate) reasons: Vec<String>,
+    /// Rows left out by column and problem.
+    by: BTreeMap<(String, &'static str), u64>,
 }
 
 impl Triage {
@@ -129,7 +176,17 @@ impl Triage {
             bad_rows,
             dropped: 0,
             reasons: Vec::new(),
+            by: BTreeMap::new(),
         }
+    }
+
+    /// Rows left out, by reason.
+    pub(crate) fn dropped_by(&self) -> Vec<Counted> {
+        let counted = self.by.iter().map(|((column, kind), rows)| Counted {
+            what: format!("column {column}: {kind}"),
+            rows: *rows,
+        });
+        counted.collect()
     }
 
     /// Takes note of a bad row that is left out; gives it back where the site wants to stop.
@@ -150,6 +207,8 @@ impl Triage {
             BadRows::Stop => Err(bad),
             BadRows::Drop => {
                 self.dropped += 1;
+                let reason = (bad.column.clone(), bad.problem.kind());
+                *self.by.entry(reason).or_default() += 1;
                 if self.reasons.len() < REASONS_KEPT {
                     self.reasons.push(bad.to_string());
                 }

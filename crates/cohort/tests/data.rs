@@ -68,6 +68,7 @@ fn imported(map: &str, name: &str, csv: &[u8]) -> Imported {
         name: name.to_owned(),
         csv: csv.to_vec().into(),
         bad_rows: BadRows::Stop,
+        id_key: None,
     };
     let imported = import(&request).unwrap();
     assert_eq!(imported.dropped, 0);

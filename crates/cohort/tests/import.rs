@@ -8,6 +8,7 @@ use cohort::import::{Map, import, only_rows};
 use cohort::prepare;
 use protocol::door::{BadRows, Import, Imported, Role, Split};
 use protocol::id::Digest;
+use protocol::seed::Seed;
 use protocol::study::{Cohort, Encoding, Shape};
 use support::{feature, modality, study};
 
@@ -46,7 +47,7 @@ const TABLE: &str = "\
 id,discharged,back,part,pressure,age,pain,icd
 1,2020-01-10,NO,train,120,[70-80),4.0,410.5
 2, 2020-01-10 12:00 ,<30,test,0.0,66,?,E850
-3,2020-01-10T00:00:00Z,>30,train,?,,2,V45
+3,2020-01-10T00:00:00,>30,train,?,,2,V45
 ";
 
 fn cohort() -> Cohort {
@@ -65,6 +66,7 @@ fn imported(map: &str, csv: impl AsRef<[u8]>, bad_rows: BadRows) -> Result<Impor
         name: "t.csv".to_owned(),
         csv: csv.as_ref().to_vec().into(),
         bad_rows,
+        id_key: Some(Seed::new([7; 32])),
     };
     import(&request).map_err(|error| error.to_string())
 }
@@ -129,7 +131,7 @@ fn bad_rows_are_named() {
     for (row, message) in [
         (
             "x,2020-01-10,NO,train,1,1,1,1",
-            "column id: `x` is not a whole number",
+            "column id: `x` is not a whole number; for ids of text, set subject = { column = …, as = \"text\" } in the map",
         ),
         (
             ",2020-01-10,NO,train,1,1,1,1",
@@ -137,7 +139,9 @@ fn bad_rows_are_named() {
         ),
         (
             "4,10.01.2020,NO,train,1,1,1,1",
-            "column discharged: `10.01.2020` is not a time",
+            "column discharged: `10.01.2020` is not a time as the map says times are written (time-format = \"iso\": \
+             2024-01-31, 2024-01-31 9:05, 2024-01-31T09:05:00+01:00). it fits \"day-month-year\" and \
+             \"month-day-year\": only the hospital knows which; set time-format to it",
         ),
         (
             "4,?,NO,train,1,1,1,1",
@@ -157,7 +161,7 @@ fn bad_rows_are_named() {
         ),
         (
             "4,2020-01-10,NO,train,\"12,5\",1,1,1",
-            "column pressure: `12,5` is not a number",
+            "column pressure: `12,5` is not a number; if the table has decimal commas, set csv.decimal = \",\" in the map",
         ),
         (
             "4,2020-01-10,NO,train,inf,1,1,1",
@@ -189,7 +193,10 @@ fn bad_rows_are_named() {
     let mut csv = TABLE.as_bytes().to_vec();
     csv.extend(b"4,2020-01-10,NO,train,1,1,\xff,1\n");
     let error = imported(WIDE, &csv, BadRows::Stop).unwrap_err();
-    assert_eq!(error, "t.csv, row 4, column pain: the text is not UTF-8");
+    assert_eq!(
+        error,
+        "t.csv, row 4, column pain: the text is not UTF-8: set csv.encoding in the map, for example \"windows-1252\""
+    );
 }
 
 #[test]
@@ -203,7 +210,7 @@ fn a_level_that_no_rule_fits_is_bad() {
 }
 
 #[test]
-fn filters_pass_rows_over_without_a_word() {
+fn filters_pass_rows_over_and_count_them() {
     let kept = |filter: &str| {
         let imported = imported(&format!("{WIDE}{filter}"), TABLE, BadRows::Stop)?;
         assert_eq!((imported.rows, imported.dropped), (3, 0));
@@ -235,11 +242,12 @@ fn filters_pass_rows_over_without_a_word() {
     );
     assert_eq!(
         kept(&only_rows("part", "a\"b\\c\n")),
-        Err("no row of t.csv passes the map's filters".to_owned())
+        Err("none of the 3 rows of t.csv is left: the filter \"part is a\"b\\c\n\" passed over 3 (cells there: `train`, `test`)".to_owned())
     );
     assert_eq!(
         kept(&only_rows("ward", "7")),
-        Err("t.csv has no column ward, which the map names".to_owned())
+        Err("t.csv has no column ward, which the map names; its columns: `id`, `discharged`, `back`, `part`, `pressure`, \
+             `age`, `pain`, `icd`".to_owned())
     );
 }
 
@@ -394,6 +402,7 @@ fn a_long_table_becomes_events() {
     let map = r#"
         subject = { column = "patient" }
         time-format = "epoch-seconds"
+        zone = "UTC"
         event = { time = "when", code = "what", value = "result" }
         csv = { missing = ["", "NULL"] }
     "#;

@@ -486,9 +486,12 @@ pub struct Import {
     /// What to do with rows that cannot be used.
     #[n(3)]
     pub bad_rows: BadRows,
+    /// The site's key for ids of text, where the map has such.
+    #[n(4)]
+    pub id_key: Option<Seed>,
 }
 
-/// Of [`Response::Imported`].
+/// Of [`Response::Imported`]. `rows` is the sum of `kept`, `passed`, `later` and `dropped`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Imported {
     /// Events, labels and, where the map says so, splits: patient data, for the host to keep at the site.
@@ -503,6 +506,38 @@ pub struct Imported {
     /// The first few reasons, each naming file, row and column.
     #[n(3)]
     pub reasons: Vec<String>,
+    /// Rows that the files are made of.
+    #[n(4)]
+    pub kept: u64,
+    /// Rows that a filter of the map passed over, by filter.
+    #[n(5)]
+    pub passed: Vec<Counted>,
+    /// Rows that are not the first of their subject, where the map keeps only that.
+    #[n(6)]
+    pub later: u64,
+    /// Rows left out, by reason.
+    #[n(7)]
+    pub dropped_by: Vec<Counted>,
+    /// Columns of the table that the map does not use.
+    #[n(8)]
+    pub unused: Vec<String>,
+    /// What a person should know of how the table was read.
+    #[n(9)]
+    pub notes: Vec<String>,
+    /// For ids of text: a CSV file of `subject_id,id`, the way back from the numbers. Patient data.
+    #[n(10)]
+    pub ids: Option<ByteVec>,
+}
+
+/// So many rows of something.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Counted {
+    /// Of what.
+    #[n(0)]
+    pub what: String,
+    /// How many.
+    #[n(1)]
+    pub rows: u64,
 }
 
 /// Which part of the cohort a patient is in (MEDS names).

@@ -87,6 +87,7 @@ fn import(map: &[u8], table: &[u8]) {
             name: "table.csv".to_owned(),
             csv: table.to_vec().into(),
             bad_rows,
+            id_key: None,
         });
         if let Ok(imported) = imported {
             // Whatever was written can be read, though its codes need not be of the study.

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::cell::{Digits, Listed};
+
 /// Gives cells a level: fits where any of its conditions does, and always where it has none.
 ///
 /// ```toml
@@ -26,59 +28,51 @@ pub struct LevelRule {
     pub below: Option<f64>,
 }
 
-impl LevelRule {
-    /// Whether the rule gives `cell` its level.
-    pub(super) fn fits(&self, cell: &str) -> bool {
-        let ranged = self.from.is_some() || self.below.is_some();
-        let catches_all = self.is.is_empty() && self.prefix.is_empty() && !ranged;
-        let in_range = || {
-            let number = cell.parse::<f64>();
-            ranged
-                && number.is_ok_and(|number| {
-                    self.from.is_none_or(|from| number >= from)
-                        && self.below.is_none_or(|below| number < below)
-                })
-        };
-        catches_all
-            || self.is.iter().any(|text| same(text, cell))
-            || self.prefix.iter().any(|prefix| cell.starts_with(prefix))
-            || in_range()
-    }
+/// The rules of a column, ready for its cells.
+#[derive(Debug)]
+pub(super) struct Levels<'a> {
+    digits: Digits,
+    rules: Vec<(&'a LevelRule, Listed<()>)>,
 }
 
-/// Whether two cells say the same: `4.0` is `4`.
-pub(super) fn same(one: &str, other: &str) -> bool {
-    one == other || plain(one) == plain(other)
-}
-
-/// A cell without the decimals of a whole number.
-pub(super) fn plain(cell: &str) -> &str {
-    match cell.split_once('.') {
-        Some((whole, decimals))
-            if !whole.is_empty()
-                && whole.bytes().all(|byte| byte.is_ascii_digit())
-                && decimals.bytes().all(|byte| byte == b'0') =>
-        {
-            whole
+impl<'a> Levels<'a> {
+    pub(super) fn of(rules: &'a [LevelRule], digits: Digits) -> Self {
+        let listed = |rule: &'a LevelRule| (rule, Listed::cells(&rule.is, digits));
+        Self {
+            digits,
+            rules: rules.iter().map(listed).collect(),
         }
-        _ => cell,
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The level of the first rule that fits.
+    pub(super) fn of_cell(&self, cell: &str) -> Option<&'a str> {
+        let fits = |(rule, listed): &&(&'a LevelRule, Listed<()>)| {
+            let ranged = rule.from.is_some() || rule.below.is_some();
+            let catches_all = listed.is_empty() && rule.prefix.is_empty() && !ranged;
+            let in_range = |number: f64| {
+                rule.from.is_none_or(|from| number >= from)
+                    && rule.below.is_none_or(|below| number < below)
+            };
+            catches_all
+                || listed.contains(cell)
+                || rule.prefix.iter().any(|prefix| cell.starts_with(prefix))
+                || (ranged && self.digits.number(cell).is_some_and(in_range))
+        };
+        self.rules
+            .iter()
+            .find(fits)
+            .map(|(rule, _)| rule.level.as_str())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::cell::PLAIN;
     use super::*;
-
-    #[test]
-    fn whole_numbers_are_the_same_with_and_without_decimals() {
-        assert_eq!(plain("4.0"), "4");
-        assert_eq!(plain("4."), "4");
-        for kept in ["4.5", "250.00x", ".0", "A.0", "-1.0", "", "4"] {
-            assert_eq!(plain(kept), kept);
-        }
-        assert!(same("0", "0.0"));
-        assert!(!same("0", ""));
-    }
 
     #[test]
     fn a_rule_fits_by_list_prefix_or_range_and_without_conditions_always() {
@@ -87,14 +81,24 @@ mod tests {
             is: vec!["785".to_owned()],
             prefix: vec!["V".to_owned()],
             from: Some(390.0),
-            below: Some(460.0),
+            below: None,
         };
-        for cell in ["785", "390", "459.9", "V45"] {
-            assert!(rule.fits(cell), "{cell}");
+        let below = LevelRule {
+            below: Some(460.0),
+            ..rule.clone()
+        };
+        let fits = |rule: &LevelRule, cell| {
+            Levels::of(std::slice::from_ref(rule), PLAIN)
+                .of_cell(cell)
+                .is_some()
+        };
+        for cell in ["785", "785.0", "390", "459.9", "V45"] {
+            assert!(fits(&below, cell), "{cell}");
         }
-        for cell in ["785.1", "460", "389.99", "E850", "", "?"] {
-            assert!(!rule.fits(cell), "{cell}");
+        for cell in ["785.1", "460", "389.99", "E850", "", "?", "-inf", "nan"] {
+            assert!(!fits(&below, cell), "{cell}");
         }
-        assert!(LevelRule::default().fits("anything"));
+        assert!(!fits(&rule, "inf"), "is no number");
+        assert!(fits(&LevelRule::default(), "anything"));
     }
 }

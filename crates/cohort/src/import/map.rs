@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::cell::Digits;
+use super::records::{Dialect, Lines};
 use super::{ImportError, LevelRule};
-use crate::meds::Timestamp;
+use crate::meds::{DateOrder, Timestamp};
 use crate::split;
 
 /// Which column of a CSV file is what.
@@ -25,9 +27,9 @@ use crate::split;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Map {
-    /// Where the subject's number stands.
+    /// Who a row is of.
     pub subject: Subject,
-    /// When the label is to be predicted. A wide table's events stand `lead_days` before it.
+    /// When the label is to be predicted. A wide table's events are `lead_days` before it.
     pub prediction: Option<Prediction>,
     /// Days by which a wide table's events are before the prediction time.
     #[serde(default = "one_day")]
@@ -35,6 +37,8 @@ pub struct Map {
     /// How times are written.
     #[serde(default)]
     pub time_format: TimeFormat,
+    /// The zone of the times: `Europe/Berlin`, `+01:00` or `UTC`. Times that name a zone become what its clocks showed.
+    pub zone: Option<String>,
     /// Of several rows of a subject that pass the filters, keep the one with the least number in this column.
     pub first_by: Option<String>,
     /// How the file is laid out.
@@ -49,19 +53,58 @@ pub struct Map {
     /// The columns of a wide table that become events.
     #[serde(default, rename = "column")]
     pub columns: Vec<Column>,
-    /// A row is used where all of these hold; others are passed over without a word.
+    /// A row is used where all of these hold; others are passed over and counted.
     #[serde(default, rename = "filter")]
     pub filters: Vec<Filter>,
 }
 
-/// Where the subject's number stands.
+/// Who a row is of.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "toml::Value")]
 pub enum Subject {
-    /// In this column, as a whole number.
-    Column(String),
+    /// The id in a column.
+    Column(SubjectColumn),
     /// Each row is a subject, whose number is the row's, from 1.
     RowNumber,
+}
+
+/// The column of ids.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectColumn {
+    /// Its name.
+    pub column: String,
+    /// How an id becomes a number.
+    #[serde(default, rename = "as")]
+    pub kind: IdKind,
+}
+
+/// How an id becomes a subject's number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdKind {
+    /// It is a whole number of up to 64 bits.
+    #[default]
+    Number,
+    /// It is any text, of which the site's key makes a number of 63 bits.
+    Text,
+}
+
+impl TryFrom<toml::Value> for Subject {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        if value.as_str() == Some("row-number") {
+            return Ok(Self::RowNumber);
+        }
+        let column = SubjectColumn::deserialize(value).map_err(|error| {
+            format!(
+                "want subject = {{ column = … }} or \"row-number\": {}",
+                error.message()
+            )
+        })?;
+        Ok(Self::Column(column))
+    }
 }
 
 /// When a label is to be predicted.
@@ -74,6 +117,47 @@ pub enum Prediction {
     At(String),
     /// One after the other, where the file says none and a subject has several rows.
     Sequence(Sequence),
+    /// So long after another time.
+    Offset(Offset),
+}
+
+/// A time that a column tells from another one, as minutes since admission.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Offset {
+    /// The column of numbers, which may be negative.
+    pub column: String,
+    /// What they count.
+    pub unit: Unit,
+    /// From when they count, for all rows: `2000-01-01`.
+    pub since: Option<String>,
+    /// The column with the time from which they count.
+    pub since_column: Option<String>,
+}
+
+/// What an offset counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "they are their names")]
+pub enum Unit {
+    Milliseconds,
+    Seconds,
+    Minutes,
+    Hours,
+    Days,
+}
+
+impl Unit {
+    /// Microseconds.
+    pub(super) fn micros(self) -> i64 {
+        match self {
+            Self::Milliseconds => Timestamp::SECOND / 1_000,
+            Self::Seconds => Timestamp::SECOND,
+            Self::Minutes => 60 * Timestamp::SECOND,
+            Self::Hours => 3_600 * Timestamp::SECOND,
+            Self::Days => Timestamp::DAY,
+        }
+    }
 }
 
 /// Times of a subject's rows where the file says only their order: the first row that passes the filters is predicted
@@ -92,28 +176,104 @@ pub struct Sequence {
 }
 
 /// How times are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum TimeFormat {
-    /// ISO 8601.
-    #[default]
-    Iso,
-    /// Seconds since 1970.
-    EpochSeconds,
-    /// Milliseconds since 1970.
-    EpochMilliseconds,
+    /// `iso`, `day-month-year`, `month-day-year` or `compact`.
+    Order(DateOrder),
+    /// `epoch-seconds` or `epoch-milliseconds`: so many since 1970, in UTC.
+    Epoch(Unit),
+    /// A pattern of `strptime`: a text with a `%`.
+    Pattern(String),
+}
+
+impl Default for TimeFormat {
+    fn default() -> Self {
+        Self::Order(DateOrder::YearMonthDay)
+    }
+}
+
+impl TryFrom<String> for TimeFormat {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        Ok(match name.as_str() {
+            "iso" => Self::Order(DateOrder::YearMonthDay),
+            "day-month-year" => Self::Order(DateOrder::DayMonthYear),
+            "month-day-year" => Self::Order(DateOrder::MonthDayYear),
+            "compact" => Self::Order(DateOrder::Compact),
+            "epoch-seconds" => Self::Epoch(Unit::Seconds),
+            "epoch-milliseconds" => Self::Epoch(Unit::Milliseconds),
+            pattern if pattern.contains('%') => Self::Pattern(name),
+            _ => {
+                return Err(
+                    "want time-format = \"iso\", \"day-month-year\", \"month-day-year\", \"compact\", \
+                     \"epoch-seconds\", \"epoch-milliseconds\" or a pattern such as \"%d.%m.%Y %H:%M\"",
+                );
+            }
+        })
+    }
 }
 
 /// How the file is laid out.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Csv {
-    /// What stands between cells: one ASCII character.
-    pub delimiter: char,
+    /// What is between cells, one ASCII character; without it, what a first line `sep=;` says, or a comma.
+    pub delimiter: Option<char>,
+    /// What is around a cell that holds a delimiter, a line break or the quote itself, one ASCII character; empty where
+    /// quotes are part of the text.
+    pub quote: String,
+    /// `any`: quoted cells may hold lines that look like rows of the table. They are refused otherwise, for a stray quote
+    /// makes such cells.
+    pub lines_in_cells: LinesInCells,
+    /// The encoding, by its name on the web (`windows-1252`, `latin1`, `utf-16le`). A byte order mark tells it too; what
+    /// has neither is UTF-8.
+    pub encoding: Option<String>,
+    /// Lines before the header that are not part of the table.
+    pub skip_lines: usize,
+    /// What is before the decimals of a number.
+    pub decimal: char,
+    /// What is between groups of three digits.
+    pub thousands: Option<char>,
     /// The names of the columns, where the file has no header line.
     pub columns: Option<Vec<String>>,
     /// Cells that mean missing, in every column.
     pub missing: Vec<String>,
+}
+
+/// What a quoted cell may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinesInCells {
+    /// Lines of text.
+    #[default]
+    Text,
+    /// Any lines.
+    Any,
+}
+
+impl Csv {
+    /// How numbers are written.
+    pub(super) fn digits(&self) -> Digits {
+        Digits {
+            decimal: self.decimal,
+            thousands: self.thousands,
+        }
+    }
+
+    /// How cells are separated.
+    pub(super) fn dialect(&self) -> Dialect {
+        let byte = |character: char| u8::try_from(character).ok();
+        Dialect {
+            delimiter: self.delimiter.and_then(byte).unwrap_or(b','),
+            quote: self.quote.chars().next().and_then(byte),
+            lines: match self.lines_in_cells {
+                LinesInCells::Text => Lines::OfText,
+                LinesInCells::Any => Lines::Any,
+            },
+        }
+    }
 }
 
 /// What is to be predicted.
@@ -154,11 +314,19 @@ pub struct SplitColumn {
 #[serde(deny_unknown_fields)]
 pub struct EventColumns {
     /// The time of the event; an empty cell is for what does not change.
-    pub time: String,
+    pub time: Option<String>,
+    /// The time of the event, where it is told from another one. Excludes `time`; an empty cell as there.
+    pub offset: Option<Offset>,
     /// The code.
     pub code: String,
+    /// What all codes begin with, as `ICD9CM//`.
+    #[serde(default)]
+    pub prefix: String,
     /// The number, if the code has one.
     pub value: Option<String>,
+    /// The result as text: a row without a number becomes an event `code//text`. May be the column of `value`, whose
+    /// cells that are no numbers are then texts.
+    pub text: Option<String>,
 }
 
 /// A column of a wide table that becomes events.
@@ -181,6 +349,10 @@ pub struct Column {
     /// What a number becomes.
     #[serde(default)]
     pub transform: Transform,
+    /// Whether a level is the cell as it is written. Where nothing is said, it is, but for a column that holds whole
+    /// numbers alone, none with more than one decimal, as `1.0`: their `.0` is left out, for programs write it where a
+    /// column has holes.
+    pub verbatim: Option<bool>,
     /// The level of a cell is that of the first rule that fits, and a cell that none fits is bad; without rules, the
     /// cell itself.
     #[serde(default)]
@@ -255,11 +427,7 @@ impl Map {
                 Err(ImportError::Setting { setting, problem })
             }
         };
-        require(
-            self.csv.delimiter.is_ascii(),
-            "csv.delimiter",
-            "want one ASCII character",
-        )?;
+        self.csv.check()?;
         let dated = self.label.is_some() || !self.columns.is_empty();
         require(
             !dated || self.prediction.is_some(),
@@ -279,6 +447,28 @@ impl Map {
                 "prediction.sequence",
                 "want `from` as an ISO 8601 date, `every-days` above 0, and no `first-by`",
             )?,
+            Some(Prediction::Offset(offset)) => offset.check("prediction.offset")?,
+        }
+        if let Some(event) = &self.event {
+            require(
+                event.time.is_some() != event.offset.is_some(),
+                "event",
+                "want `time` or `offset`, one of them",
+            )?;
+            if let Some(offset) = &event.offset {
+                offset.check("event.offset")?;
+            }
+        }
+        if let Some(Label {
+            class: ClassRule::Above(limit),
+            ..
+        }) = &self.label
+        {
+            require(
+                limit.is_finite(),
+                "label.class.above",
+                "want a finite number",
+            )?;
         }
         let wide = !self.columns.is_empty();
         let long = self.event.is_some();
@@ -305,6 +495,41 @@ impl Map {
                 "column.transform",
                 "want it for numbers alone",
             )?;
+            require(
+                column.verbatim.is_none() || (column.kind == As::Level && column.levels.is_empty()),
+                "column.verbatim",
+                "want it for `as = \"level\"` without `levels`",
+            )?;
+            require(
+                column.numbers.is_empty() || column.kind == As::Number,
+                "column.numbers",
+                "want it for numbers alone; for levels, list `levels`",
+            )?;
+            require(
+                column.levels.is_empty() || column.kind == As::Level,
+                "column.levels",
+                "want it for `as = \"level\"` alone",
+            )?;
+            let limits = column
+                .levels
+                .iter()
+                .flat_map(|rule| [rule.from, rule.below]);
+            require(
+                limits.flatten().all(f64::is_finite),
+                "column.levels",
+                "want finite numbers for `from` and `below`",
+            )?;
+        }
+        for (place, column) in self.columns.iter().enumerate() {
+            let code = |column: &Column| column.code.clone().unwrap_or(column.name.clone());
+            require(
+                self.columns[..place].iter().all(|other| {
+                    (&other.name, code(other), other.kind)
+                        != (&column.name, code(column), column.kind)
+                }),
+                "column",
+                "a column is given twice with the same code",
+            )?;
         }
         for split in self.split.iter().flat_map(|split| split.levels.values()) {
             require(
@@ -330,10 +555,71 @@ impl Map {
     }
 }
 
+impl Csv {
+    fn check(&self) -> Result<(), ImportError> {
+        let refuse = |setting, problem| Err(ImportError::Setting { setting, problem });
+        let separates = |character: char| character.is_ascii() && !"\r\n".contains(character);
+        if !self.delimiter.is_none_or(separates) {
+            return refuse("csv.delimiter", "want one ASCII character");
+        }
+        let mut quote = self.quote.chars();
+        let (first, second) = (quote.next(), quote.next());
+        if !first.is_none_or(separates)
+            || second.is_some()
+            || (first.is_some() && first == self.delimiter)
+        {
+            return refuse(
+                "csv.quote",
+                "want one ASCII character other than the delimiter, or \"\" where quotes are part of the text",
+            );
+        }
+        let of_number = |character: char| character.is_alphanumeric() || "+-".contains(character);
+        if of_number(self.decimal)
+            || self.thousands.is_some_and(of_number)
+            || self.thousands == Some(self.decimal)
+        {
+            return refuse(
+                "csv.decimal",
+                "want two different signs for `decimal` and `thousands`, such as \",\" and \".\"",
+            );
+        }
+        let columns = self.columns.iter().flatten();
+        let mut seen = std::collections::HashSet::new();
+        if !columns.into_iter().all(|column| seen.insert(column)) {
+            return refuse("csv.columns", "a name is given twice");
+        }
+        Ok(())
+    }
+}
+
+impl Offset {
+    fn check(&self, setting: &'static str) -> Result<(), ImportError> {
+        let since = match (&self.since, &self.since_column) {
+            (Some(time), None) => time.parse::<Timestamp>().is_ok(),
+            (None, Some(_)) => true,
+            _ => false,
+        };
+        if since {
+            Ok(())
+        } else {
+            Err(ImportError::Setting {
+                setting,
+                problem: "want `since` as an ISO 8601 date, or `since-column`",
+            })
+        }
+    }
+}
+
 impl Default for Csv {
     fn default() -> Self {
         Self {
-            delimiter: ',',
+            delimiter: None,
+            quote: "\"".to_owned(),
+            lines_in_cells: LinesInCells::Text,
+            encoding: None,
+            skip_lines: 0,
+            decimal: '.',
+            thousands: None,
             columns: None,
             missing: vec![String::new()],
         }

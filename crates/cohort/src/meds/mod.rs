@@ -25,5 +25,6 @@ mod writer;
 pub(crate) use events::EventRow;
 pub(crate) use labels::LabelValue;
 pub(crate) use reader::Reader;
-pub use time::{NotTime, Timestamp};
+pub(crate) use time::fixed_zone;
+pub use time::{DateOrder, Named, NotTime, OfDay, Timestamp, Written};
 pub use writer::{Events, Labels, Splits};

@@ -27,6 +27,17 @@ pub struct Events {
     values: Vec<Option<f32>>,
     names: Vec<ByteArray>,
     places: HashMap<String, u32>,
+    clock: Clock,
+}
+
+/// Whose clock a file's times are on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Clock {
+    /// The hospital's, whatever it is.
+    #[default]
+    Local,
+    /// UTC: the file says so, and cannot be used together with one that does not.
+    Utc,
 }
 
 impl Events {
@@ -45,6 +56,11 @@ impl Events {
         self.times.push(time);
         self.codes.push(place);
         self.values.push(value);
+    }
+
+    /// Says that all times are in UTC.
+    pub fn in_utc(&mut self) {
+        self.clock = Clock::Utc;
     }
 
     /// Events.
@@ -69,7 +85,7 @@ impl Events {
             field(
                 "time",
                 Physical::INT64,
-                Some(micros()),
+                Some(micros(self.clock)),
                 Repetition::OPTIONAL,
             ),
             field(
@@ -97,12 +113,18 @@ impl Events {
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     rows: Vec<(i64, Timestamp, u32)>,
+    clock: Clock,
 }
 
 impl Labels {
     /// Adds a label: what is to be predicted at `time`.
     pub fn push(&mut self, subject: i64, time: Timestamp, class: u32) {
         self.rows.push((subject, time, class));
+    }
+
+    /// Says that all times are in UTC.
+    pub fn in_utc(&mut self) {
+        self.clock = Clock::Utc;
     }
 
     /// Labels.
@@ -127,7 +149,7 @@ impl Labels {
             field(
                 "prediction_time",
                 Physical::INT64,
-                Some(micros()),
+                Some(micros(self.clock)),
                 Repetition::REQUIRED,
             ),
             field("integer_value", Physical::INT64, None, Repetition::OPTIONAL),
@@ -179,8 +201,8 @@ impl Splits {
     }
 }
 
-fn micros() -> LogicalType {
-    LogicalType::timestamp(false, TimeUnit::MICROS)
+fn micros(clock: Clock) -> LogicalType {
+    LogicalType::timestamp(clock == Clock::Utc, TimeUnit::MICROS)
 }
 
 fn field(
