@@ -1,15 +1,18 @@
 //! `host import`
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use flate2::read::MultiGzDecoder;
 use host::compiled::Compiled;
 use host::durable;
+use host::id_key::{self, IdKey};
+use host::imports::{self, Entry, Imports, Named, source_of};
 use host::sandbox::{Sandbox, SandboxError};
-use protocol::door::{self, BadRows, Request, Response, Role};
+use protocol::door::{self, BadRows, Counted, Imported, Request, Response, Role};
+use protocol::id::Digest;
 
 use super::site::Limits;
 
@@ -30,18 +33,26 @@ impl Import {
 /// Makes MEDS files of a CSV file, by a map that says which column is what
 #[derive(Args, Debug)]
 pub(crate) struct Csv {
-    /// The CSV file
+    /// The CSV file, plain or packed with gzip
     #[arg(value_name = "FILE")]
     csv: PathBuf,
-    /// The map, in TOML
+    /// The map, in TOML (docs/IMPORT.md)
     #[arg(long, value_name = "FILE")]
     map: PathBuf,
     /// The module, which does the reading
     #[arg(long, value_name = "FILE")]
     module: PathBuf,
-    /// The folder to write events.parquet, labels.parquet and, where the map says so, splits.parquet to
+    /// The folder to write to: a file for this source in each of its folders events.parquet, labels.parquet and splits.parquet
+    /// that the map makes something for
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// The source's name: importing it again replaces its files alone [default: the CSV's name without its endings]
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// The key that makes numbers of ids of text, the same for all tables of the site; made where it is not there
+    /// [default: ids.key in the --out folder]
+    #[arg(long, value_name = "FILE")]
+    id_key: Option<PathBuf>,
     /// Use only rows with this value in this column; can be repeated, and adds to the map's filters
     #[arg(long = "where", value_name = "COLUMN=VALUE", value_parser = condition)]
     conditions: Vec<(String, String)>,
@@ -59,8 +70,15 @@ impl Csv {
             self.limits.allowance(None),
             &Compiled::of_user(),
         )?;
+        let map = self.map()?;
+        let mut imports = Imports::of(&self.out)?;
+        let key_path = self.id_key.clone().unwrap_or(self.out.join("ids.key"));
+        let key = match ids_are_text(&map) {
+            true => Some(IdKey::find(&key_path, &imports)?),
+            false => None,
+        };
         let request = Request::Import(door::Import {
-            map: self.map()?.into(),
+            map: map.clone().into(),
             name: self
                 .csv
                 .file_name()
@@ -73,27 +91,57 @@ impl Csv {
             } else {
                 BadRows::Stop
             },
+            id_key: key.as_ref().map(|key| key.seed().clone()),
         });
         let Response::Imported(imported) = sandbox.instance()?.ask(&request)? else {
             return Err(SandboxError::OtherAnswer.into());
         };
-        durable::create_folder(&self.out)?;
-        for role in [Role::Events, Role::Labels, Role::Splits] {
-            let mut files = imported.files.iter().filter(|file| file.role == role);
-            let Some(file) = files.next() else { continue };
-            if files.next().is_some() {
-                bail!("the module gave two files of one kind");
-            }
-            let path = self.out.join(name(role));
-            durable::replace(&path, &file.bytes)
-                .with_context(|| format!("importing {}", self.csv.display()))?;
+        let entry = Entry {
+            source: self.source.clone().unwrap_or(source_of(&self.csv)),
+            csv: self
+                .csv
+                .canonicalize()
+                .with_context(|| format!("finding {}", self.csv.display()))?,
+            map_sha256: Digest::of(&map),
+            rows: imported.kept,
+            id_key_sha256: key.as_ref().map(IdKey::digest),
+        };
+        let source = entry.source.clone();
+        let named = match self.source {
+            Some(_) => Named::ByPerson,
+            None => Named::ByFile,
+        };
+        let had_splits = self.out.join(imports::name(Role::Splits)).exists();
+        // The key first: numbers without it lead to nobody.
+        if let Some(IdKey::New(seed)) = &key {
+            durable::create_folder(&self.out)?;
+            id_key::write(&key_path, seed)?;
+            writeln!(
+                out,
+                "made {}: keep it, and apart from copies of the data; without it the same patients get other numbers",
+                key_path.display()
+            )?;
         }
-        writeln!(out, "{} rows  {}", imported.rows, self.out.display())?;
-        if imported.dropped > 0 {
-            writeln!(out, "{} rows left out", imported.dropped)?;
+        let replaced = imports
+            .take(entry, named, &imported.files)
+            .with_context(|| format!("importing {}", self.csv.display()))?;
+        if let Some(ids) = &imported.ids {
+            let path = self.out.join("ids").join(format!("{source}.csv"));
+            durable::create_folder(&self.out.join("ids"))?;
+            durable::replace(&path, ids)?;
+            writeln!(out, "{} tells which number is which id", path.display())?;
         }
-        for reason in &imported.reasons {
-            writeln!(out, "  left out: {reason}")?;
+        tell(&imported, &self.out, out)?;
+        for path in replaced {
+            writeln!(out, "replaced {} of an earlier import", path.display())?;
+        }
+        let splits = self.out.join(imports::name(Role::Splits));
+        if !had_splits && splits.exists() {
+            writeln!(
+                out,
+                "a site that was made before must name {} as splits under [data] in its host.toml",
+                splits.display()
+            )?;
         }
         Ok(())
     }
@@ -132,12 +180,50 @@ fn condition(text: &str) -> Result<(String, String), String> {
     Ok((column.to_owned(), value.to_owned()))
 }
 
-fn name(role: Role) -> &'static str {
-    match role {
-        Role::Events => "events.parquet",
-        Role::Labels => "labels.parquet",
-        Role::Splits => "splits.parquet",
+/// Whether a map says that ids are text. What cannot be read is left to the module, which says why.
+fn ids_are_text(map: &[u8]) -> bool {
+    let map = std::str::from_utf8(map).ok();
+    let map = map.and_then(|map| map.parse::<toml::Table>().ok());
+    let kind = map.as_ref().and_then(|map| map.get("subject")?.get("as"));
+    kind.and_then(toml::Value::as_str) == Some("text")
+}
+
+/// Says what became of each row and column.
+fn tell(imported: &Imported, folder: &Path, out: &mut dyn Write) -> Result<()> {
+    let Imported {
+        rows,
+        kept,
+        passed,
+        later,
+        dropped,
+        ..
+    } = imported;
+    writeln!(out, "{kept} rows  {}", folder.display())?;
+    if kept < rows {
+        writeln!(out, "of {rows} rows in the file:")?;
     }
+    for Counted { what, rows } in passed {
+        writeln!(out, "  {rows} passed over by the filter: {what}")?;
+    }
+    if *later > 0 {
+        writeln!(out, "  {later} not the first of their subject")?;
+    }
+    if *dropped > 0 {
+        writeln!(out, "  {dropped} rows left out")?;
+    }
+    for Counted { what, rows } in &imported.dropped_by {
+        writeln!(out, "    {rows}: {what}")?;
+    }
+    for reason in &imported.reasons {
+        writeln!(out, "  left out: {reason}")?;
+    }
+    if !imported.unused.is_empty() {
+        writeln!(out, "columns not used: {}", imported.unused.join(", "))?;
+    }
+    for note in &imported.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    Ok(())
 }
 
 /// What a gzip file starts with (RFC 1952, section 2.3.1).
