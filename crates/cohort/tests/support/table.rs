@@ -1,0 +1,88 @@
+//! Imports of tables written in a test, and the events and labels that they make.
+
+use bytes::Bytes;
+use cohort::import::import;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use protocol::door::{BadRows, File, Import, Imported, Role};
+use protocol::seed::Seed;
+
+/// Imports a table by a map.
+pub(crate) fn imported(
+    map: &str,
+    csv: impl AsRef<[u8]>,
+    bad_rows: BadRows,
+) -> Result<Imported, String> {
+    let request = Import {
+        map: map.as_bytes().to_vec().into(),
+        name: "t.csv".to_owned(),
+        csv: csv.as_ref().to_vec().into(),
+        bad_rows,
+        id_key: Some(Seed::new([7; 32])),
+    };
+    let imported = import(&request).map_err(|error| error.to_string())?;
+    let passed: u64 = imported.passed.iter().map(|counted| counted.rows).sum();
+    let accounted = imported.kept + passed + imported.later + imported.dropped;
+    assert_eq!(imported.rows, accounted, "every row is accounted for");
+    let by: u64 = imported.dropped_by.iter().map(|counted| counted.rows).sum();
+    assert_eq!(imported.dropped, by, "every row left out has a reason");
+    Ok(imported)
+}
+
+/// The rows of the file of a role, a cell each.
+pub(crate) fn cells(files: &[File], role: Role) -> Vec<Vec<Field>> {
+    let file = files.iter().find(|file| file.role == role).unwrap();
+    let reader = SerializedFileReader::new(Bytes::from(file.bytes.to_vec())).unwrap();
+    let rows = reader.get_row_iter(None).unwrap();
+    let cells = |row: parquet::record::Row| {
+        let cells = row.get_column_iter();
+        cells.map(|(_, cell)| cell.clone()).collect()
+    };
+    rows.map(|row| cells(row.unwrap())).collect()
+}
+
+/// The codes of a table's events, in the order of subjects and of the map.
+pub(crate) fn codes(imported: &Imported) -> Vec<String> {
+    let rows = cells(&imported.files, Role::Events);
+    let code = |row: &Vec<Field>| match &row[2] {
+        Field::Str(code) => code.clone(),
+        other => panic!("a code is text, not {other:?}"),
+    };
+    rows.iter().map(code).collect()
+}
+
+/// Subject, microseconds, code and value of each event.
+pub(crate) type Event = (i64, Option<i64>, String, Option<f32>);
+
+/// The events of a table.
+pub(crate) fn events(imported: &Imported) -> Vec<Event> {
+    let rows = cells(&imported.files, Role::Events);
+    let codes = codes(imported);
+    let event = |(row, code): (&Vec<Field>, String)| {
+        let subject = long(&row[0]).unwrap();
+        let value = match row[3] {
+            Field::Float(value) => Some(value),
+            _ => None,
+        };
+        (subject, long(&row[1]), code, value)
+    };
+    rows.iter().zip(codes).map(event).collect()
+}
+
+/// Subject, microseconds and class of each label.
+pub(crate) fn labels(imported: &Imported) -> Vec<(i64, i64, i64)> {
+    let rows = cells(&imported.files, Role::Labels);
+    let label = |row: &Vec<Field>| {
+        let [subject, time, class] = [0, 1, 2].map(|place| long(&row[place]).unwrap());
+        (subject, time, class)
+    };
+    rows.iter().map(label).collect()
+}
+
+fn long(cell: &Field) -> Option<i64> {
+    match cell {
+        Field::Long(number) | Field::TimestampMicros(number) => Some(*number),
+        Field::Null => None,
+        other => panic!("want a whole number or a time, not {other:?}"),
+    }
+}
