@@ -34,6 +34,11 @@ pub(super) fn read(
     let mut cells = Cells::default();
     output.read = table.rows(triage, |row, triage| {
         let kept = plan.read_row(row, &filters, ranks.as_ref(), (ids, &mut clock), &mut cells);
+        // Of each row that counts as its subject's, whether it is used or not.
+        if let (Ok(Kept::Yes | Kept::Later), Some(column)) = (&kept, plan.subject) {
+            let id = row.cell(column).ok().flatten().unwrap_or_default();
+            ids.note(table.name, cells.subject, id, row.number)?;
+        }
         let kept = match kept {
             Ok(Kept::Yes) => stood
                 .note(table.name, row.number, &cells)
@@ -52,10 +57,6 @@ pub(super) fn read(
         match kept {
             Ok(None) => Ok(()),
             Ok(Some(first)) => {
-                if let Some(column) = plan.subject {
-                    let id = row.cell(column).ok().flatten().unwrap_or_default();
-                    ids.note(table.name, cells.subject, id, row.number)?;
-                }
                 plan.write_row(&mut cells, first, output);
                 Ok(())
             }
