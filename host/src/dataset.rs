@@ -56,7 +56,12 @@ impl DataSet {
         } else {
             match task {
                 None => labels,
-                Some(task) => return Err(DataSetError::OneTask(labels, task.to_owned())),
+                Some(task) => {
+                    return Err(DataSetError::OneTask {
+                        labels,
+                        task: task.to_owned(),
+                    });
+                }
             }
         };
         let mut set = Self::default();
@@ -200,8 +205,13 @@ pub enum DataSetError {
         tasks: Vec<String>,
     },
     /// A task is named, and there is nothing to choose.
-    #[error("{} holds the labels of one task, so leave out the task {1}", .0.display())]
-    OneTask(PathBuf, String),
+    #[error("{} holds the labels of one task, so leave out the task {task}", labels.display())]
+    OneTask {
+        /// The labels.
+        labels: PathBuf,
+        /// What was wanted.
+        task: String,
+    },
 }
 
 /// The only one of `names` in `folder`.
@@ -260,9 +270,10 @@ fn labels_of(labels: &Path, task: Option<&str>) -> Result<PathBuf, DataSetError>
             labels: labels.to_owned(),
             tasks: names(),
         }),
-        (Some(task), _) if only_shards => {
-            Err(DataSetError::OneTask(labels.to_owned(), task.to_owned()))
-        }
+        (Some(task), _) if only_shards => Err(DataSetError::OneTask {
+            labels: labels.to_owned(),
+            task: task.to_owned(),
+        }),
         (Some(task), _) => {
             let found = tasks.iter().find(|(name, _)| name == task);
             found

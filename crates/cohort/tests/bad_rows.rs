@@ -297,7 +297,7 @@ fn files_that_cannot_be_used_at_all_are_refused_in_either_mode() {
             vec![
                 labels,
                 events_of("subject_id:i64 time:us code:text numeric_value:text", {
-                    let mut row = good.clone();
+                    let mut row = good;
                     row[3] = cell::text("60");
                     row
                 }),
@@ -339,7 +339,7 @@ fn times_of_utc_beside_times_without_a_zone_are_refused() {
         Role::Events,
         "subject_id:i64 time:null code:text numeric_value:f64",
         &[{
-            let mut row = good.clone();
+            let mut row = good;
             row[1] = None;
             row
         }],
