@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! MEDS                                        what `host import` and `host synth` write
-//! data/{train,tuning,held_out}/0.parquet …    events.parquet, or a folder events/
-//! labels/TASK/…                               labels.parquet, or a folder labels/
-//! metadata/subject_splits.parquet             splits.parquet, where there are splits
+//! data/{train,tuning,held_out}/0.parquet …    events.parquet, a file or a folder of one file a source
+//! labels/TASK/…                               labels.parquet, alike
+//! metadata/subject_splits.parquet             splits.parquet, alike, where there are splits
 //! ```
 //!
 //! Both may be mixed: `data/` beside `labels.parquet`, say. Source: the Medical Event Data Standard, version 0.4.
@@ -51,7 +51,9 @@ impl DataSet {
             folder,
             &["splits.parquet", "metadata/subject_splits.parquet"],
         )?;
-        let labels = if labels.is_dir() {
+        // As imports are kept, labels.parquet is a folder itself: of one file a source, all of one task.
+        let has_tasks = labels.is_dir() && labels.ends_with("labels");
+        let labels = if has_tasks {
             labels_of(&labels, task)?
         } else {
             match task {
@@ -116,7 +118,7 @@ impl DataSet {
             let used = self.files.iter().any(|file| {
                 file.name == name || Path::new(&file.name).starts_with(Path::new(&name))
             });
-            if !used && name != "metadata" && name != MARK {
+            if !used && !KNOWN.contains(&name.as_str()) {
                 self.passed_over.push(name);
             }
         }
@@ -147,6 +149,9 @@ const MOST_NAMED: usize = 10;
 
 /// The mark of the ledger that counts for these patients.
 const MARK: &str = ".wardround-ledger";
+
+/// What lies beside the patients and is no file of theirs: MEDS's own metadata, the record of imports, the mark.
+const KNOWN: [&str; 3] = ["metadata", "imports.toml", MARK];
 
 /// Folders of MEDS's splits.
 const SPLITS: [&str; 3] = ["train", "tuning", "held_out"];
@@ -417,6 +422,27 @@ mod tests {
         assert_eq!(set.passed_over(), None);
         let set = found(&files[..2], None).unwrap();
         assert_eq!(names(&set, Role::Splits), [""; 0]);
+    }
+
+    #[test]
+    fn imports_of_several_sources_are_a_data_set() {
+        let files = [
+            "events.parquet/labs.parquet",
+            "events.parquet/stays.parquet",
+            "labels.parquet/clinic.parquet",
+            "labels.parquet/stays.parquet",
+            "imports.toml",
+        ];
+        let set = found(&files, None).unwrap();
+        assert_eq!(
+            names(&set, Role::Events),
+            [
+                "events.parquet/labs.parquet",
+                "events.parquet/stays.parquet"
+            ]
+        );
+        assert_eq!(names(&set, Role::Labels).len(), 2);
+        assert_eq!(set.passed_over(), None);
     }
 
     #[test]
