@@ -70,7 +70,11 @@ impl DataSet {
         set.add(folder, Role::Events, &events)?;
         set.add(folder, Role::Labels, &labels)?;
         if let Some(splits) = &splits {
-            set.add(folder, Role::Splits, splits)?;
+            // The last import may have had no splits, and taken away those before it.
+            let emptied = splits.is_dir() && files_below(splits)?.0.is_empty();
+            if !emptied {
+                set.add(folder, Role::Splits, splits)?;
+            }
         }
         set.pass_over_others(folder)?;
         Ok(set)
