@@ -407,6 +407,9 @@ fn a_file_that_the_map_does_not_fit_says_what_it_may_be() {
     }
 }
 
+/// Writes a year, a month and a day.
+type Day = fn(i64, i64, i64) -> String;
+
 /// How a table is written.
 #[derive(Clone, Debug)]
 struct Dialect {
@@ -417,12 +420,12 @@ struct Dialect {
     thousands: Option<char>,
     encoding: &'static str,
     title: usize,
-    dates: (&'static str, fn(i64, i64, i64) -> String),
+    dates: (&'static str, Day),
     wide: bool,
 }
 
 fn dialects() -> impl Strategy<Value = Dialect> {
-    let dates: [(&str, fn(i64, i64, i64) -> String); 5] = [
+    let dates: [(&str, Day); 5] = [
         ("iso", |year, month, day| {
             format!("{year}-{month:02}-{day:02}")
         }),
@@ -509,7 +512,7 @@ impl Dialect {
         let digits = (tenths.abs() / 10).to_string();
         let mut whole = String::new();
         for (place, digit) in digits.chars().enumerate() {
-            if place > 0 && (digits.len() - place) % 3 == 0 {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
                 whole.extend(self.thousands);
             }
             whole.push(digit);
