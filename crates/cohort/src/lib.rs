@@ -10,7 +10,7 @@
 //!
 //! MEDS is the Medical Event Data Standard (Arnrich et al. 2024): one row an event, with
 //! `subject_id`, `time`, `code` and `numeric_value`; one row a label, with `subject_id`, `prediction_time` and a value.
-//! Only events before the prediction time are used. No I/O, no clock, no randomness: the same bytes give the same
+//! Events up to and including the prediction time are used. No I/O, no clock, no randomness: the same bytes give the same
 //! patients in the sandboxed module, in a browser and in a test.
 //!
 //! Rows in messages are counted from 1, the first row of data; a CSV's header line is not counted.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! labels ──▶ the first of each patient, as many as the study uses ◀── splits, or a hash
-//! events ──▶ feature ──▶ in the history, before the prediction time? ──▶ clip ──▶ bin's mean, or last value
+//! events ──▶ feature ──▶ in the history, up to the prediction time? ──▶ clip ──▶ bin's mean, or last value
 //! ```
 //!
 //! Files are read in the order of their names, so the order in which a host lists them changes nothing.
@@ -28,8 +28,9 @@ const MOST_PATIENTS: usize = 10_000_000;
 /// prediction times.
 ///
 /// Of a patient with more labels than [`Cohort::labels_per_patient`], the first by time are used and the others counted
-/// in the report. Only events before a label's prediction time, and not older than the study's history, are used; what has no
-/// time is used for static features. Values outside of their plausible range are set to its end and counted. A
+/// in the report. Only events up to and including a label's prediction time, and not older than the study's history, are used
+/// ("up to and including": the `prediction_time` of MEDS's label schema, meds 0.4.1); what has no time is used for static
+/// features. Values outside of their plausible range are set to its end and counted. A
 /// feature takes the mean of a bin's values, or, where it is static, the last value.
 ///
 /// With [`BadRows::Drop`], a row that cannot be used is left out, counted and (the first few) named in the report.

@@ -30,9 +30,7 @@ impl Slots {
         for modality in &cohort.modalities {
             let bins = match modality.shape {
                 Shape::Static => 1,
-                Shape::Series { bin_days, .. } => {
-                    cohort.history_days.checked_div(bin_days).unwrap_or(0)
-                }
+                Shape::Series { bin, .. } => cohort.history.parts(bin).unwrap_or(0),
             };
             let bins = usize::try_from(bins).unwrap_or(usize::MAX);
             let block = Block {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use protocol::door::Split;
-use protocol::study::{Cohort, Encoding, Shape};
+use protocol::study::{Cohort, Encoding, Shape, Span};
 
 use crate::bad_row::{Problem, Triage};
 use crate::error::CohortError;
@@ -60,7 +60,7 @@ impl Values {
         let (targets, clocks) = targets(cohort, &slots);
         Ok(Self {
             targets,
-            history: i64::from(cohort.history_days) * Timestamp::DAY,
+            history: micros(cohort.history),
             slots: slots.len(),
             means: vec![0.0; len],
             counts: vec![0; len],
@@ -149,8 +149,9 @@ impl Values {
                 bin,
             } => {
                 let Age::Micros(age) = age else { return false };
-                // The last bin is [prediction time − bin, prediction time).
-                let from_end = (age - 1) / bin;
+                // The last bin is (prediction time − bin, prediction time], and so are the others; the first one has the
+                // history's beginning too.
+                let from_end = (age / bin).min(bins - 1);
                 let Ok(from_start) = usize::try_from(bins - 1 - from_end) else {
                     return false;
                 };
@@ -185,7 +186,7 @@ impl Values {
             return Some(Age::Timeless);
         };
         let age = prediction.0.saturating_sub(time.0);
-        (0 < age && age <= self.history).then_some(Age::Micros(age))
+        (0 <= age && age <= self.history).then_some(Age::Micros(age))
     }
 
     pub(crate) fn finish(self, cohort: &Cohort, labelled: &[Labelled]) -> Patients {
@@ -233,7 +234,7 @@ enum Place {
 
 /// How long before the prediction time an event was.
 enum Age {
-    /// Above 0.
+    /// From 0, which is at the prediction time.
     Micros(i64),
     /// It holds at any time.
     Timeless,
@@ -254,11 +255,11 @@ fn targets(cohort: &Cohort, slots: &Slots) -> (HashMap<Vec<u8>, Target>, usize) 
                         clock: clocks - 1,
                     }
                 }
-                Shape::Series { bin_days, .. } => Place::Series {
+                Shape::Series { bin, .. } => Place::Series {
                     offset: slot,
                     stride: block.features,
                     bins: i64::try_from(block.bins).unwrap_or(i64::MAX),
-                    bin: i64::from(bin_days.max(1)) * Timestamp::DAY,
+                    bin: micros(bin).max(1),
                 },
             };
             let (encoding, low, high) =
@@ -273,6 +274,11 @@ fn targets(cohort: &Cohort, slots: &Slots) -> (HashMap<Vec<u8>, Target>, usize) 
         }
     }
     (targets, clocks)
+}
+
+/// A length of time in microseconds.
+fn micros(span: Span) -> i64 {
+    i64::from(span.in_hours()) * Timestamp::HOUR
 }
 
 /// For each slot, whether it is never missing.

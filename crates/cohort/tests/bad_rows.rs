@@ -7,7 +7,7 @@ mod support;
 use cohort::prepare;
 use protocol::door::{BadRows, Report, Role};
 use protocol::id::Digest;
-use protocol::study::{Cohort, Encoding, Shape};
+use protocol::study::{Cohort, Encoding, Shape, Span};
 use support::{Cell, File, cell, event, feature, file, modality, study, table};
 
 const LABELS: &str = "subject_id:i64 prediction_time:us integer_value:i64 categorical_value:text";
@@ -19,7 +19,7 @@ fn cohort() -> Cohort {
         vec![modality(
             "vitals",
             Shape::Series {
-                bin_days: 7,
+                bin: Span::days(7),
                 bins_per_token: 1,
             },
             features,

@@ -11,7 +11,7 @@ use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
 use protocol::door::{BadRows, File, Role};
 use protocol::id::Digest;
-use protocol::study::{Cohort, Encoding as Coding, Shape};
+use protocol::study::{Cohort, Encoding as Coding, Shape, Span};
 use support::{Cell, EVENTS, cell, event, feature, modality, study, written};
 
 fn cohort() -> Cohort {
@@ -24,7 +24,7 @@ fn cohort() -> Cohort {
         vec![modality(
             "vitals",
             Shape::Series {
-                bin_days: 7,
+                bin: Span::days(7),
                 bins_per_token: 1,
             },
             features,

@@ -12,7 +12,7 @@ use cohort::{
 use minicbor::bytes::ByteVec;
 use protocol::door::{BadRows, File, Moments, Role, Split};
 use protocol::id::Digest;
-use protocol::study::{Cohort, Encoding, Shape, moments_from_sum};
+use protocol::study::{Cohort, Encoding, Shape, Span, moments_from_sum};
 use support::{feature, modality, study};
 
 /// Two weeks of heart rate, and whether there was a scan.
@@ -26,7 +26,7 @@ fn cohort() -> Cohort {
         vec![modality(
             "vitals",
             Shape::Series {
-                bin_days: 7,
+                bin: Span::days(7),
                 bins_per_token: 1,
             },
             features,

@@ -9,7 +9,7 @@ use cohort::meds::Timestamp;
 use cohort::{CohortError, Patients, prepare};
 use protocol::door::{BadRows, Report, Role, Split};
 use protocol::id::Digest;
-use protocol::study::{Cohort, Encoding, Shape};
+use protocol::study::{Cohort, Encoding, Shape, Span};
 use support::{File, cell, event, feature, file, modality, study, table};
 
 /// Patient 7 is to be predicted here.
@@ -19,7 +19,7 @@ const HOUR: i64 = 3_600 * Timestamp::SECOND;
 /// Four bins of a week: heart rate and a procedure; static: sex, smoker.
 fn cohort() -> Cohort {
     let series = Shape::Series {
-        bin_days: 7,
+        bin: Span::days(7),
         bins_per_token: 1,
     };
     study(
@@ -95,7 +95,8 @@ fn a_bin_holds_the_mean_of_its_values_and_the_last_bin_ends_at_the_prediction_ti
     ]);
     assert_eq!(
         values,
-        [100.0, 0.0, 0.0, 0.0, 90.0, 0.0, 70.0, 0.0, 0.0, 0.0, 0.0]
+        [100.0, 0.0, 0.0, 0.0, 85.0, 0.0, 65.0, 0.0, 0.0, 0.0, 0.0],
+        "what happened a week ago is in the bin before, what happened four weeks ago in the first"
     );
     assert_eq!(
         observed,
@@ -106,7 +107,7 @@ fn a_bin_holds_the_mean_of_its_values_and_the_last_bin_ends_at_the_prediction_ti
 }
 
 #[test]
-fn events_at_or_after_the_prediction_time_are_not_used() {
+fn events_at_the_prediction_time_are_used_and_later_ones_are_not() {
     let (values, observed, report) = values_of(&[
         (0, "HR", 60.0),
         (-1, "HR", 61.0),
@@ -114,9 +115,79 @@ fn events_at_or_after_the_prediction_time_are_not_used() {
         (0, "SEX", 1.0),
         (0, "CT", 1.0),
     ]);
-    assert!(values.iter().all(|value| *value == 0.0));
-    assert_eq!(observed, [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0]);
-    assert_eq!((report.events, report.used, report.empty), (5, 0, 1));
+    assert_eq!(
+        values,
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 60.0, 1.0, 1.0, 0.0, 0.0]
+    );
+    assert_eq!(observed, [0, 1, 0, 1, 0, 1, 1, 1, 1, 1, 0]);
+    assert_eq!((report.events, report.used, report.empty), (5, 3, 0));
+}
+
+#[test]
+fn each_moment_of_the_history_is_in_exactly_one_bin() {
+    let week = 7 * Timestamp::DAY;
+    for (age, bin) in [
+        (0, Some(3)),
+        (1, Some(3)),
+        (week - 1, Some(3)),
+        (week, Some(2)),
+        (2 * week - 1, Some(2)),
+        (2 * week, Some(1)),
+        (3 * week, Some(0)),
+        (4 * week - 1, Some(0)),
+        (4 * week, Some(0)),
+        (4 * week + 1, None),
+        (-1, None),
+    ] {
+        let (_, observed, report) = values_of(&[(age, "HR", 60.0)]);
+        let found: Vec<usize> = (0..4).filter(|bin| observed[2 * bin] == 1).collect();
+        assert_eq!(found, Vec::from_iter(bin), "{age} µs before");
+        assert_eq!(report.used, u64::from(bin.is_some()), "{age} µs before");
+    }
+}
+
+#[test]
+fn bins_of_hours_are_cut_like_bins_of_days() {
+    let in_hours = |bin| {
+        let shape = Shape::Series {
+            bin,
+            bins_per_token: 1,
+        };
+        let mut cohort = study(
+            1,
+            vec![modality(
+                "vitals",
+                shape,
+                vec![feature("HR", Encoding::Value, 20.0, 250.0)],
+            )],
+        );
+        cohort.history = Span::hours(12);
+        cohort
+    };
+    let rows = [0, 4, 5, 12, 13].map(|hours| {
+        event(
+            7,
+            Some(PREDICTION - hours * HOUR),
+            "HR",
+            Some(f64::from(50 + i32::try_from(hours).unwrap())),
+        )
+    });
+    let files = [
+        file("events", Role::Events, &rows),
+        labels(&[(7, PREDICTION, 1)]),
+    ];
+    let cohort = in_hours(Span::hours(4));
+    let (patients, report) =
+        prepare(&cohort, &Digest::of(b"study"), &files, BadRows::Stop).unwrap();
+    assert_eq!(patients.values(0), [62.0, 54.5, 50.0]);
+    assert_eq!(report.used, 4);
+    // Two days are 48 hours, whoever counts them; other bins are other inputs.
+    let bytes = patients.encode();
+    let mut same = cohort.clone();
+    same.history = Span::hours(12);
+    assert!(Patients::decode(&bytes, &same).is_ok());
+    assert!(Patients::decode(&bytes, &in_hours(Span::hours(6))).is_err());
+    assert_eq!(Span::days(2), Span::hours(48));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use cohort::{Patients, Slots, prepare};
 use proptest::prelude::*;
 use protocol::door::{BadRows, File, Role, Split};
 use protocol::id::Digest;
-use protocol::study::{Cohort, Encoding, Shape};
+use protocol::study::{Cohort, Encoding, Shape, Span};
 use support::{feature, modality, study};
 
 const CODES: [&str; 5] = ["HR", "CT", "BMI", "SMOKER", "OTHER"];
@@ -29,7 +29,7 @@ fn cohort() -> Cohort {
             modality(
                 "vitals",
                 Shape::Series {
-                    bin_days: 7,
+                    bin: Span::days(7),
                     bins_per_token: 3,
                 },
                 series,

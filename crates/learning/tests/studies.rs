@@ -4,7 +4,7 @@
 mod study;
 
 use learning::model::{ModelError, Network};
-use protocol::study::{Architecture, Head, Missingness, Model, Shape, Summary, Trained};
+use protocol::study::{Architecture, Head, Missingness, Model, Shape, Span, Summary, Trained};
 use study::{cohort, modality, reference_cohort, reference_model};
 
 fn linear(summary: Summary, head: Head) -> Model {
@@ -97,14 +97,14 @@ fn settings_that_make_no_model_are_refused() {
 
 #[test]
 fn cohorts_that_cannot_be_cut_are_refused() {
-    let series = |bin_days, bins_per_token| Shape::Series {
-        bin_days,
+    let series = |bin, bins_per_token| Shape::Series {
+        bin: Span::days(bin),
         bins_per_token,
     };
     for (modality, want) in [
         (
             modality("labs", series(5, 1), 1),
-            "bin-days of labs is 5, which must be a divisor of history-days",
+            "hours of a bin of labs is 120, which must be a divisor of the history's",
         ),
         (
             modality("labs", series(7, 5), 1),
@@ -112,7 +112,7 @@ fn cohorts_that_cannot_be_cut_are_refused() {
         ),
         (
             modality("labs", series(0, 1), 1),
-            "bin-days of labs is 0, which must be a divisor of history-days",
+            "hours of a bin of labs is 0, which must be a divisor of the history's",
         ),
         (
             modality("labs", Shape::Static, 0),

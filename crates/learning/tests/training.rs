@@ -9,7 +9,7 @@ use learning::model::Network;
 use learning::optimizer::Descent;
 use protocol::study::{
     Algorithm, Architecture, Batch, Cohort, Head, Missingness, Model, Optimizer, Participants,
-    Shape, Summary, Trained, Training,
+    Shape, Span, Summary, Trained, Training,
 };
 use study::{Patients, cohort, modality};
 
@@ -17,7 +17,7 @@ const PATIENTS: usize = 600;
 
 fn task() -> Cohort {
     let series = Shape::Series {
-        bin_days: 1,
+        bin: Span::days(1),
         bins_per_token: 2,
     };
     cohort(

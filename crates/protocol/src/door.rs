@@ -229,7 +229,7 @@ pub struct Report {
     /// Events read.
     #[n(4)]
     pub events: u64,
-    /// Events used: of a feature of the study, in the history, before the prediction time.
+    /// Events used: of a feature of the study, in the history, up to and including the prediction time.
     #[n(5)]
     pub used: u64,
     /// Rows left out, with the first reasons.

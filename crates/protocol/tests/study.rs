@@ -355,6 +355,22 @@ fn a_cohort_that_does_not_fit_together_is_refused() {
         "cohort.modality.shape.series.bin-days"
     );
     assert_eq!(
+        replaced("history-days = 30", "history-hours = 721"),
+        "cohort.modality.shape.series.bin-days"
+    );
+    assert_eq!(
+        replaced("history-days = 30", "history-hours = 0"),
+        "cohort.history-days"
+    );
+    assert_eq!(
+        replaced("history-days = 30", "history-hours = 87841"),
+        "cohort.history-hours"
+    );
+    assert_eq!(
+        replaced("bin-days = 5", "bin-hours = 7"),
+        "cohort.modality.shape.series.bin-hours"
+    );
+    assert_eq!(
         replaced("bins-per-token = 1", "bins-per-token = 4"),
         "cohort.modality.shape.series.bins-per-token"
     );
@@ -739,5 +755,39 @@ fn blocks_that_are_none_or_stand_twice_are_refused() {
             replaced("initial-seed = 1\n", &change),
             "model.trained.blocks"
         );
+    }
+}
+
+#[test]
+fn a_history_is_stated_once_in_days_or_in_hours() {
+    let text = Draft::default().toml();
+    let parse = |from: &str, to: &str| Study::parse(text.replacen(from, to, 1).as_bytes());
+    let days = parse("", "").unwrap();
+    let hours = parse("history-days = 30", "history-hours = 720").unwrap();
+    assert_eq!(days.manifest().cohort, hours.manifest().cohort);
+    let hours = parse("bin-days = 5", "bin-hours = 120").unwrap();
+    assert_eq!(days.manifest().cohort, hours.manifest().cohort);
+    assert!(parse("bin-days = 5", "bin-hours = 8").is_ok());
+    for (from, to, what) in [
+        (
+            "history-days = 30",
+            "history-days = 30\nhistory-hours = 720",
+            "history-days and history-hours are both stated",
+        ),
+        (
+            "history-days = 30",
+            "",
+            "history-days or history-hours is missing",
+        ),
+        (
+            "bin-days = 5",
+            "bin-days = 5, bin-hours = 120",
+            "bin-days and bin-hours are both stated",
+        ),
+        ("bin-days = 5, ", "", "bin-days or bin-hours is missing"),
+        ("history-days = 30", "history-dayz = 30", "history-dayz"),
+    ] {
+        let refused = parse(from, to).unwrap_err().to_string();
+        assert!(refused.contains(what), "{refused}");
     }
 }

@@ -1,6 +1,6 @@
 //! The features of the made-up hospitals, as a study asks for them.
 
-use protocol::study::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
+use protocol::study::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split, Span};
 
 use crate::population::Population;
 use crate::settings::Settings;
@@ -157,7 +157,7 @@ pub(crate) fn gene(place: usize) -> String {
 #[must_use]
 pub fn spec(settings: Settings) -> Cohort {
     let series = Shape::Series {
-        bin_days: 7,
+        bin: Span::days(7),
         bins_per_token: 4,
     };
     let genes = (0..GENES).map(|place| Feature {
@@ -173,7 +173,7 @@ pub fn spec(settings: Settings) -> Cohort {
     let mut history = vec![value(&AGE)];
     history.extend(HISTORY.iter().map(presence));
     Cohort {
-        history_days: settings.days(),
+        history: Span::days(settings.days()),
         classes: classes(settings.population()),
         normalisation: Normalisation::Reference,
         labels_per_patient: 1,

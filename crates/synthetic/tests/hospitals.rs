@@ -184,7 +184,7 @@ fn the_drafts_of_studies_ask_for_what_is_made() {
             .join(draft);
         let study: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
         let asked: Cohort = study["cohort"].clone().try_into().unwrap();
-        assert_eq!(asked.history_days, spec.history_days, "{draft}");
+        assert_eq!(asked.history, spec.history, "{draft}");
         assert_eq!(asked.classes, spec.classes, "{draft}");
         for (asked, made) in asked.modalities.iter().zip(&spec.modalities) {
             for (asked, made) in asked.features.iter().zip(&made.features) {

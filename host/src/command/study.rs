@@ -112,8 +112,8 @@ pub(super) fn show(study: &Study, out: &mut dyn Write) -> Result<()> {
     };
     writeln!(
         out,
-        "history     {} days; inputs scaled by {normalisation}",
-        cohort.history_days
+        "history     {}, up to and including the prediction time; inputs scaled by {normalisation}",
+        cohort.history
     )?;
     for modality in &cohort.modalities {
         let names: Vec<&str> = modality

@@ -12,6 +12,8 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// Microseconds in a second.
     pub const SECOND: i64 = 1_000_000;
+    /// Microseconds in an hour.
+    pub const HOUR: i64 = 3_600 * Self::SECOND;
     /// Microseconds in a day.
     pub const DAY: i64 = DAY;
 

@@ -1,7 +1,7 @@
 //! Patients as bytes: what the host keeps between preparation and training.
 //!
 //! ```text
-//! magic "ward-coh" · version 2 · fingerprint of the features [32] · rows u32
+//! magic "ward-coh" · version 3 · fingerprint of the features [32] · rows u32
 //! subjects i64… · splits u8… · labels u8… · observed, one bit a value · the observed values f32…
 //! ```
 //!
@@ -15,7 +15,7 @@ use super::{Columns, Patients};
 use crate::slots::Slots;
 
 const MAGIC: &[u8; 8] = b"ward-coh";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Why bytes are not the patients of a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -225,7 +225,7 @@ pub(super) fn fingerprint(cohort: &Cohort) -> Digest {
         text.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
         text.extend(part);
     };
-    put(&cohort.history_days.to_le_bytes());
+    put(&cohort.history.in_hours().to_le_bytes());
     put(cohort.classes.join("\n").as_bytes());
     put(&cohort.labels_per_patient.to_le_bytes());
     for modality in &cohort.modalities {
@@ -233,7 +233,7 @@ pub(super) fn fingerprint(cohort: &Cohort) -> Digest {
         match modality.shape {
             Shape::Static => put(b"static"),
             // How bins are grouped into tokens is the model's business, not the values'.
-            Shape::Series { bin_days, .. } => put(&bin_days.to_le_bytes()),
+            Shape::Series { bin, .. } => put(&bin.in_hours().to_le_bytes()),
         }
         for feature in &modality.features {
             put(feature.code.as_bytes());

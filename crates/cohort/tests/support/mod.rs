@@ -19,7 +19,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 pub(crate) use protocol::door::File;
 use protocol::door::Role;
-use protocol::study::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split};
+use protocol::study::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Span, Split};
 
 /// The columns of [`event`].
 pub(crate) const EVENTS: &str = "subject_id:i64 time:us code:text numeric_value:f64";
@@ -27,7 +27,7 @@ pub(crate) const EVENTS: &str = "subject_id:i64 time:us code:text numeric_value:
 /// A study with classes low, medium and high.
 pub(crate) fn study(history_days: u32, modalities: Vec<Modality>) -> Cohort {
     Cohort {
-        history_days,
+        history: Span::days(history_days),
         classes: ["low", "medium", "high"].map(str::to_owned).to_vec(),
         normalisation: Normalisation::Reference,
         labels_per_patient: 1,

@@ -1,6 +1,6 @@
 //! Where each modality lies in the slots, and how it is cut into tokens.
 
-use protocol::study::{Cohort, Modality, Shape};
+use protocol::study::{Cohort, Modality, Shape, Span};
 
 use super::ModelError;
 
@@ -30,7 +30,7 @@ impl Input {
         let mut offset = 0_usize;
         let mut inputs = Vec::new();
         for modality in &cohort.modalities {
-            let input = Self::of_modality(modality, cohort.history_days, offset)?;
+            let input = Self::of_modality(modality, cohort.history, offset)?;
             let slots = input
                 .bins
                 .checked_mul(input.features)
@@ -62,11 +62,7 @@ impl Input {
         self.bins / self.tokens() * self.features
     }
 
-    fn of_modality(
-        modality: &Modality,
-        history_days: u32,
-        offset: usize,
-    ) -> Result<Self, ModelError> {
+    fn of_modality(modality: &Modality, history: Span, offset: usize) -> Result<Self, ModelError> {
         let setting = |what: &str, got: u32, want| {
             Err(ModelError::Setting {
                 what: format!("{what} of {}", modality.name),
@@ -80,13 +76,16 @@ impl Input {
         let (bins, kind) = match modality.shape {
             Shape::Static => (1, Kind::Static),
             Shape::Series {
-                bin_days,
+                bin,
                 bins_per_token,
             } => {
-                if bin_days == 0 || history_days == 0 || !history_days.is_multiple_of(bin_days) {
-                    return setting("bin-days", bin_days, "a divisor of history-days");
-                }
-                let bins = history_days / bin_days;
+                let Some(bins) = history.parts(bin).filter(|bins| *bins > 0) else {
+                    return setting(
+                        "hours of a bin",
+                        bin.in_hours(),
+                        "a divisor of the history's",
+                    );
+                };
                 if bins_per_token == 0 || !bins.is_multiple_of(bins_per_token) {
                     return setting(
                         "bins-per-token",

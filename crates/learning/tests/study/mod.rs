@@ -12,7 +12,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use learning::model::{Batch, Network};
 use protocol::study::{
     Architecture, Cohort, Encoding, Feature, Head, Missingness, Modality, Model, Normalisation,
-    Shape, Split, Summary, Trained,
+    Shape, Span, Split, Summary, Trained,
 };
 
 /// A modality with this many features.
@@ -37,7 +37,7 @@ pub fn modality(name: &str, shape: Shape, features: usize) -> Modality {
 /// A cohort with three classes.
 pub fn cohort(history_days: u32, modalities: Vec<Modality>) -> Cohort {
     Cohort {
-        history_days,
+        history: Span::days(history_days),
         classes: ["low", "medium", "high"].map(str::to_owned).to_vec(),
         normalisation: Normalisation::Reference,
         labels_per_patient: 1,
@@ -52,7 +52,7 @@ pub fn cohort(history_days: u32, modalities: Vec<Modality>) -> Cohort {
 /// The inputs of the reference model: 81 tokens.
 pub fn reference_cohort() -> Cohort {
     let weekly = Shape::Series {
-        bin_days: 7,
+        bin: Span::days(7),
         bins_per_token: 1,
     };
     cohort(
@@ -61,7 +61,7 @@ pub fn reference_cohort() -> Cohort {
             modality(
                 "vitals",
                 Shape::Series {
-                    bin_days: 1,
+                    bin: Span::days(1),
                     bins_per_token: 7,
                 },
                 5,
@@ -101,7 +101,7 @@ pub fn small_cohort() -> Cohort {
             modality(
                 "daily",
                 Shape::Series {
-                    bin_days: 1,
+                    bin: Span::days(1),
                     bins_per_token: 4,
                 },
                 2,
@@ -110,7 +110,7 @@ pub fn small_cohort() -> Cohort {
             modality(
                 "weekly",
                 Shape::Series {
-                    bin_days: 6,
+                    bin: Span::days(6),
                     bins_per_token: 1,
                 },
                 2,

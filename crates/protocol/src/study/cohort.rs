@@ -1,13 +1,20 @@
 //! Which patients and which of their measurements a study looks at.
 
+mod table;
+
 use serde::{Deserialize, Serialize};
+
+use self::table::{CohortTable, ShapeTable};
+use super::refusal::{self, StudyError};
+use super::span::Span;
 
 /// The `[cohort]` table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(try_from = "CohortTable", into = "CohortTable")]
 pub struct Cohort {
-    /// Days before the prediction time that are looked at; events outside are not used.
-    pub history_days: u32,
+    /// How long before the prediction time events are looked at: `history-days` or `history-hours`. What happened up to
+    /// and including the prediction time is used, as MEDS says, and so is what happened exactly this long before.
+    pub history: Span,
     /// The classes of the label, from the lowest to the highest risk; a label is an index or a name of these.
     pub classes: Vec<String>,
     /// Where the mean and standard deviation of each feature come from.
@@ -17,10 +24,8 @@ pub struct Cohort {
     /// The most labels of one patient that are used: of more, the first by prediction time. All of them are one
     /// patient to the promise of privacy, so more labels want more noise on every count. From 1 to
     /// [`Cohort::MOST_LABELS`].
-    #[serde(default = "one")]
     pub labels_per_patient: u32,
     /// The modalities, in the order of the model's inputs.
-    #[serde(rename = "modality")]
     pub modalities: Vec<Modality>,
 }
 
@@ -28,16 +33,29 @@ impl Cohort {
     /// The most labels of one patient that a study can use: a patient's labels are computed together.
     pub const MOST_LABELS: u32 = 32;
 
+    /// Parses and checks the `[cohort]` table of a study or of a draft, whatever else is in it.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are no TOML with such a table, and a cohort that cannot be read as it says.
+    pub fn of_draft(bytes: &[u8]) -> Result<Self, StudyError> {
+        #[derive(Deserialize)]
+        struct Draft {
+            cohort: Cohort,
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| StudyError::NotText)?;
+        let draft: Draft =
+            toml::from_str(text).map_err(|error| StudyError::Malformed(error.to_string()))?;
+        refusal::check_cohort(&draft.cohort)?;
+        Ok(draft.cohort)
+    }
+
     /// The features of all modalities in order.
     pub fn features(&self) -> impl Iterator<Item = &Feature> {
         self.modalities
             .iter()
             .flat_map(|modality| &modality.features)
     }
-}
-
-fn one() -> u32 {
-    1
 }
 
 /// Where the mean and standard deviation of each feature come from.
@@ -75,15 +93,15 @@ pub struct Modality {
 
 /// Whether a modality is followed over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "ShapeTable", into = "ShapeTable")]
 pub enum Shape {
-    /// One value a feature: the last one before the prediction time.
+    /// One value a feature: the last one up to and including the prediction time.
     Static,
-    /// Mean values in bins of `bin_days`, counted back from the prediction time: the last bin ends there.
-    #[serde(rename_all = "kebab-case")]
+    /// Mean values in bins of `bin`, counted back from the prediction time `p`: bin `k` from the end is
+    /// `(p − (k + 1)·bin, p − k·bin]`, and the first one has its beginning, the history's, too.
     Series {
-        /// Days a bin, which divide the history exactly.
-        bin_days: u32,
+        /// The length of a bin, which divides the history exactly: `bin-days` or `bin-hours`.
+        bin: Span,
         /// Bins that make one token of the Transformer, which divide the number of bins exactly.
         bins_per_token: u32,
     },

@@ -22,6 +22,7 @@ mod privacy;
 mod ranges;
 mod refusal;
 mod rounds;
+mod span;
 mod training;
 
 pub use clustering::Clustering;
@@ -35,6 +36,7 @@ pub use moments::moments_from_sum;
 pub use privacy::{AdaptiveClip, Aggregation, ExcessNoise, Member, Privacy};
 pub use refusal::StudyError;
 pub use rounds::Rounds;
+pub use span::{Span, SpanError};
 pub use training::{
     Algorithm, Averaging, Batch, ControlVariates, Optimizer, Participants, Personalisation,
     Stopping, Training, Weighting,

@@ -85,7 +85,7 @@ fn from_entries(feature: &Feature, entries: &[f64]) -> Moments {
 
 #[cfg(test)]
 mod tests {
-    use crate::study::{Encoding, Modality, Normalisation, Shape, Split};
+    use crate::study::{Encoding, Modality, Normalisation, Shape, Span, Split};
 
     use super::*;
 
@@ -106,7 +106,7 @@ mod tests {
             features: vec![feature],
         };
         Cohort {
-            history_days: 30,
+            history: Span::days(30),
             classes: vec!["low".to_owned(), "high".to_owned()],
             normalisation: Normalisation::Shared,
             split: Split {

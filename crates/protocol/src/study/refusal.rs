@@ -10,7 +10,7 @@ mod training;
 
 use std::collections::BTreeSet;
 
-use super::Manifest;
+use super::{Cohort, Manifest};
 use crate::lottery::Lottery;
 
 /// Why a study file is refused. The study's author can act on each.
@@ -85,7 +85,7 @@ impl StudyError {
 /// Refuses a manifest that cannot be run as it says; gives the lottery of its roster, if it has one. Overflow and noise are
 /// checked with the layouts.
 pub(super) fn check(manifest: &Manifest) -> Result<Option<Lottery>, StudyError> {
-    cohort::check(&manifest.cohort)?;
+    check_cohort(&manifest.cohort)?;
     model::check(&manifest.model)?;
     training::check(&manifest.training)?;
     if let Some(personalisation) = &manifest.personalisation {
@@ -100,6 +100,11 @@ pub(super) fn check(manifest: &Manifest) -> Result<Option<Lottery>, StudyError> 
     privacy::check_accounting(manifest)?;
     roster::check(manifest)?;
     lots::check(manifest)
+}
+
+/// Refuses a cohort that cannot be read as it says.
+pub(super) fn check_cohort(cohort: &Cohort) -> Result<(), StudyError> {
+    cohort::check(cohort)
 }
 
 fn unique<T: Ord + std::fmt::Display>(

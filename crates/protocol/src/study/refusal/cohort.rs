@@ -1,13 +1,21 @@
 //! What makes a cohort one that can be read.
 
 use super::{StudyError, require, unique};
-use crate::study::{Cohort, Shape};
+use crate::study::{Cohort, Shape, Span};
+
+/// The longest history: ten years.
+const LONGEST: Span = Span::days(3_660);
+
+/// Most bins of a history.
+const MOST_BINS: u32 = 3_660;
 
 pub(super) fn check(cohort: &Cohort) -> Result<(), StudyError> {
-    let days = cohort.history_days;
-    require((1..=3_660).contains(&days), "cohort.history-days", || {
-        format!("{days} is not from 1 to 3660")
-    })?;
+    let history = cohort.history;
+    require(
+        history > Span::hours(0) && history <= LONGEST,
+        history.setting("cohort.history-days", "cohort.history-hours"),
+        || format!("{history} is not from 1 hour to {LONGEST}"),
+    )?;
     require(
         (2..=16).contains(&cohort.classes.len()),
         "cohort.classes",
@@ -48,24 +56,27 @@ pub(super) fn check(cohort: &Cohort) -> Result<(), StudyError> {
             },
         )?;
         if let Shape::Series {
-            bin_days,
+            bin,
             bins_per_token,
         } = modality.shape
         {
-            let bins_fit = bin_days > 0 && days.is_multiple_of(bin_days);
-            require(bins_fit, "cohort.modality.shape.series.bin-days", || {
-                format!("{name}: bins of {bin_days} days do not divide a history of {days} days")
+            let setting = bin.setting(
+                "cohort.modality.shape.series.bin-days",
+                "cohort.modality.shape.series.bin-hours",
+            );
+            let bins = history.parts(bin);
+            require(bins.is_some(), setting, || {
+                format!("{name}: bins of {bin} do not divide a history of {history}")
             })?;
-            let tokens_fit = bins_per_token > 0 && (days / bin_days).is_multiple_of(bins_per_token);
+            let bins = bins.unwrap_or_default();
+            require(bins <= MOST_BINS, setting, || {
+                format!("{name}: {bins} bins; want at most {MOST_BINS}")
+            })?;
+            let tokens_fit = bins_per_token > 0 && bins.is_multiple_of(bins_per_token);
             require(
                 tokens_fit,
                 "cohort.modality.shape.series.bins-per-token",
-                || {
-                    format!(
-                        "{name}: {bins_per_token} does not divide its {} bins",
-                        days / bin_days
-                    )
-                },
+                || format!("{name}: {bins_per_token} does not divide its {bins} bins"),
             )?;
         }
     }
