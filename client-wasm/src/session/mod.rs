@@ -20,10 +20,11 @@ mod work;
 use minicbor::bytes::ByteVec;
 use protocol::codec;
 use protocol::door::{
-    Describe, Described, Export, Import, Imported, Prepare, Prepared, Progress, Refusal, Request,
-    Response, State,
+    Check, Checked, Describe, Described, Export, Import, Imported, Prepare, Prepared, Progress,
+    Refusal, Request, Response, State,
 };
-use protocol::study::Study;
+use protocol::id::Digest;
+use protocol::study::{Cohort, Study};
 
 use crate::session::baseline::Baseline;
 use crate::session::error::SessionError;
@@ -61,6 +62,7 @@ impl Module {
         match request {
             Request::Describe(request) => describe(&request).map(Response::Described),
             Request::Prepare(request) => prepare(&request).map(Response::Prepared),
+            Request::Check(request) => check(&request).map(Response::Checked),
             Request::Import(request) => import(&request).map(Response::Imported),
             Request::Export(request) => export(&request).map(Response::Exported),
             Request::Predict(request) => predict::predict(&request).map(Response::Predicted),
@@ -171,6 +173,18 @@ fn prepare(request: &Prepare) -> Result<Prepared, SessionError> {
         cohort: ByteVec::from(patients.encode()),
         report,
     })
+}
+
+/// A look at files for a study or a draft: of its text the cohort alone is read.
+fn check(request: &Check) -> Result<Checked, SessionError> {
+    let cohort = Cohort::of_draft(&request.study)?;
+    Ok(cohort::check(
+        &cohort,
+        &Digest::of(&request.study),
+        &request.files,
+        request.bad_rows,
+        request.explain,
+    )?)
 }
 
 fn import(request: &Import) -> Result<Imported, SessionError> {

@@ -18,6 +18,8 @@
 #![forbid(unsafe_code)]
 
 mod bad_row;
+mod check;
+mod coverage;
 mod error;
 mod first_rows;
 pub mod import;
@@ -31,6 +33,7 @@ pub mod split;
 mod values;
 
 pub use bad_row::{BadRow, Problem, Quoted};
+pub use check::check;
 pub use error::{CohortError, ColumnProblem};
 pub use moments::moment_vector;
 pub use normalise::{Batch, MOST_DEVIATIONS, NormaliseError, Normaliser, reference};

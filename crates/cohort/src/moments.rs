@@ -49,6 +49,29 @@ pub fn moment_vector(patients: &Patients, cohort: &Cohort) -> Vec<f64> {
     vector.into_total()
 }
 
+/// For each feature in order: of every patient with a value, the mean of the patient's own values, of all splits.
+pub(crate) fn patient_means(patients: &Patients, cohort: &Cohort) -> Vec<Vec<f64>> {
+    let slots = Slots::of(cohort);
+    let of_feature = |places: Vec<usize>| {
+        let means = patients.patients().iter().filter_map(|rows| {
+            let rows = rows.clone();
+            let values = rows.flat_map(|row| {
+                let (values, observed) = (patients.values(row), patients.observed(row));
+                let there = places.iter().filter(|place| observed[**place] != 0);
+                there.map(|place| f64::from(values[*place]))
+            });
+            let (count, sum) =
+                values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
+            (count > 0.0).then_some(sum / count)
+        });
+        means.collect()
+    };
+    slots
+        .of_features()
+        .map(|places| of_feature(places.collect()))
+        .collect()
+}
+
 /// The feature's plausible range as -1 to 1.
 fn map(value: f64, feature: &Feature) -> f64 {
     (2.0 * (value - feature.low) / (feature.high - feature.low) - 1.0).clamp(-1.0, 1.0)

@@ -14,6 +14,8 @@ use protocol::id::Digest;
 use protocol::study::Cohort;
 
 use crate::bad_row::{Problem, Quoted};
+use crate::check::Inspection;
+use crate::coverage::first_subjects;
 use crate::error::CohortError;
 use crate::first_rows::{FirstRow, FirstRows};
 use crate::meds::{LabelValue, Reader};
@@ -46,11 +48,33 @@ pub fn prepare(
     files: &[File],
     bad_rows: BadRows,
 ) -> Result<(Patients, Report), CohortError> {
+    let read = read(cohort, study, files, bad_rows, None)?;
+    Ok((read.patients, read.report))
+}
+
+/// What was read.
+pub(crate) struct Read {
+    pub(crate) patients: Patients,
+    pub(crate) report: Report,
+    /// One a row of the patients.
+    pub(crate) labelled: Vec<Labelled>,
+    /// What was given to look closer.
+    pub(crate) inspection: Option<Inspection>,
+}
+
+/// As [`prepare`], with a closer look.
+pub(crate) fn read(
+    cohort: &Cohort,
+    study: &Digest,
+    files: &[File],
+    bad_rows: BadRows,
+    inspection: Option<Inspection>,
+) -> Result<Read, CohortError> {
     let mut reader = Reader::new(bad_rows);
     let splits = read_splits(&of_role(files, Role::Splits), &mut reader)?;
     let mut labelled = read_labels(cohort, study, files, splits.as_ref(), &mut reader)?;
     let surplus = count(keep_first(cohort, &mut labelled));
-    let mut values = Values::new(cohort, &labelled)?;
+    let mut values = Values::new(cohort, &labelled, inspection)?;
     let events = of_role(files, Role::Events);
     if events.is_empty() {
         return Err(CohortError::NoFile("events"));
@@ -62,7 +86,6 @@ pub fn prepare(
         values.events += refused;
     }
     let mut report = Report {
-        classes: vec![0; cohort.classes.len()],
         events: values.events,
         used: values.used,
         dropped: reader.triage.dropped,
@@ -70,9 +93,31 @@ pub fn prepare(
         clipped: values.clipped,
         surplus,
         empty: count(values.touched.iter().filter(|touched| !**touched).count()),
+        ..of_labels(cohort, &labelled)
+    };
+    let (patients, counted, inspection) = values.finish(cohort, &labelled);
+    report.without_events = counted.without_events;
+    report.features = counted.features;
+    report.other_events = counted.other_events;
+    report.other_codes = counted.other_codes;
+    report.event_subjects = counted.event_subjects;
+    Ok(Read {
+        patients,
+        report,
+        labelled,
+        inspection,
+    })
+}
+
+/// What the labels say; they are sorted by subject.
+fn of_labels(cohort: &Cohort, labelled: &[Labelled]) -> Report {
+    let mut report = Report {
+        classes: vec![0; cohort.classes.len()],
+        label_subjects: first_subjects(labelled),
         ..Report::default()
     };
-    for label in &labelled {
+    let mut last = None;
+    for label in labelled {
         match label.split {
             Split::Train => report.train += 1,
             Split::Tuning => report.tuning += 1,
@@ -81,8 +126,13 @@ pub fn prepare(
         if let Some(class) = report.classes.get_mut(usize::from(label.label)) {
             *class += 1;
         }
+        if last != Some(label.subject) {
+            last = Some(label.subject);
+            report.patients += 1;
+            report.training_patients += u32::from(label.split == Split::Train);
+        }
     }
-    Ok((values.finish(cohort, &labelled), report))
+    report
 }
 
 /// Files of one kind, in the order of their names.

@@ -7,6 +7,8 @@ use protocol::door::Split;
 use protocol::study::{Cohort, Encoding, Shape, Span};
 
 use crate::bad_row::{Problem, Triage};
+use crate::check::Inspection;
+use crate::coverage::{Counted, Tally, Unused, Used};
 use crate::error::CohortError;
 use crate::meds::{EventRow, Timestamp};
 use crate::patients::{Columns, Patients};
@@ -40,13 +42,23 @@ pub(crate) struct Values {
     pub(crate) touched: Vec<bool>,
     /// Labels of the subject of the row before: files are mostly sorted by subject.
     last: Option<(i64, Range<usize>)>,
+    /// Labels and bins that the last event was used for.
+    uses: Vec<(usize, usize)>,
+    /// What a feature would take of the last event.
+    value: Option<f64>,
+    tally: Tally,
+    inspection: Option<Inspection>,
     pub(crate) events: u64,
     pub(crate) used: u64,
     pub(crate) clipped: u64,
 }
 
 impl Values {
-    pub(crate) fn new(cohort: &Cohort, labelled: &[Labelled]) -> Result<Self, CohortError> {
+    pub(crate) fn new(
+        cohort: &Cohort,
+        labelled: &[Labelled],
+        inspection: Option<Inspection>,
+    ) -> Result<Self, CohortError> {
         let slots = Slots::of(cohort);
         let labels = labelled.len();
         let len = labels
@@ -68,13 +80,17 @@ impl Values {
             latest: vec![Timestamp(i64::MIN); labels * clocks],
             touched: vec![false; labels],
             last: None,
+            uses: Vec::new(),
+            value: None,
+            tally: Tally::new(cohort, labels),
+            inspection,
             events: 0,
             used: 0,
             clipped: 0,
         })
     }
 
-    /// Uses an event, if it is of a labelled patient and of a feature, and stands in the patient's history.
+    /// Uses an event, if it is of a labelled patient and of a feature, and is in the patient's history.
     pub(crate) fn add(
         &mut self,
         file: &str,
@@ -90,49 +106,108 @@ impl Values {
             return Ok(triage.refuse(file, event.row, "code", Problem::Missing)?);
         };
         let labels = self.find(subject, labelled);
-        if labels.is_empty() {
-            return Ok(());
-        }
-        let Some(target) = self.targets.get(code) else {
-            return Ok(());
+        let first = (!labels.is_empty()).then_some(labels.start);
+        self.tally.subject(subject, first);
+        let fate = match self.targets.get(code).copied() {
+            None => Fate::Other,
+            Some(target) => match self.offer(target, event, labels.clone(), labelled) {
+                Ok(used) => Fate::Used(target.feature, used),
+                Err(unused) => Fate::Unused(target.feature, unused),
+            },
         };
+        self.count(code, fate);
+        if let Some(inspection) = &mut self.inspection {
+            let row = Row {
+                file,
+                event,
+                subject,
+                code,
+                fate,
+                value: self.value,
+            };
+            inspection.see(&row, &labels, &self.uses);
+        }
+        match (fate, event.value) {
+            (Fate::Unused(_, Unused::NotFinite), Some(value)) => {
+                let problem = Problem::NotFinite(value);
+                Ok(triage.refuse(file, event.row, "numeric_value", problem)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, code: &[u8], fate: Fate) {
+        match fate {
+            Fate::Other => self.tally.other(code),
+            Fate::Unused(feature, why) => self.tally.unused(feature, why),
+            Fate::Used(feature, used) => {
+                self.used += 1;
+                self.clipped += u64::from(used.clipped);
+                self.tally.used(feature, used);
+            }
+        }
+    }
+
+    /// Gives an event to all labels in whose history it is, and notes where in `uses`.
+    fn offer(
+        &mut self,
+        target: Target,
+        event: &EventRow<'_>,
+        labels: Range<usize>,
+        labelled: &[Labelled],
+    ) -> Result<Used, Unused> {
+        self.uses.clear();
+        self.value = None;
+        if labels.is_empty() {
+            return Err(Unused::NoLabel);
+        }
         let value = match (target.encoding, event.value) {
             (Encoding::Presence, _) => 1.0,
             // A code without a number says nothing about a value.
-            (Encoding::Value, None) => return Ok(()),
+            (Encoding::Value, None) => return Err(Unused::NoNumber),
             (Encoding::Value, Some(value)) if value.is_finite() => value,
-            (Encoding::Value, Some(value)) => {
-                let problem = Problem::NotFinite(value);
-                return Ok(triage.refuse(file, event.row, "numeric_value", problem)?);
-            }
+            (Encoding::Value, Some(_)) => return Err(Unused::NotFinite),
         };
+        self.value = Some(value);
         let plausible = match target.encoding {
             Encoding::Presence => value,
             Encoding::Value => value.clamp(target.low, target.high),
         };
-        let place = target.place;
-        let mut used = false;
+        let mut used = Used {
+            at_prediction: false,
+            clipped: plausible < value || value < plausible,
+        };
+        let mut unused = Unused::Late;
         for label in labels {
-            used |= self.put(label, place, event.time, labelled[label].time, plausible);
+            match self.age(event.time, labelled[label].time) {
+                Ok(age) => match self.put(label, target.place, event.time, age, plausible) {
+                    Some(bin) => {
+                        used.at_prediction |= matches!(age, Age::Micros(0));
+                        self.uses.push((label, bin));
+                    }
+                    None => unused = Unused::NoTime,
+                },
+                // Labels are sorted by time: an event that is after some and before the history of the others is early.
+                Err(why) => unused = why,
+            }
         }
-        self.clipped += u64::from(used && (plausible < value || value < plausible));
-        self.used += u64::from(used);
-        Ok(())
+        if self.uses.is_empty() {
+            Err(unused)
+        } else {
+            Ok(used)
+        }
     }
 
-    /// Gives a value to the label at `label`, if the event stands in the label's history; says whether it does.
+    /// Gives a value to the label at `label`; gives the bin, or nothing where a series is to take what has no time.
     fn put(
         &mut self,
         label: usize,
         place: Place,
         time: Option<Timestamp>,
-        prediction: Timestamp,
+        age: Age,
         plausible: f64,
-    ) -> bool {
-        let Some(age) = self.age(time, prediction) else {
-            return false;
-        };
-        match place {
+    ) -> Option<usize> {
+        let bin = match place {
             Place::Static { slot, clock } => {
                 let latest = &mut self.latest[label * self.clocks + clock];
                 let time = time.unwrap_or(Timestamp(i64::MIN));
@@ -141,6 +216,7 @@ impl Values {
                     self.means[label * self.slots + slot] = single(plausible);
                     self.counts[label * self.slots + slot] = 1;
                 }
+                0
             }
             Place::Series {
                 offset,
@@ -148,22 +224,21 @@ impl Values {
                 bins,
                 bin,
             } => {
-                let Age::Micros(age) = age else { return false };
+                let Age::Micros(age) = age else { return None };
                 // The last bin is (prediction time − bin, prediction time], and so are the others; the first one has the
                 // history's beginning too.
                 let from_end = (age / bin).min(bins - 1);
-                let Ok(from_start) = usize::try_from(bins - 1 - from_end) else {
-                    return false;
-                };
+                let from_start = usize::try_from(bins - 1 - from_end).ok()?;
                 let place = label * self.slots + offset + from_start * stride;
                 self.counts[place] = self.counts[place].saturating_add(1);
                 let mean = f64::from(self.means[place]);
                 self.means[place] =
                     single(mean + (plausible - mean) / f64::from(self.counts[place]));
+                from_start
             }
-        }
+        };
         self.touched[label] = true;
-        true
+        Some(bin)
     }
 
     /// The places of a subject's labels: they are sorted by subject.
@@ -180,16 +255,28 @@ impl Values {
         }
     }
 
-    /// How long before the prediction time an event was; nothing where it is not in the history.
-    fn age(&self, time: Option<Timestamp>, prediction: Timestamp) -> Option<Age> {
+    /// How long before the prediction time an event was, if it is in the history.
+    fn age(&self, time: Option<Timestamp>, prediction: Timestamp) -> Result<Age, Unused> {
         let Some(time) = time else {
-            return Some(Age::Timeless);
+            return Ok(Age::Timeless);
         };
         let age = prediction.0.saturating_sub(time.0);
-        (0 <= age && age <= self.history).then_some(Age::Micros(age))
+        if age < 0 {
+            Err(Unused::Late)
+        } else if age > self.history {
+            Err(Unused::Early)
+        } else {
+            Ok(Age::Micros(age))
+        }
     }
 
-    pub(crate) fn finish(self, cohort: &Cohort, labelled: &[Labelled]) -> Patients {
+    /// The patients, what was counted, and what was looked at more closely.
+    pub(crate) fn finish(
+        self,
+        cohort: &Cohort,
+        labelled: &[Labelled],
+    ) -> (Patients, Counted, Option<Inspection>) {
+        let counted = self.tally.finish(cohort, labelled, &self.counts);
         let always = always_observed(cohort);
         let observed = self
             .counts
@@ -206,12 +293,35 @@ impl Values {
             observed: observed.collect(),
             values: self.means,
         };
-        Patients::new(cohort, columns)
+        (Patients::new(cohort, columns), counted, self.inspection)
     }
 }
 
+/// A row of events, and what became of it.
+pub(crate) struct Row<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) event: &'a EventRow<'a>,
+    pub(crate) subject: i64,
+    pub(crate) code: &'a [u8],
+    pub(crate) fate: Fate,
+    /// What a feature takes of it, before it is set to the end of the plausible range.
+    pub(crate) value: Option<f64>,
+}
+
+/// What became of an event, by the place of its feature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    /// No feature has its code.
+    Other,
+    Unused(usize, Unused),
+    Used(usize, Used),
+}
+
 /// What becomes of an event with a feature's code.
+#[derive(Clone, Copy)]
 struct Target {
+    /// The feature's place in the study.
+    feature: usize,
     encoding: Encoding,
     low: f64,
     high: f64,
@@ -233,6 +343,7 @@ enum Place {
 }
 
 /// How long before the prediction time an event was.
+#[derive(Clone, Copy)]
 enum Age {
     /// From 0, which is at the prediction time.
     Micros(i64),
@@ -242,7 +353,7 @@ enum Age {
 
 /// What becomes of events by their code, and the number of static features.
 fn targets(cohort: &Cohort, slots: &Slots) -> (HashMap<Vec<u8>, Target>, usize) {
-    let mut targets = HashMap::new();
+    let mut targets: HashMap<Vec<u8>, Target> = HashMap::new();
     let mut clocks = 0;
     for (modality, block) in cohort.modalities.iter().zip(slots.blocks()) {
         for (index, feature) in modality.features.iter().enumerate() {
@@ -265,6 +376,7 @@ fn targets(cohort: &Cohort, slots: &Slots) -> (HashMap<Vec<u8>, Target>, usize) 
             let (encoding, low, high) =
                 (feature.encoding, feature.low, feature.high.max(feature.low));
             let target = Target {
+                feature: targets.len(),
                 encoding,
                 low,
                 high,

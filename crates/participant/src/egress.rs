@@ -268,6 +268,7 @@ pub fn stage_of(request: &Request) -> Option<Stage> {
         | Request::Export(_)
         | Request::Import(_)
         | Request::Chunk(_)
+        | Request::Check(_)
         | Request::Remember => None,
     }
 }

@@ -4,10 +4,18 @@
 //! Prepare ──▶ cohort bytes (kept by the host, never sent)
 //! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Chunk… ─▶ Agree ─▶ Remember ─▶ Unmask   one instance, one round
 //! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
-//! Import, Predict, Export, Describe                                    need no session
+//! Import, Check, Predict, Export, Describe                                   need no session
 //! ```
 //!
 //! Byte for byte in `docs/MODULE.md`. All randomness comes from the 32-byte seed of [`Open`].
+
+mod check;
+mod report;
+
+pub use check::{
+    Check, Checked, Distribution, Explained, ExplainedLabel, ExplainedRow, Spike, Use,
+};
+pub use report::{CodeCount, Coverage, Report};
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -67,6 +75,9 @@ pub enum Request {
     /// [`Request::Mask`] and [`Request::Agree`].
     #[n(15)]
     Chunk(#[n(0)] u32),
+    /// Asks what a hospital's files hold and what a study, or a draft of one, would use of them.
+    #[n(16)]
+    Check(#[n(0)] Check),
 }
 
 /// What the module answers.
@@ -106,6 +117,9 @@ pub enum Response {
     /// To [`Request::Chunk`]: the sealed chunk, to be sent as it is.
     #[n(10)]
     Chunk(#[n(0)] ByteVec),
+    /// To [`Request::Check`]: patient data, for people at the site.
+    #[n(11)]
+    Checked(#[n(0)] Checked),
 }
 
 /// Why a request was refused.
@@ -209,44 +223,6 @@ pub struct Prepared {
     /// What was read, for a person at the site.
     #[n(1)]
     pub report: Report,
-}
-
-/// What was read from a hospital's files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Report {
-    /// Labels of patients to train on.
-    #[n(0)]
-    pub train: u32,
-    /// Labels of patients to choose by.
-    #[n(1)]
-    pub tuning: u32,
-    /// Labels of patients held out.
-    #[n(2)]
-    pub held_out: u32,
-    /// Labels of each class, in the study's order.
-    #[n(3)]
-    pub classes: Vec<u32>,
-    /// Events read.
-    #[n(4)]
-    pub events: u64,
-    /// Events used: of a feature of the study, in the history, up to and including the prediction time.
-    #[n(5)]
-    pub used: u64,
-    /// Rows left out, with the first reasons.
-    #[n(6)]
-    pub dropped: u64,
-    /// The first few reasons, each naming file, row and column.
-    #[n(7)]
-    pub reasons: Vec<String>,
-    /// Values that were outside their plausible range and were set to its end.
-    #[n(8)]
-    pub clipped: u64,
-    /// Labels without any usable event: they count, with every value missing.
-    #[n(9)]
-    pub empty: u32,
-    /// Labels that are not used, since the study uses fewer of one patient: the last by time.
-    #[n(10)]
-    pub surplus: u32,
 }
 
 /// Where training stands: what the aggregator publishes after each round, and all sites start the next from.
