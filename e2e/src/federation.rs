@@ -367,8 +367,8 @@ impl Federation {
         if let Some(weights) = weights {
             approve.arg("--weights").arg(weights);
         }
-        // The same patients are in many federations, one after the other.
-        approve.args(["--yes", "--new-ledger"]);
+        // The same patients are in many federations, one after the other; real hospitals lack a feature here and there.
+        approve.args(["--yes", "--new-ledger", "--accept-doubts"]);
         finish(approve.arg("--config").arg(self.config(place)))?;
         Ok(())
     }

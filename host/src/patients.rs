@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use participant::reading::{Next, PatientFile, Reading, ReadingError};
 use participant::{Event, Failure, Key, Step};
-use protocol::door::{BadRows, File, Prepare, Prepared, Report, Request, Response};
+use protocol::door::{
+    BadRows, Check, Checked, File, Prepare, Prepared, Report, Request, Response,
+};
 use protocol::id::Digest;
 
 pub use participant::reading::Cohort;
@@ -20,6 +22,15 @@ use crate::reporter::Reporter;
 use crate::run;
 use crate::sandbox::{Sandbox, SandboxError};
 
+/// Patients, and the digest of the files that they were read from.
+#[derive(Debug)]
+pub struct Kept {
+    /// The patients.
+    pub cohort: Cohort,
+    /// The digest of the files ([`Reading::data`]), which approval pins.
+    pub data: Digest,
+}
+
 /// The patients in `data` for a study; prepared now, or before from the same bytes.
 ///
 /// # Errors
@@ -31,14 +42,19 @@ pub fn get(
     data: &Data,
     bad_rows: BadRows,
     disk: &Disk,
-) -> Result<Cohort, PatientsError> {
+) -> Result<Kept, PatientsError> {
     let (files, paths) = files(data)?;
     let mut reading = Reading::new(study, sandbox.digest(), files, bad_rows);
     let mut step = reading.begin()?;
     loop {
         match reading.next(answer(sandbox, &paths, disk, step))? {
             Next::Step(next) => step = next,
-            Next::Done(cohort) => return Ok(*cohort),
+            Next::Done(cohort) => {
+                return Ok(Kept {
+                    cohort: *cohort,
+                    data: reading.data().ok_or(ReadingError::OutOfOrder)?,
+                });
+            }
         }
     }
 }
@@ -77,6 +93,30 @@ pub fn prepare(
     bad_rows: BadRows,
 ) -> Result<Cohort, PatientsError> {
     Ok(Cohort::of(ask(sandbox, study, read(data)?, bad_rows)?))
+}
+
+/// Looks at the files in `data` for a study or a draft, and keeps nothing.
+///
+/// # Errors
+///
+/// Files that are not there, and files that the module refuses.
+pub fn check(
+    sandbox: &Sandbox,
+    study: &[u8],
+    data: &Data,
+    bad_rows: BadRows,
+    explain: Option<i64>,
+) -> Result<Checked, PatientsError> {
+    let request = Request::Check(Check {
+        study: study.to_vec().into(),
+        files: read(data)?,
+        bad_rows,
+        explain,
+    });
+    match sandbox.instance()?.ask(&request)? {
+        Response::Checked(checked) => Ok(checked),
+        _ => Err(SandboxError::OtherAnswer.into()),
+    }
 }
 
 /// Why there are no patients.

@@ -1,7 +1,7 @@
 //! What the hospital's people have approved: the study and the module, by their digests.
 //!
 //! ```text
-//! state/approved                     digests of the study and the module that `host run` may run, and this site's pace
+//! state/approved                     digests of the study, the module and the files of patients that `host run` may run with, and this site's pace
 //! state/studies/<digest>/study.toml  the approved bytes
 //! state/studies/<digest>/client.wasm
 //! state/studies/<digest>/weights.cbor  public weights to start from, where the study names some
@@ -29,6 +29,8 @@ pub struct Approved {
     pub weights: Option<Vec<u8>>,
     /// How many times the study's floor is doubled until this site's adverts leave.
     pub doublings: u8,
+    /// The digest of the files of patients that people looked at.
+    pub data: Digest,
     /// Where this study's things are kept.
     pub folder: PathBuf,
 }
@@ -63,11 +65,12 @@ impl Approved {
             text,
             module,
             doublings: pin.doublings,
+            data: pin.data,
             folder,
         })
     }
 
-    /// Pins a study, its module, its public weights and this site's pace: from now on `host run` runs these, and only these.
+    /// Pins a study, its module, its public weights, this site's pace and the files of its patients: from now on `host run` runs these, and only these.
     ///
     /// # Errors
     ///
@@ -78,6 +81,7 @@ impl Approved {
         module: &[u8],
         weights: Option<&[u8]>,
         doublings: u8,
+        data: Digest,
     ) -> Result<Self, PinError> {
         let study = Study::parse(text)?;
         let (got, want) = (Digest::of(module), study.manifest().module);
@@ -94,7 +98,9 @@ impl Approved {
         }
         // Last, so that a crash leaves what was approved before.
         let digest = study.digest();
-        let pin = format!("study = \"{digest}\"\nmodule = \"{want}\"\ndoublings = {doublings}\n");
+        let pin = format!(
+            "study = \"{digest}\"\nmodule = \"{want}\"\ndoublings = {doublings}\ndata = \"{data}\"\n"
+        );
         durable::replace(&state.join(APPROVED), pin.as_bytes())?;
         Ok(Self {
             study,
@@ -102,6 +108,7 @@ impl Approved {
             module: module.to_vec(),
             weights: weights.map(<[u8]>::to_vec),
             doublings,
+            data,
             folder,
         })
     }
@@ -181,6 +188,7 @@ struct Pin {
     module: Digest,
     #[serde(default)]
     doublings: u8,
+    data: Digest,
 }
 
 fn folder(state: &Path, study: Digest) -> PathBuf {

@@ -9,12 +9,13 @@ use participant::reading::Piece;
 use participant::{
     Event, Failure, Key, ModuleFailure, Notice, Now, Participant, Step, Stop, Writes,
 };
-use protocol::door::Request;
+use protocol::door::{Report, Request};
 use protocol::id::{Digest, SiteId};
 use protocol::identity::Identity;
 use zeroize::Zeroizing;
 
 use crate::aggregator::{Aggregator, AggregatorError};
+use crate::coverage;
 use crate::disk::Disk;
 use crate::durable::FileError;
 use crate::entropy;
@@ -105,8 +106,18 @@ impl Driver<'_> {
                 stage,
                 bytes,
             } => self.reporter.sent(header, *stage, *bytes),
-            Notice::Patients(report) => self.reporter.note(&crate::patients::describe(report)),
+            Notice::Patients(report) => self.patients(report),
             other => self.reporter.note(&other.to_string()),
+        }
+    }
+}
+
+impl Driver<'_> {
+    /// Tells the site's own people; whatever it is, the site goes on.
+    fn patients(&self, report: &Report) {
+        self.reporter.note(&coverage::told(report).join("\n"));
+        for doubt in coverage::doubts(report) {
+            self.reporter.note(&format!("warning: {doubt}"));
         }
     }
 }

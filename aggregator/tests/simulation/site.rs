@@ -215,6 +215,7 @@ impl<'a> Site<'a> {
             pace: Pace::new(&kit.study, 0),
             patience: Patience::LONG,
             files: vec![file("events", Role::Events), file("labels", Role::Labels)],
+            data: None,
             bad_rows: BadRows::Stop,
             budget: None,
         }

@@ -34,6 +34,9 @@ pub struct Site {
     pub patience: Patience,
     /// Its files of patients.
     pub files: Vec<PatientFile>,
+    /// The digest of the files that people looked at when they approved the study ([`Reading::data`]); other files are
+    /// refused before the first round. None where nobody looked, as in a simulation.
+    pub data: Option<Digest>,
     /// What to do with rows that cannot be used.
     pub bad_rows: BadRows,
     /// The most that may be learned of one patient over all studies, if the hospital sets a limit.
@@ -62,7 +65,10 @@ impl Participant {
     /// A site that has just been started.
     #[must_use]
     pub fn new(site: Site) -> Self {
-        let reading = Reading::new(&site.text, site.module, site.files.clone(), site.bad_rows);
+        let mut reading = Reading::new(&site.text, site.module, site.files.clone(), site.bad_rows);
+        if let Some(data) = site.data {
+            reading = reading.of_approved(data);
+        }
         let starting = Starting::new(site.budget, reading);
         Self {
             life: Life::Starting(Box::new((starting, site))),

@@ -75,6 +75,8 @@ pub struct Reading {
     module: Digest,
     files: Vec<PatientFile>,
     bad_rows: BadRows,
+    approved: Option<Digest>,
+    data: Option<Digest>,
     tickets: Tickets,
     task: Task,
 }
@@ -132,9 +134,25 @@ impl Reading {
             module,
             files,
             bad_rows,
+            approved: None,
+            data: None,
             tickets: Tickets::default(),
             task: Task::Over,
         }
+    }
+
+    /// Refuses files other than those with this digest ([`Reading::data`]): the ones that people looked at.
+    #[must_use]
+    pub fn of_approved(mut self, data: Digest) -> Self {
+        self.approved = Some(data);
+        self
+    }
+
+    /// The digest of the files, with their names, kinds and order, and of what is done with rows that cannot be used; there
+    /// once all files have been read. It follows from the files' bytes, not from what is in them.
+    #[must_use]
+    pub fn data(&self) -> Option<Digest> {
+        self.data
     }
 
     /// The first step.
@@ -164,7 +182,7 @@ impl Reading {
         match (task, event) {
             (_, Event::Failed(failure)) => Err(ReadingError::of(failure)),
             (Task::Hashing(hashing), Event::Read(bytes)) => {
-                Ok(Next::Step(self.hashed(hashing, &bytes)))
+                self.hashed(hashing, &bytes).map(Next::Step)
             }
             (Task::Named(key, digests), Event::Loaded(name)) => {
                 Ok(Next::Step(self.named(key, digests, name.as_deref())))
@@ -189,7 +207,7 @@ impl Reading {
         }
     }
 
-    fn hashed(&mut self, mut hashing: Hashing, bytes: &[u8]) -> Step {
+    fn hashed(&mut self, mut hashing: Hashing, bytes: &[u8]) -> Result<Step, ReadingError> {
         hashing.context.update(bytes);
         hashing.offset += bytes.len() as u64;
         if bytes.len() < PIECE {
@@ -202,13 +220,18 @@ impl Reading {
         }
         let file = hashing.done.len();
         if file == self.files.len() {
-            let key = self.key(&hashing.done);
+            let data = self.digest(&hashing.done);
+            self.data = Some(data);
+            if self.approved.is_some_and(|approved| approved != data) {
+                return Err(ReadingError::NotApproved);
+            }
+            let key = self.key(data);
             self.task = Task::Named(key, hashing.done);
-            return Step::Load(Key::Prepared(key));
+            return Ok(Step::Load(Key::Prepared(key)));
         }
         let offset = hashing.offset;
         self.task = Task::Hashing(hashing);
-        Step::Read(piece(file, offset))
+        Ok(Step::Read(piece(file, offset)))
     }
 
     fn named(&mut self, key: Digest, digests: Vec<Digest>, name: Option<&[u8]>) -> Step {
@@ -284,9 +307,13 @@ impl Reading {
     }
 
     /// What a cohort follows from.
-    fn key(&self, digests: &[Digest]) -> Digest {
+    fn key(&self, data: Digest) -> Digest {
+        Digest::of(&[self.module.0, Digest::of(&self.study).0, data.0].concat())
+    }
+
+    /// [`Reading::data`], of the digests of the files.
+    fn digest(&self, digests: &[Digest]) -> Digest {
         let mut text = vec![u8::from(self.bad_rows == BadRows::Drop)];
-        text.extend([self.module.0, Digest::of(&self.study).0].concat());
         for (file, digest) in self.files.iter().zip(digests) {
             text.extend(codec::encode(&file.role));
             text.extend(Digest::of(file.name.as_bytes()).0);
@@ -319,6 +346,12 @@ pub enum ReadingError {
         "{0} changed while it was read: wait until whatever writes it is done, then start again"
     )]
     Changed(String),
+    /// They are not the files that people looked at when they approved the study.
+    #[error(
+        "the files of patients, their names or on-bad-rows are not those that were approved: run `host approve` again, which shows what \
+         they hold now"
+    )]
+    NotApproved,
     /// The module does not take them, or a disk fails.
     #[error("{0}")]
     Failed(String),
@@ -364,12 +397,19 @@ mod tests {
 
     impl Site {
         fn run(&mut self) -> Result<Cohort, ReadingError> {
+            self.read(&mut Self::reading())
+        }
+
+        fn reading() -> Reading {
             let file = |name: &str, role| PatientFile {
                 name: name.to_owned(),
                 role,
             };
             let files = vec![file("events", Role::Events), file("labels", Role::Labels)];
-            let mut reading = Reading::new(b"study", Digest::of(b"module"), files, BadRows::Stop);
+            Reading::new(b"study", Digest::of(b"module"), files, BadRows::Stop)
+        }
+
+        fn read(&mut self, reading: &mut Reading) -> Result<Cohort, ReadingError> {
             let mut step = reading.begin()?;
             loop {
                 let event = self.answer(step);
@@ -434,6 +474,23 @@ mod tests {
         site.files[1][0] = 9;
         assert_ne!(site.run().unwrap().digest, cohort.digest);
         assert_eq!(site.prepared, 3);
+    }
+
+    #[test]
+    fn files_that_were_not_approved_are_not_prepared() {
+        let site = |events: &[u8]| Site {
+            files: vec![events.to_vec(), vec![2; 10]],
+            ..Site::default()
+        };
+        let mut reading = Site::reading();
+        site(b"events").read(&mut reading).unwrap();
+        let approved = reading.data().unwrap();
+        let mut reading = Site::reading().of_approved(approved);
+        site(b"events").read(&mut reading).unwrap();
+        let mut other = site(b"Events");
+        let mut reading = Site::reading().of_approved(approved);
+        assert_eq!(other.read(&mut reading), Err(ReadingError::NotApproved));
+        assert_eq!(other.prepared, 0, "nothing was asked of the module");
     }
 
     #[test]

@@ -101,7 +101,15 @@ fn prepared(
     bad_rows: BadRows,
 ) -> Result<(Patients, protocol::door::Report), cohort::CohortError> {
     let study = &kit().study;
-    prepare(&study.manifest().cohort, &study.digest(), files, bad_rows)
+    let (cohort, digest) = (&study.manifest().cohort, study.digest());
+    let prepared = prepare(cohort, &digest, files, bad_rows);
+    let checked = cohort::check(cohort, &digest, files, bad_rows, Some(0));
+    assert_eq!(
+        checked.ok().map(|checked| checked.report),
+        prepared.as_ref().ok().map(|(_, report)| report.clone()),
+        "a look reads what training would"
+    );
+    prepared
 }
 
 fn survives(patients: &Patients) {

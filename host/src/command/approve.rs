@@ -8,10 +8,11 @@ use clap::Args;
 use host::compiled::Compiled;
 use host::config::Config;
 use host::disk::Disk;
+use host::patients::Kept;
 use host::pin::{self, Approved, PinError};
 use host::reporter::Reporter;
 use host::sandbox::Sandbox;
-use host::{decisions, durable, identity, ledger, patients, trial};
+use host::{coverage, decisions, durable, identity, ledger, patients, trial};
 use participant::pace::Pace;
 use protocol::id::{Digest, IdentityKey};
 use protocol::study::Study;
@@ -38,6 +39,10 @@ pub(crate) struct Approve {
     /// other one alone
     #[arg(long)]
     new_ledger: bool,
+    /// Approve although a feature has no value, no event is used or there are more patients than the study has room for:
+    /// people have looked and know why
+    #[arg(long)]
+    accept_doubts: bool,
     #[command(flatten)]
     limits: Limits,
 }
@@ -69,7 +74,7 @@ impl Approve {
             described.module
         )?;
         spending::show(&config, &manifest, out)?;
-        let doublings = self.judge(&config, &manifest, &text, weights.as_deref(), &sandbox, out)?;
+        let judged = self.judge(&config, &manifest, &text, weights.as_deref(), &sandbox, out)?;
         if !self.yes {
             let question = "Approve this study and this module for this site?";
             consent::ask(question, out)?;
@@ -81,7 +86,14 @@ impl Approve {
             ledger::begin(&config.state, budget, &config.data)?
         };
         ledger::mark(&ledger, &config.data)?;
-        let approved = Approved::pin(&config.state, &text, &module, weights.as_deref(), doublings)?;
+        let approved = Approved::pin(
+            &config.state,
+            &text,
+            &module,
+            weights.as_deref(),
+            judged.doublings,
+            judged.data,
+        )?;
         writeln!(
             out,
             "approved    study {} with module {want}",
@@ -92,8 +104,8 @@ impl Approve {
 }
 
 impl Approve {
-    /// Reads the patients and tries a round on them: shows what was read and when this site will answer. Gives how many times
-    /// the study's floor is doubled for that.
+    /// Reads the patients and tries a round on them: shows what was read and when this site will answer, and stops where people
+    /// should look first.
     fn judge(
         &self,
         config: &Config,
@@ -102,11 +114,17 @@ impl Approve {
         weights: Option<&[u8]>,
         sandbox: &Sandbox,
         out: &mut dyn Write,
-    ) -> Result<u8> {
+    ) -> Result<Judged> {
         let disk = Disk::new(&config.state, &config.state);
-        let cohort = patients::get(sandbox, text, &config.data, config.bad_rows, &disk)
-            .context("reading the patients: they are looked at before a study is approved")?;
-        writeln!(out, "patients    {}", patients::describe(&cohort.report))?;
+        let Kept { cohort, data } =
+            patients::get(sandbox, text, &config.data, config.bad_rows, &disk)
+                .context("reading the patients: they are looked at before a study is approved")?;
+        write!(out, "patients    ")?;
+        coverage::show(&cohort.report, out)?;
+        let most = study.manifest().aggregation.patients_per_site;
+        let mut doubts = coverage::doubts(&cohort.report);
+        doubts.extend(coverage::too_many(&cohort.report, most));
+        coverage::judge(doubts, site::verdict(self.accept_doubts), out)?;
         let key = identity::load(&config.identity)?.key();
         let site = study.site(&key).context("this site is not in the roster")?;
         let reporter = Reporter::of_terminal();
@@ -121,8 +139,16 @@ impl Approve {
             took.as_secs_f64(),
             usual.as_secs_f64()
         )?;
-        Ok(doublings)
+        Ok(Judged { doublings, data })
     }
+}
+
+/// What follows from a look at the patients.
+struct Judged {
+    /// How many times the study's floor is doubled until this site's adverts leave.
+    doublings: u8,
+    /// The digest of the files.
+    data: Digest,
 }
 
 /// Refuses a study that has this site under another name, or not at all.

@@ -35,7 +35,7 @@ impl Baseline {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = site::optional(config)?;
         let chosen = self.choice.load(config.as_ref())?;
-        let cohorts = self.patients.load(&chosen, config.as_ref())?;
+        let cohorts = self.patients.load(&chosen, config.as_ref(), out)?;
         let state = train(&chosen, &cohorts, None)?;
         if self
             .out

@@ -6,6 +6,7 @@ mod budget;
 mod clock;
 mod compose;
 mod consent;
+mod data;
 mod enrol;
 mod forget;
 mod import;
@@ -53,6 +54,8 @@ enum Command {
     Synth(synth::Synth),
     #[command(subcommand)]
     Import(import::Import),
+    #[command(subcommand)]
+    Data(data::Data),
     Inspect(inspect::Inspect),
     Study(study::Show),
     Compose(compose::Compose),
@@ -81,6 +84,7 @@ pub(crate) fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Command::Reveal(reveal) => reveal.run(config, out),
         Command::Synth(synth) => synth.run(out),
         Command::Import(import) => import.run(out),
+        Command::Data(data) => data.run(config, out),
         Command::Inspect(inspect) => inspect.run(out),
         Command::Study(show) => show.run(out),
         Command::Compose(compose) => compose.run(out),

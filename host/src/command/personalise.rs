@@ -36,7 +36,7 @@ impl Personalise {
         let config = site::optional(config)?;
         let start = site::state(&self.state, config.as_ref())?;
         let chosen = self.choice.load(config.as_ref())?;
-        let cohorts = self.patients.load(&chosen, config.as_ref())?;
+        let cohorts = self.patients.load(&chosen, config.as_ref(), out)?;
         let personal = baseline::train(&chosen, &cohorts, Some(&start))?;
         model::write(&self.out, &personal)?;
         let before = figures(&chosen, &cohorts, &start)?;

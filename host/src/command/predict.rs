@@ -32,7 +32,7 @@ impl Predict {
         let config = site::optional(config)?;
         let state = site::state(&self.state, config.as_ref())?;
         let chosen = self.choice.load(config.as_ref())?;
-        let cohorts = self.patients.load(&chosen, config.as_ref())?;
+        let cohorts = self.patients.load(&chosen, config.as_ref(), out)?;
         let predictions = predictions::predict(&chosen, &cohorts, &state, self.split)?;
         predictions::write(
             &self.out,

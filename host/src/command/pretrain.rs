@@ -39,7 +39,7 @@ impl Pretrain {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<()> {
         let (sandbox, draft) = self.settings.load()?;
         let chosen = alone(sandbox, draft)?;
-        let cohorts = self.patients.load(&chosen, None)?;
+        let cohorts = self.patients.load(&chosen, None, out)?;
         let state = baseline::train(&chosen, &cohorts, None)?;
         let request = Request::Export(Export {
             study: chosen.text.into(),

@@ -82,6 +82,7 @@ impl Run {
             weights: approved.weights,
             id,
             files,
+            data: Some(approved.data),
             bad_rows: config.bad_rows,
             budget,
         }))?;

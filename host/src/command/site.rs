@@ -1,5 +1,6 @@
 //! What several commands need of this site.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use clap::Args;
 use host::aggregator::Aggregator;
 use host::compiled::Compiled;
 use host::config::{Config, Data, MEMORY_MIB, REQUEST_SECONDS};
+use host::coverage::{self, Verdict};
 use host::disk::Disk;
 use host::durable;
 use host::patients::{self, Cohort};
@@ -129,41 +131,118 @@ pub(super) struct Patients {
     /// Leave out rows that cannot be used, and count them [default: on-bad-rows of host.toml, or stop]
     #[arg(long)]
     drop_bad_rows: bool,
+    /// Go on although nothing joins, no event is used or a feature has no value: people have looked and know why
+    #[arg(long)]
+    accept_doubts: bool,
 }
 
 impl Patients {
-    /// A cohort for each folder.
-    pub(super) fn load(&self, chosen: &Chosen, config: Option<&Config>) -> Result<Vec<Cohort>> {
-        let of_config = config.map_or(BadRows::Stop, |config| config.bad_rows);
-        let bad_rows = if self.drop_bad_rows {
+    /// A cohort for each folder. What was read of each is told on `out`.
+    ///
+    /// # Errors
+    ///
+    /// Files that cannot be read; and patients of whom people should know something first.
+    pub(super) fn load(
+        &self,
+        chosen: &Chosen,
+        config: Option<&Config>,
+        out: &mut dyn Write,
+    ) -> Result<Vec<Cohort>> {
+        let mut cohorts = Vec::new();
+        for source in self.sources(config)? {
+            let cohort = source
+                .load(chosen, self.bad_rows(config), config)
+                .with_context(|| format!("reading the patients in {}", source.name()))?;
+            write!(out, "{}: ", source.name())?;
+            coverage::show(&cohort.report, out)?;
+            let doubts = coverage::doubts(&cohort.report);
+            coverage::judge(doubts, self.verdict(), out).with_context(|| source.name())?;
+            cohorts.push(cohort);
+        }
+        Ok(cohorts)
+    }
+
+    /// Where patients are: the folders that are named, else the site's data.
+    pub(super) fn sources(&self, config: Option<&Config>) -> Result<Vec<Source>> {
+        let named = self
+            .folders
+            .iter()
+            .map(|folder| Source::Folder(folder.clone(), self.task.clone()));
+        match (self.folders.is_empty(), config) {
+            (false, _) => Ok(named.collect()),
+            (true, Some(config)) => Ok(vec![Source::Site(config.data.clone())]),
+            (true, None) => {
+                bail!("name a folder of patients (--data), or a site (--config)")
+            }
+        }
+    }
+
+    /// What to do with rows that cannot be used.
+    pub(super) fn bad_rows(&self, config: Option<&Config>) -> BadRows {
+        if self.drop_bad_rows {
             BadRows::Drop
         } else {
-            of_config
-        };
-        if self.folders.is_empty() {
-            let Some(config) = config else {
-                bail!("name a folder of patients (--data), or a site (--config)");
-            };
-            // Prepared patients are kept for all studies in one place.
-            let disk = Disk::new(&config.state, &config.state);
-            return Ok(vec![patients::get(
-                &chosen.sandbox,
-                &chosen.text,
-                &config.data,
-                bad_rows,
-                &disk,
-            )?]);
+            config.map_or(BadRows::Stop, |config| config.bad_rows)
         }
-        let prepare = |folder: &PathBuf| {
-            patients::prepare(
-                &chosen.sandbox,
-                &chosen.text,
-                &Data::in_folder(folder).with_task(self.task.clone()),
-                bad_rows,
-            )
-            .with_context(|| format!("reading the patients in {}", folder.display()))
-        };
-        self.folders.iter().map(prepare).collect()
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        verdict(self.accept_doubts)
+    }
+}
+
+/// What `--accept-doubts` says.
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "the flag itself, as it was parsed"
+)]
+pub(super) fn verdict(accept_doubts: bool) -> Verdict {
+    if accept_doubts {
+        Verdict::Accept
+    } else {
+        Verdict::Stop
+    }
+}
+
+/// Where patients are.
+pub(super) enum Source {
+    /// The site's own data.
+    Site(Data),
+    /// A folder, and which of its tasks.
+    Folder(PathBuf, Option<String>),
+}
+
+impl Source {
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Site(_) => "this site's data".to_owned(),
+            Self::Folder(folder, _) => folder.display().to_string(),
+        }
+    }
+
+    /// The files.
+    pub(super) fn data(&self) -> Data {
+        match self {
+            Self::Site(data) => data.clone(),
+            Self::Folder(folder, task) => Data::in_folder(folder).with_task(task.clone()),
+        }
+    }
+
+    fn load(
+        &self,
+        chosen: &Chosen,
+        bad_rows: BadRows,
+        config: Option<&Config>,
+    ) -> Result<Cohort, patients::PatientsError> {
+        let (sandbox, text) = (&chosen.sandbox, &chosen.text);
+        match (self, config) {
+            (Self::Site(data), Some(config)) => {
+                // Prepared patients are kept for all studies in one place.
+                let disk = Disk::new(&config.state, &config.state);
+                Ok(patients::get(sandbox, text, data, bad_rows, &disk)?.cohort)
+            }
+            _ => patients::prepare(sandbox, text, &self.data(), bad_rows),
+        }
     }
 }
 

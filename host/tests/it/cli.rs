@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use crate::server::{Reply, Server};
 use protocol::codec;
-use protocol::door::{Described, Prepared, Progress, Refusal, Report, Response};
+use protocol::door::{
+    Checked, Coverage, Described, Distribution, Explained, ExplainedRow, Prepared, Progress,
+    Refusal, Report, Response,
+};
 use protocol::id::Digest;
 use protocol::identity::Identity;
 use protocol::lottery::{Entry, RollCall};
@@ -293,13 +296,15 @@ fn a_study_is_approved_by_a_person_with_its_own_module() {
         desk.module_digest()
     )));
     let pinned = std::fs::read_to_string(desk.path("anna/state/approved")).unwrap();
+    let (approved, data) = pinned.split_once("data = ").unwrap();
     assert_eq!(
-        pinned,
+        approved,
         format!(
             "study = \"{study}\"\nmodule = \"{}\"\ndoublings = 0\n",
             desk.module_digest()
         )
     );
+    assert_eq!(data.len(), "\"\"\n".len() + 64, "{data}");
 
     // Whoever changes the pinned files is found out.
     let kept = desk.path(&format!("anna/state/studies/{study}/client.wasm"));
@@ -700,6 +705,206 @@ fn arguments_that_do_not_fit_are_refused() {
         told.stderr,
         "host: name a study and its module (--study, --module), or a site (--config)\n"
     );
+}
+
+#[test]
+fn files_are_looked_at_against_a_draft_before_there_is_a_study() {
+    let desk = Desk::new();
+    let draft = Draft::default().toml();
+    // What only a study has is not asked for.
+    let draft = draft.split("[[roster]]").next().unwrap();
+    std::fs::write(desk.path("draft.toml"), draft).unwrap();
+    std::fs::create_dir_all(desk.path("data")).unwrap();
+    for file in ["events.parquet", "labels.parquet"] {
+        std::fs::write(desk.path("data").join(file), "patients").unwrap();
+    }
+    let mut found = report(&[9, 8]);
+    found.features[0].name = "<heart rate>".to_owned();
+    let distribution = |median: f64| Distribution {
+        values: 9,
+        quantiles: [median; 5],
+        patient_mean: median,
+        from: 50.0,
+        to: 100.0,
+        bars: vec![1, 4, 2],
+        ..Distribution::default()
+    };
+    let explained = Explained {
+        subject: -7,
+        labels: Vec::new(),
+        rows: vec![ExplainedRow {
+            file: "events.parquet".to_owned(),
+            row: 3,
+            time: Some("2020-01-01T00:00:00".to_owned()),
+            code: "LAB".to_owned(),
+            value: Some(4.5),
+            feature: None,
+            uses: Vec::new(),
+            reason: "no feature has its code".to_owned(),
+        }],
+        more: 0,
+    };
+    let answer = |report: &Report, explained| {
+        let checked = Response::Checked(Checked {
+            report: report.clone(),
+            distributions: vec![distribution(75.0), distribution(980.0)],
+            explained,
+        });
+        std::fs::write(
+            desk.path("client.wasm"),
+            tape::module(&vec![codec::encode(&checked); 17]),
+        )
+        .unwrap();
+    };
+    answer(&found, None);
+    let check = [
+        "data",
+        "check",
+        "--study",
+        "draft.toml",
+        "--module",
+        "client.wasm",
+        "--data",
+        "data",
+    ];
+    let told = desk.host(&[&check[..], &["--html", "page.html"]].concat());
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    for wanted in [
+        "<heart rate>",
+        "▂█▄",
+        "10 times too large",
+        "the files can be used",
+        "mean =",
+    ] {
+        assert!(told.stdout.contains(wanted), "{wanted}: {}", told.stdout);
+    }
+    let page = std::fs::read_to_string(desk.path("page.html")).unwrap();
+    assert!(page.contains("10 times too large") && page.contains("<svg"));
+    assert!(!page.contains("<heart") && !page.contains("src="), "{page}");
+
+    answer(&found, Some(explained));
+    let told = desk.host(&[&check[..], &["--explain", "-7"]].concat());
+    assert!(
+        told.stdout
+            .contains("events.parquet, row 3: 2020-01-01T00:00:00  LAB  4.5  not used: no feature has its code"),
+        "{}",
+        told.stdout
+    );
+
+    found.without_events = 10;
+    (found.label_subjects, found.event_subjects) = (vec![1, 2], vec![11, 12]);
+    answer(&found, None);
+    let told = desk.host(&check);
+    assert_eq!(told.status, 1);
+    assert!(
+        told.stderr
+            .contains("labels are of patients 1, 2, …, events of patients 11, 12, …"),
+        "{}",
+        told.stderr
+    );
+    let told = desk.host(&[&check[..], &["--accept-doubts"]].concat());
+    assert_eq!(told.status, 0, "{}", told.stderr);
+
+    std::fs::write(desk.path("draft.toml"), "title = \"no cohort\"").unwrap();
+    let told = desk.host(&check);
+    assert!(
+        told.stderr.contains("draft.toml: the study cannot be read"),
+        "{}",
+        told.stderr
+    );
+    let told = desk.host(&["data", "check"]);
+    assert!(
+        told.stderr
+            .contains("name a study or a draft and its module"),
+        "{}",
+        told.stderr
+    );
+}
+
+/// What a module says of ten patients, of whom so many have each feature.
+fn report(features: &[u32]) -> Report {
+    let coverage = |(place, labels): (usize, &u32)| Coverage {
+        code: format!("CODE//{place}"),
+        name: format!("feature {place}"),
+        patients: *labels,
+        labels: *labels,
+        events: u64::from(*labels),
+        used: u64::from(*labels),
+        ..Coverage::default()
+    };
+    Report {
+        train: 10,
+        patients: 10,
+        training_patients: 10,
+        events: 50,
+        used: features.iter().map(|labels| u64::from(*labels)).sum(),
+        features: features.iter().enumerate().map(coverage).collect(),
+        ..Report::default()
+    }
+}
+
+#[test]
+fn a_dead_input_stops_an_approval_until_a_person_accepts_it() {
+    let desk = Desk::new();
+    let key = desk.init();
+    let mut found = report(&[9, 0]);
+    found.features[1].close = vec!["CODE/1".to_owned()];
+    desk.study_reporting(&key, "Anna", f64::INFINITY, found);
+    let told = desk.approve();
+    assert_eq!(told.status, 1);
+    assert!(told.stdout.contains("feature 0"), "{}", told.stdout);
+    assert!(
+        told.stderr.contains(
+            "feature 1 (CODE//1): no event has this code; the files have CODE/1: is it one of these?"
+        ),
+        "{}",
+        told.stderr
+    );
+    assert!(told.stderr.contains("--accept-doubts"), "{}", told.stderr);
+    assert!(!desk.path("anna/state/approved").exists());
+    let told = desk.approve_with(&["--accept-doubts"]);
+    assert_eq!(told.status, 0, "{}", told.stderr);
+    assert!(
+        told.stdout.contains("accepted    feature 1"),
+        "{}",
+        told.stdout
+    );
+}
+
+#[test]
+fn a_site_with_more_patients_than_the_study_has_room_for_learns_it_before_it_joins() {
+    let desk = Desk::new();
+    let key = desk.init();
+    let mut found = report(&[9]);
+    found.patients = 1_000_000;
+    desk.study_reporting(&key, "Anna", f64::INFINITY, found);
+    let told = desk.approve();
+    assert_eq!(told.status, 1);
+    assert!(
+        told.stderr
+            .contains("this site has 1000000 patients, and the study has room for"),
+        "{}",
+        told.stderr
+    );
+}
+
+#[test]
+fn files_that_changed_since_the_approval_are_not_run_with() {
+    let desk = Desk::new();
+    let key = desk.init_with("http://127.0.0.1:9", &[]);
+    desk.study(&key, "Anna");
+    assert_eq!(desk.approve().status, 0);
+    std::fs::write(desk.path("anna/data/events.parquet"), "other patients").unwrap();
+    let told = desk.host(&["run", "--config", "anna/host.toml"]);
+    assert_eq!(told.status, 1);
+    assert!(
+        told.stderr
+            .contains("are not those that were approved: run `host approve` again"),
+        "{}",
+        told.stderr
+    );
+    let told = desk.approve();
+    assert_eq!(told.status, 0, "{}", told.stderr);
 }
 
 #[test]
@@ -1184,6 +1389,10 @@ impl Desk {
 
     /// Approves the study without asking.
     fn approve(&self) -> Told {
+        self.approve_with(&[])
+    }
+
+    fn approve_with(&self, more: &[&str]) -> Told {
         let arguments = [
             "approve",
             "study.toml",
@@ -1193,7 +1402,7 @@ impl Desk {
             "anna/host.toml",
             "--yes",
         ];
-        self.host(&arguments)
+        self.host(&[&arguments[..], more].concat())
     }
 
     /// Writes a study without noise whose first site has this key and name, and a module that agrees to it; gives its
@@ -1204,6 +1413,11 @@ impl Desk {
 
     /// The same with this ε.
     fn study_of(&self, key: &str, name: &str, epsilon: f64) -> Digest {
+        self.study_reporting(key, name, epsilon, report(&[1]))
+    }
+
+    /// The same with a module that says this of the site's files.
+    fn study_reporting(&self, key: &str, name: &str, epsilon: f64, report: Report) -> Digest {
         let described = Described {
             study: Digest([0; 32]),
             parameters: 6,
@@ -1216,7 +1430,7 @@ impl Desk {
         });
         let prepared = Response::Prepared(Prepared {
             cohort: b"cohort".to_vec().into(),
-            report: Report::default(),
+            report,
         });
         let answers = [
             Response::Described(described),

@@ -544,6 +544,7 @@ impl World {
             pace: Pace::new(&self.kit.study, 0),
             patience: Patience::NONE,
             files,
+            data: None,
             bad_rows: BadRows::Stop,
             budget,
         }))

@@ -178,6 +178,7 @@ fn site(kit: &TestStudy, id: SiteId, files: &[File]) -> participant::Site {
         pace: Pace::new(&kit.study, 0),
         patience: Patience::NONE,
         files: files.iter().map(file).collect(),
+        data: None,
         bad_rows: BadRows::Stop,
         budget: None,
     }
