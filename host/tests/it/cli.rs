@@ -891,7 +891,7 @@ fn a_site_with_more_patients_than_the_study_has_room_for_learns_it_before_it_joi
 #[test]
 fn files_that_changed_since_the_approval_are_not_run_with() {
     let desk = Desk::new();
-    let key = desk.init_with("http://127.0.0.1:9", &[]);
+    let key = desk.init();
     desk.study(&key, "Anna");
     assert_eq!(desk.approve().status, 0);
     std::fs::write(desk.path("anna/data/events.parquet"), "other patients").unwrap();
