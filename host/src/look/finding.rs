@@ -24,6 +24,9 @@ const OUTSIDE: f64 = 0.02;
 /// A share of patients with one value that is told where the value is odd.
 const SHARED: f64 = 0.01;
 
+/// A value this many times the distance between the quarters from the median is not one of the others.
+const APART: f64 = 3.0;
+
 /// Fewest patients of which shares are told.
 const FEWEST: u32 = 5;
 
@@ -138,7 +141,12 @@ fn clipped(found: Found<'_>) -> Option<String> {
 /// A value that many patients share, and that no patient is likely to have.
 fn shared(found: Found<'_>) -> Option<String> {
     let (feature, coverage) = (found.feature, found.coverage);
+    let [_, quarter, median, three_quarters, _] = found.distribution.quantiles;
     let odd = |value: f64| {
+        // What lies among the other values is one of them, whatever the reference says.
+        if (value - median).abs() <= APART * (three_quarters - quarter) {
+            return false;
+        }
         let outside = value < feature.low || value > feature.high;
         outside || (is_code(value) && distance(found, value) > FAR)
     };
@@ -247,6 +255,16 @@ mod tests {
         assert!(spike(-9.0, 12).contains("the value -9 of about 12 patients"));
         assert!(spike(999.0, 12).contains("the value 999"));
         assert_eq!(spike(60.0, 12), "", "a common value is not odd");
+        let haemoglobin = feature(135.0, 17.0, 30.0, 250.0);
+        let other_unit = told(&haemoglobin, 13.5, |_, distribution| {
+            distribution.quantiles = [10.0, 12.6, 13.5, 14.3, 17.0];
+            distribution.spikes = vec![Spike {
+                value: 13.6,
+                patients: 40,
+            }];
+        });
+        assert!(other_unit.contains("10 times too small"), "{other_unit}");
+        assert!(!other_unit.contains("code for a missing"), "{other_unit}");
         assert_eq!(spike(-9.0, 1), "", "one patient is no pattern");
         let same = told(&age, 60.0, |_, distribution| {
             distribution.greatest = distribution.least
