@@ -11,6 +11,7 @@ use protocol::study::Study;
 
 use super::course::{Course, Standing};
 use super::error::{RoundsError, SiteFault};
+use super::nobody;
 use super::open::Open;
 use super::withdrawals::Withdrawals;
 
@@ -76,6 +77,14 @@ impl Board {
             stage: open.map(|open| open.round.stage()),
             withdrawn: withdrawals.named(study),
             rounds: records.to_vec(),
+            stopped: match &situation {
+                Situation::Stopped { reason } => Some(reason.clone()),
+                Situation::Open(_) | Situation::Finished { .. } => None,
+            },
+            warnings: match situation {
+                Situation::Finished { .. } => nobody::warnings(study, records),
+                Situation::Open(_) | Situation::Stopped { .. } => Vec::new(),
+            },
             model,
         };
         Self {

@@ -33,14 +33,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use learning::metrics;
 use learning::optimizer::Descent;
 use minicbor::{Decode, Encode};
-use protocol::api::{Metrics, Stage};
+use protocol::api::{Count, Estimate, Figure, Metrics, RoundRecord, Stage};
 use protocol::door::{Moments, State};
 use protocol::id::{Digest, Purpose, SiteId};
+use protocol::seed::Seed;
 use protocol::study::{Algorithm, Averaging, Batch, SectionName, Study, moments_from_sum};
 
 use super::clusters::Clusters;
 use super::error::Fault;
+use super::nobody;
 use super::patients::PatientCount;
+use super::step::{self, Step};
 use super::sum::{RealSum, real_count};
 
 /// Where a study stands between its rounds.
@@ -87,6 +90,9 @@ pub(super) struct Best {
     /// Its macro AUC, with noise.
     #[n(0)]
     macro_auc: f64,
+    /// The standard deviation of that noise.
+    #[n(3)]
+    deviation: f64,
     /// What it adds to the initial weights.
     #[n(1)]
     offset: Vec<f32>,
@@ -156,10 +162,10 @@ impl Charge {
 /// What a round showed, for people.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// Training patients in the sum, with noise.
-    pub patients: Option<f64>,
-    /// L2 norm of the mean update, with noise.
-    pub update_norm: Option<f64>,
+    /// Labels of training patients in the sum.
+    pub patients: Option<Count>,
+    /// L2 norm of the mean update.
+    pub update_norm: Option<Figure>,
     /// On held-out or tuning patients, with noise.
     pub metrics: Option<Metrics>,
 }
@@ -277,32 +283,63 @@ impl Course {
                 self.clusters.take_in(study, sum);
                 Figures::default()
             }
-            Purpose::Evaluate | Purpose::Tune => {
-                let classes = study.manifest().cohort.classes.len();
-                let metrics = metrics::from_counts(sum.section(SectionName::Metrics), classes)?;
-                Figures {
-                    metrics: Some(metrics),
-                    ..Figures::default()
-                }
-            }
+            Purpose::Evaluate | Purpose::Tune => Figures {
+                metrics: Some(self.measured(study, sum)?),
+                ..Figures::default()
+            },
         };
         self.place += 1;
         if let (Purpose::Tune, Some(metrics)) = (sum.purpose(), &figures.metrics) {
-            self.look(study, metrics.macro_auc);
+            self.look(study, metrics.macro_auc.as_ref());
         }
         Ok(figures)
     }
 
+    /// The figures of an evaluation. What draws the replicates of its bootstrap is public, so that everyone who has the sum
+    /// computes the same.
+    fn measured(&self, study: &Study, sum: &RealSum) -> Result<Metrics, Fault> {
+        let manifest = study.manifest();
+        let of_study = Seed::new(study.digest().0);
+        let noise = metrics::Noise {
+            deviation: sum.noise(SectionName::Metrics),
+            replicates: of_study
+                .derive(&format!(
+                    "replicates of the figures at place {}",
+                    self.place
+                ))
+                .rng(),
+        };
+        Ok(metrics::released(
+            sum.section(SectionName::Metrics),
+            manifest.cohort.classes.len(),
+            &manifest.metrics,
+            noise,
+        )?)
+    }
+
     /// Takes in how the model does on tuning patients, and ends training where that was long no better.
-    fn look(&mut self, study: &Study, macro_auc: f64) {
+    ///
+    /// A model is better where its area is above that of the best one by more than the standard deviation of the noise in
+    /// their difference: of models that are as good as each other the first is kept (the rule of one standard error, Breiman
+    /// et al. 1984, section 3.4.3). A look whose figure is withheld, or at nobody, tells nothing, and does not count.
+    fn look(&mut self, study: &Study, macro_auc: Option<&Figure>) {
         let Some(stopping) = study.manifest().training.stopping else {
             return;
         };
+        let Some(Estimate {
+            value, deviation, ..
+        }) = macro_auc.and_then(Figure::shown).copied()
+        else {
+            return;
+        };
         match &mut self.best {
-            Some(best) if best.macro_auc >= macro_auc => best.looks += 1,
+            Some(best) if value <= best.macro_auc + best.deviation.hypot(deviation) => {
+                best.looks += 1;
+            }
             _ => {
                 self.best = Some(Best {
-                    macro_auc,
+                    macro_auc: value,
+                    deviation,
                     offset: self.optimizer.offset().to_vec(),
                     looks: 0,
                 });
@@ -355,10 +392,15 @@ impl Course {
         }
     }
 
-    /// The plan is done; `state` is what it made.
-    pub fn publish(&mut self, state: Digest) {
-        if self.standing == Standing::Running {
-            self.standing = Standing::Finished { state };
+    /// The plan is done; `state` is what it made. A study without noise that trained on nobody stops instead, for `records`
+    /// say so.
+    pub fn publish(&mut self, study: &Study, state: Digest, records: &[RoundRecord]) {
+        if self.standing != Standing::Running {
+            return;
+        }
+        match nobody::reason(study, records) {
+            Some(reason) => self.stop(reason),
+            None => self.standing = Standing::Finished { state },
         }
     }
 
@@ -367,31 +409,25 @@ impl Course {
     }
 
     fn train(&mut self, study: &Study, sum: &RealSum) -> Figures {
-        let weight = first(sum.section(SectionName::Weight));
-        let gradient = match study.manifest().training.algorithm {
+        let Step { mean, noise } = match study.manifest().training.algorithm {
             Algorithm::Gradient { batch } => self.mean_gradient(study, batch, sum),
             Algorithm::Averaging(averaging) => {
                 self.move_control(study, &averaging, sum);
-                mean_change(sum)
+                mean_change(study, sum)
             }
         };
-        if let Err(error) = self.optimizer.step(&gradient) {
+        if let Err(error) = self.optimizer.step(&mean) {
             self.stop(error.to_string());
         }
-        let norm = gradient
-            .iter()
-            .map(|value| value * value)
-            .sum::<f64>()
-            .sqrt();
         Figures {
-            patients: Some(weight),
-            update_norm: Some(norm),
+            patients: step::patients(study, sum),
+            update_norm: Some(step::norm(&mean, noise)),
             metrics: None,
         }
     }
 
     /// The mean gradient over the patients of a step; the clip norm of the next one.
-    fn mean_gradient(&mut self, study: &Study, batch: Batch, sum: &RealSum) -> Vec<f64> {
+    fn mean_gradient(&mut self, study: &Study, batch: Batch, sum: &RealSum) -> Step {
         let weight = first(sum.section(SectionName::Weight));
         let noise = sum.noise(SectionName::Weight);
         let patients = self.patients.add(weight, sum.survivors(), noise);
@@ -410,10 +446,11 @@ impl Course {
             let range = study.manifest().clip_norms();
             self.clip_norm = range.map(|range| next.clamp(*range.start(), *range.end()));
         }
-        sum.section(SectionName::Update)
-            .iter()
-            .map(|value| value * norm / in_step)
-            .collect()
+        let update = sum.section(SectionName::Update).iter();
+        Step {
+            mean: update.map(|value| value * norm / in_step).collect(),
+            noise: Some(sum.noise(SectionName::Update) * norm / in_step),
+        }
     }
 
     /// Karimireddy et al. 2020, algorithm 1, line 17.
@@ -430,15 +467,17 @@ impl Course {
 }
 
 /// Minus the mean of the sites' changes: what stands for a gradient in averaging.
-fn mean_change(sum: &RealSum) -> Vec<f64> {
+fn mean_change(study: &Study, sum: &RealSum) -> Step {
     let weight = first(sum.section(SectionName::Weight)).max(1.0);
-    sum.section(SectionName::Update)
-        .iter()
-        .map(|value| -value / weight)
-        .collect()
+    let update = sum.section(SectionName::Update).iter();
+    let is_noised = study.layout(Purpose::Train).local.is_some();
+    Step {
+        mean: update.map(|value| -value / weight).collect(),
+        noise: (!is_noised).then_some(0.0),
+    }
 }
 
-fn first(section: &[f64]) -> f64 {
+pub(super) fn first(section: &[f64]) -> f64 {
     section.first().copied().unwrap_or(0.0)
 }
 

@@ -19,10 +19,12 @@ mod chunks;
 mod clusters;
 mod course;
 mod error;
+mod nobody;
 mod open;
 mod patients;
 #[cfg(test)]
 mod states;
+mod step;
 mod sum;
 mod withdrawals;
 
@@ -38,7 +40,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use minicbor::bytes::ByteVec;
-use protocol::api::{Announcement, RoundRecord, Stage, Withdrawn};
+use protocol::api::{Announcement, Count, RoundRecord, Stage, Withdrawn};
 use protocol::codec;
 use protocol::id::{Digest, Header, SiteId};
 use protocol::message::Signed;
@@ -388,6 +390,7 @@ impl Rounds {
             survivors = record.survivors.len(),
             "round finished"
         );
+        tell(&record);
         self.end(position, ending, record, now)
     }
 
@@ -452,8 +455,15 @@ impl Rounds {
                 Some(open)
             }
             (Standing::Running, None) => {
-                position.course.publish(state);
-                tracing::info!(model = %state, "study finished");
+                position.course.publish(study, state, &position.records);
+                if let Standing::Stopped { reason } = position.course.standing() {
+                    tracing::error!(reason, "study stopped");
+                } else {
+                    tracing::info!(model = %state, "study finished");
+                }
+                for warning in nobody::warnings(study, &position.records) {
+                    tracing::warn!(warning, "study finished with a doubt");
+                }
                 None
             }
             (Standing::Finished { .. }, _) => None,
@@ -477,6 +487,40 @@ impl Rounds {
         } = position;
         let board = Board::of(self.study(), course, open.as_ref(), records, withdrawals);
         self.board.send_replace(Arc::new(board));
+    }
+}
+
+/// What a round showed, with its noise.
+fn tell(record: &RoundRecord) {
+    let number = record.number;
+    if let Some(Count { value, deviation }) = record.patients {
+        tracing::info!(
+            round.id = number,
+            labels = value,
+            deviation,
+            "training patients"
+        );
+    }
+    let Some(metrics) = &record.metrics else {
+        return;
+    };
+    let Count { value, deviation } = metrics.patients;
+    tracing::info!(
+        round.id = number,
+        labels = value,
+        deviation,
+        "patients evaluated"
+    );
+    for (name, figure) in [
+        ("accuracy", &metrics.accuracy),
+        ("macro AUC", &metrics.macro_auc),
+        ("macro F1", &metrics.macro_f1),
+        ("calibration error", &metrics.calibration_error),
+    ] {
+        match figure {
+            Some(figure) => tracing::info!(round.id = number, name, %figure, "figure"),
+            None => tracing::info!(round.id = number, name, "figure of nobody: there is none"),
+        }
     }
 }
 

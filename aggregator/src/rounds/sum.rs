@@ -79,27 +79,15 @@ impl RealSum {
     /// The standard deviation of the noise in each value of a section; 0 where there is none.
     #[must_use]
     pub fn noise(&self, name: SectionName) -> f64 {
-        let section = self.sections.iter().find(|section| section.name == name);
-        let Some((variance, section)) =
-            section.and_then(|section| Some((section.site_variance(self.survivors)?, section)))
-        else {
-            return 0.0;
-        };
-        (real_variance(variance) * real_count(self.survivors)).sqrt() * section.grid
+        let mut sections = self.sections.iter();
+        let section = sections.find(|section| section.name == name);
+        section.map_or(0.0, |section| section.deviation(self.survivors))
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a sum has at most 32 bits")]
 fn real(steps: i64) -> f64 {
     steps as f64
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a standard deviation needs no more than 53 bits"
-)]
-fn real_variance(variance: u128) -> f64 {
-    variance as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sites are few")]

@@ -15,7 +15,7 @@ use privacy::BlockedSum;
 use protocol::door::{Split, State};
 use protocol::id::Purpose;
 use protocol::seed::Seed;
-use protocol::study::{Algorithm, Averaging, Layout, Study};
+use protocol::study::{Algorithm, Averaging, Layout, Manifest, Study};
 
 use super::embedding::Embedding;
 use super::error::SessionError;
@@ -168,11 +168,10 @@ impl Work {
             Task::Local(local) => local.work()?,
             Task::Gradient(gradient) => self.unusable += gradient.step(&mut self.sums)?,
             Task::Evaluate(learner) => {
-                let classes = study.manifest().cohort.classes.len();
                 let [counts] = &mut self.sums[..] else {
                     return Err(SessionError::Sections);
                 };
-                self.unusable += learner.count(classes, counts)?;
+                self.unusable += learner.count(study.manifest(), counts)?;
             }
             Task::Cluster(cluster) => self.unusable += cluster.step(&mut self.sums)?,
         }
@@ -327,7 +326,8 @@ impl Learner {
 
     /// Counts the next batch; says how many of its patients could not be used. Each label of such a patient counts as one for
     /// which all classes were equally probable.
-    fn count(&mut self, classes: usize, sums: &mut BlockedSum) -> Result<u64, SessionError> {
+    fn count(&mut self, study: &Manifest, sums: &mut BlockedSum) -> Result<u64, SessionError> {
+        let classes = study.cohort.classes.len();
         let portion = self.inputs.portion(self.done..self.inputs.len());
         let probabilities = self
             .network
@@ -344,7 +344,7 @@ impl Learner {
             unusable += u64::from(!is_usable);
             for (row, label) in own {
                 let row = row.filter(|_| is_usable).unwrap_or(&unknown);
-                metrics::count(row, *label, &mut counts)?;
+                metrics::count(row, *label, &study.metrics, &mut counts)?;
             }
         }
         for (sum, count) in sums.block().iter_mut().zip(counts) {

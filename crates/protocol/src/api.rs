@@ -291,6 +291,10 @@ pub struct Progress {
     pub rounds: Vec<RoundRecord>,
     /// Digest of the published model, once the study is finished.
     pub model: Option<Digest>,
+    /// Why the study cannot go on, if it cannot.
+    pub stopped: Option<String>,
+    /// What to know before the model is used, in words; none where there is nothing.
+    pub warnings: Vec<String>,
 }
 
 /// A site that has withdrawn from a round and sent nothing since.
@@ -317,44 +321,110 @@ pub struct RoundRecord {
     pub survivors: Vec<String>,
     /// Why it was abandoned, if it was.
     pub abandoned: Option<String>,
-    /// Training patients in the sum, with its noise; of training rounds.
-    pub patients: Option<f64>,
-    /// L2 norm of the mean update, with its noise; of training rounds.
-    pub update_norm: Option<f64>,
+    /// Labels of training patients in the sum; of training rounds in which sites count them.
+    pub patients: Option<Count>,
+    /// L2 norm of the mean update; of training rounds.
+    pub update_norm: Option<Figure>,
     /// Of evaluations.
     pub metrics: Option<Metrics>,
 }
 
-/// Figures on held-out patients from a sum of counts, with its noise.
+/// A number that was released with noise: the true one is within 1.96 deviations of it 95 times in 100.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Count {
+    /// What was released; noise can make it negative.
+    pub value: f64,
+    /// The standard deviation of the noise in it; 0 where the study has none.
+    pub deviation: f64,
+}
+
+/// A figure computed from noised counts: in JSON either what is known of it or, as `withheld`, why it is not shown.
+///
+/// Whether it is withheld follows from the study and from noised numbers of patients, never from its own value: figures
+/// that were chosen by their value would be wrong more often than their intervals say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Figure {
+    /// It is shown.
+    Shown(Estimate),
+    /// It is not.
+    Withheld {
+        /// Why, and what would show it.
+        withheld: String,
+    },
+}
+
+/// What is known of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Estimate {
+    /// The likeliest value.
+    pub value: f64,
+    /// The standard deviation of what noise does to it; 0 where the study has none.
+    pub deviation: f64,
+    /// The lower end of the 95 % interval of the figure that the same patients have without noise.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+impl Figure {
+    /// What is known of it, where it is shown.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Estimate> {
+        match self {
+            Self::Shown(estimate) => Some(estimate),
+            Self::Withheld { .. } => None,
+        }
+    }
+}
+
+/// As people read it: `0.812 (0.790 to 0.834)`, or why it is not shown.
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shown(Estimate {
+                value, low, high, ..
+            }) => write!(f, "{value:.3} ({low:.3} to {high:.3})"),
+            Self::Withheld { withheld } => write!(f, "withheld: {withheld}"),
+        }
+    }
+}
+
+/// Figures on held-out patients from a sum of counts, each with its noise. Of nobody, a figure is absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Metrics {
+    /// Labels that were counted.
+    pub patients: Count,
     /// Share of patients whose most probable class is the true one.
-    pub accuracy: f64,
+    pub accuracy: Option<Figure>,
     /// Mean over the classes of the area under the ROC curve of one class against the rest.
-    pub macro_auc: f64,
+    pub macro_auc: Option<Figure>,
     /// Mean over the classes of the harmonic mean of precision and recall.
-    pub macro_f1: f64,
-    /// Rows: true class; columns: predicted class; counts.
-    pub confusion: Vec<Vec<f64>>,
+    pub macro_f1: Option<Figure>,
+    /// Rows: true class; columns: predicted class.
+    pub confusion: Vec<Vec<Count>>,
     /// For each class the area under the ROC curve against the rest; none where nobody or everybody is in it.
-    pub class_auc: Vec<Option<f64>>,
-    /// For each class its reliability diagram: the bins of its probability from 0 to 1.
+    pub class_auc: Vec<Option<Figure>>,
+    /// For each class its reliability diagram: a group for each unit of the log-odds of its probability, from below −5 to
+    /// above 5; only groups that the study's bins have.
     pub reliability: Vec<Vec<Reliability>>,
-    /// Mean over the classes of the expected calibration error: the mean over patients of the difference between the
-    /// predicted probability of their bin and the share of the class in it (classwise ECE, Kull et al. 2019). Noise
-    /// makes it larger.
-    pub calibration_error: f64,
+    /// Mean over the classes of the expected calibration error: the sum over the groups of the difference between the
+    /// patients that the probabilities expect in the class and those that are in it, over all patients (classwise ECE, Kull
+    /// et al. 2019).
+    pub calibration_error: Option<Figure>,
 }
 
-/// A bin of a reliability diagram.
+/// A group of a reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Reliability {
-    /// The predicted probability: the bin's middle.
+    /// The predicted probability in the group's middle.
     pub predicted: f64,
-    /// Patients whose probability is in the bin; noise can make it negative.
-    pub patients: f64,
+    /// Patients whose probability is in the group.
+    pub patients: Count,
     /// Of these, those in the class.
-    pub in_class: f64,
+    pub in_class: Count,
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use host::patients::Cohort;
-use protocol::api::Metrics;
+use learning::metrics::Exact;
 use protocol::codec;
 
-use super::predictions::{self, Part};
+use super::predictions::{self, Part, shown};
 use super::site::{self, Choice, Chosen, Patients};
 use super::{baseline, model};
 
@@ -48,8 +48,10 @@ impl Personalise {
         for (name, figures) in [("published", &before), ("personal", &after)] {
             writeln!(
                 out,
-                "{name:<10} accuracy {:.4}  macro AUC {:.4}  macro F1 {:.4}",
-                figures.accuracy, figures.macro_auc, figures.macro_f1
+                "{name:<10} accuracy {}  macro AUC {}  macro F1 {}",
+                shown(figures.accuracy),
+                shown(figures.macro_auc),
+                shown(figures.macro_f1)
             )?;
         }
         writeln!(out, "model  {}  (patient data)", self.out.display())?;
@@ -58,7 +60,7 @@ impl Personalise {
 }
 
 /// How a model does on this site's held-out patients.
-fn figures(chosen: &Chosen, cohorts: &[Cohort], state: &[u8]) -> Result<Metrics> {
+fn figures(chosen: &Chosen, cohorts: &[Cohort], state: &[u8]) -> Result<Exact> {
     let predictions = predictions::predict(chosen, cohorts, state, Part::HeldOut)?;
     predictions::figures(&predictions, chosen.study.manifest().cohort.classes.len())
 }

@@ -8,8 +8,7 @@ use clap::ValueEnum;
 use host::durable;
 use host::patients::Cohort;
 use host::sandbox::SandboxError;
-use learning::metrics;
-use protocol::api::Metrics;
+use learning::metrics::{self, Exact};
 use protocol::door::{Predict, Prediction, Request, Response, Split};
 
 use super::site::Chosen;
@@ -113,14 +112,14 @@ pub(super) fn tell(path: &Path, predictions: &[Prediction], out: &mut dyn Write)
         [] => writeln!(out)?,
         [first, ..] => {
             let figures = figures(predictions, first.probabilities.len())?;
-            writeln!(out, "  accuracy {:.4}", figures.accuracy)?;
+            writeln!(out, "  accuracy {}", shown(figures.accuracy))?;
         }
     }
     Ok(())
 }
 
 /// How good they are.
-pub(super) fn figures(predictions: &[Prediction], classes: usize) -> Result<Metrics> {
+pub(super) fn figures(predictions: &[Prediction], classes: usize) -> Result<Exact> {
     let probabilities: Vec<f32> = predictions
         .iter()
         .flat_map(|prediction| prediction.probabilities.iter().copied())
@@ -130,6 +129,11 @@ pub(super) fn figures(predictions: &[Prediction], classes: usize) -> Result<Metr
         .map(|prediction| prediction.label)
         .collect();
     metrics::exact(&probabilities, &labels, classes).context("measuring the predictions")
+}
+
+/// A figure as it is printed; of nobody there is none.
+pub(super) fn shown(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "none".to_owned(), |figure| format!("{figure:.4}"))
 }
 
 fn split(split: Split) -> &'static str {

@@ -15,9 +15,6 @@ use super::accounting::NOISE_MULTIPLIER;
 use super::{Algorithm, Batch, Clustering, Manifest, Part, StudyError, excess};
 use crate::id::Purpose;
 
-/// Bins of a score histogram, of equal width over probabilities from 0 to 1.
-pub const HISTOGRAM_BINS: usize = 20;
-
 /// The vector that a round adds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
@@ -83,8 +80,8 @@ pub enum SectionName {
     /// For each label 1/2 where its patient's gradient is at most as long as the clip norm, else -1/2.
     Short,
     /// Of the labels of held-out or tuning patients: the confusion matrix (row: true class, column: predicted), then for
-    /// each class two
-    /// histograms of its probability, of the patients in that class and of the others.
+    /// each class two histograms of its probability ([`Histograms`](super::Histograms)), of the patients in that class
+    /// and of the others.
     Metrics,
     /// Training patients in each cell: a cluster, or one of its halves.
     Members,
@@ -282,6 +279,13 @@ pub(super) struct Noise {
 }
 
 impl Section {
+    /// The standard deviation, in real values, of the noise in each entry of a sum of `survivors` sites; 0 without noise.
+    #[must_use]
+    pub fn deviation(&self, survivors: usize) -> f64 {
+        let of_site = self.site_variance(survivors).unwrap_or(0);
+        (of_site as f64 * survivors as f64).sqrt() * self.grid
+    }
+
     /// How far its noise is from continuous noise.
     fn discreteness(&self, noise: Noise) -> Discreteness {
         let (Some(variance), Some(mu)) = (self.promised_variance(), self.mu) else {

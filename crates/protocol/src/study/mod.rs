@@ -15,6 +15,7 @@ mod draw;
 mod excess;
 mod fellows;
 mod graph;
+mod histograms;
 mod layout;
 mod model;
 mod moments;
@@ -30,7 +31,8 @@ pub use cohort::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Spli
 pub use excess::Part;
 pub use fellows::Survivors;
 pub use graph::{COMPLETE, Crowd, Graph};
-pub use layout::{HISTOGRAM_BINS, Layout, Local, Section, SectionName};
+pub use histograms::Histograms;
+pub use layout::{Layout, Local, Section, SectionName};
 pub use model::{Architecture, Head, Missingness, Model, Summary, Trained};
 pub use moments::moments_from_sum;
 pub use privacy::{AdaptiveClip, Aggregation, ExcessNoise, Member, Privacy};
@@ -69,6 +71,9 @@ pub struct Manifest {
     /// Phenotypes to find after training; without it, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clustering: Option<Clustering>,
+    /// How predicted probabilities are counted where the model is measured.
+    #[serde(default)]
+    pub metrics: Histograms,
     /// When rounds are answered, and how often they may be begun.
     #[serde(default)]
     pub rounds: Rounds,
@@ -267,6 +272,17 @@ impl Manifest {
         let graphs = many.filter_map(Crowd::least);
         let largest = graphs.max_by_key(|graph| graph.neighbours);
         largest.filter(|_| self.aggregation.graph.is_none())
+    }
+
+    /// The standard deviation of the noise in each count of an evaluation that all sites survive; 0 where ε is infinite.
+    ///
+    /// # Errors
+    ///
+    /// Settings of which no layout can be made.
+    pub fn metrics_deviation(&self) -> Result<f64, StudyError> {
+        let layout = Layout::of(self, Purpose::Evaluate)?;
+        let of = |section: &Section| section.deviation(self.roster.len());
+        Ok(layout.sections.first().map_or(0.0, of))
     }
 
     /// Rounds of `plan` with this purpose.

@@ -94,6 +94,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<Option<Lottery>, StudyError> 
     if let Some(clustering) = &manifest.clustering {
         clustering::check(clustering)?;
     }
+    manifest.metrics.check()?;
     manifest.rounds.check()?;
     privacy::check(&manifest.privacy, manifest.cohort.normalisation)?;
     privacy::check_shares(manifest)?;
@@ -128,7 +129,7 @@ fn unique<T: Ord + std::fmt::Display>(
     clippy::fn_params_excessive_bools,
     reason = "the condition itself, not a mode"
 )]
-fn require(
+pub(super) fn require(
     holds: bool,
     setting: &'static str,
     problem: impl FnOnce() -> String,

@@ -4,7 +4,7 @@ use privacy::Mu;
 
 use super::budget::Budget;
 use super::plain::{Kind, Plain};
-use super::{HISTOGRAM_BINS, Local, Sample, Section, SectionName};
+use super::{Local, Sample, Section, SectionName};
 use crate::id::Purpose;
 use crate::study::{Averaging, Clustering, Manifest, StudyError, Weighting};
 
@@ -146,7 +146,7 @@ fn count(manifest: &Manifest) -> Plain {
 
 pub(super) fn metrics(manifest: &Manifest, budget: Budget) -> Result<Section, StudyError> {
     let classes = manifest.cohort.classes.len();
-    let length = classes * classes + 2 * classes * HISTOGRAM_BINS;
+    let length = classes * classes + 2 * classes * manifest.metrics.bins();
     // A label is counted in one cell of the matrix and in one bin for each class; those of one patient can all be
     // counted in the same ones.
     let sensitivity = labels_per_patient(manifest) * root(1 + classes);
