@@ -6,8 +6,11 @@
 mod quorum;
 mod warning;
 
+use std::collections::BTreeSet;
+
+use learning::metrics;
 use protocol::id::{AgreementKey, Digest};
-use protocol::study::{Manifest, StudyError};
+use protocol::study::{Histograms, Manifest, Study, StudyError};
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TomlError, Value, value};
 
 use self::quorum::Stated;
@@ -32,6 +35,8 @@ pub struct Parts<'a> {
 #[derive(Clone, Debug)]
 pub struct Draft {
     document: DocumentMut,
+    /// Paths of the settings that were replaced.
+    replaced: BTreeSet<String>,
 }
 
 impl Draft {
@@ -43,6 +48,7 @@ impl Draft {
     pub fn parse(text: &str) -> Result<Self, ComposeError> {
         Ok(Self {
             document: text.parse()?,
+            replaced: BTreeSet::new(),
         })
     }
 
@@ -53,6 +59,7 @@ impl Draft {
     /// A path through something that is no table, and a value that is no TOML.
     pub fn set(&mut self, path: &str, text: &str) -> Result<(), ComposeError> {
         let parsed: Value = text.parse()?;
+        self.replaced.insert(path.to_owned());
         self.put(path, value(parsed))
     }
 
@@ -135,6 +142,66 @@ impl Draft {
             Some(multiplier) => self.put("privacy.noise-multiplier", value(multiplier.get())),
             None => Ok(()),
         }
+    }
+
+    /// States the bins of the score histograms, where the draft does not: those at which areas under the curve are off by
+    /// the least, by the noise of the study's evaluations and by bins that are too wide.
+    ///
+    /// # Errors
+    ///
+    /// Settings of which no layout can be made.
+    pub fn state_histograms(&mut self) -> Result<(), ComposeError> {
+        // What is no manifest is refused with its reasons when it is read as a study.
+        let Ok(manifest) = toml::from_str::<Manifest>(&self.text()) else {
+            return Ok(());
+        };
+        if self.document.contains_key("metrics") {
+            return Ok(());
+        }
+        let split = manifest.cohort.split;
+        let held_out = (1.0 - split.train - split.tuning).max(0.0);
+        let patients = f64::from(manifest.aggregation.patients_per_site)
+            * manifest.roster.len() as f64
+            * held_out;
+        let Histograms {
+            reach,
+            bins_per_unit,
+        } = metrics::choose(patients, manifest.metrics_deviation()?);
+        self.put("metrics.reach", value(i64::from(reach)))?;
+        self.put("metrics.bins-per-unit", value(i64::from(bins_per_unit)))
+    }
+
+    /// Where ε is infinite, states a clip norm that hardly any gradient is longer than, and as fine a grid as the modulus has
+    /// room for; what was replaced by hand stays. Says what it stated.
+    ///
+    /// A clip norm bounds what one patient can change so that noise can hide it. Without noise it hides nothing, and only
+    /// makes the model worse: at the norms that suit a small ε, most patients are clipped.
+    ///
+    /// # Errors
+    ///
+    /// A draft whose `privacy` or `aggregation` is no table.
+    pub fn state_unclipped(&mut self) -> Result<Option<f64>, ComposeError> {
+        // What is no manifest is refused with its reasons when it is read as a study.
+        let Ok(manifest) = toml::from_str::<Manifest>(&self.text()) else {
+            return Ok(None);
+        };
+        let privacy = &manifest.privacy;
+        let is_stated = self.replaced.contains(CLIP_NORM) || privacy.adaptive_clip.is_some();
+        if privacy.epsilon.is_finite() || is_stated || privacy.clip_norm >= UNCLIPPED {
+            return Ok(None);
+        }
+        self.put(CLIP_NORM, value(UNCLIPPED))?;
+        let bits = manifest.aggregation.fraction_bits;
+        if !self.replaced.contains(FRACTION_BITS) {
+            // As many more as keep the grid as fine as it was, or those for which there is room.
+            for more in (0..=UNCLIPPED_BITS).rev() {
+                self.put(FRACTION_BITS, value(i64::from(bits.saturating_add(more))))?;
+                if Study::parse(self.text().as_bytes()).is_ok() {
+                    break;
+                }
+            }
+        }
+        Ok(Some(UNCLIPPED))
     }
 
     /// States who shares masks with whom, where the study has many sites and does not say.
@@ -253,6 +320,15 @@ pub enum ComposeError {
 const THRESHOLD: &str = "aggregation.threshold";
 const HONEST: &str = "privacy.honest-survivors";
 const PARAMETERS: &str = "model.parameters";
+const CLIP_NORM: &str = "privacy.clip-norm";
+const FRACTION_BITS: &str = "aggregation.fraction-bits";
+
+/// The clip norm of a study without noise: gradients of the made-up patients and of both public data sets are shorter than a
+/// tenth of it. A power of two, so that scaling by it is exact.
+const UNCLIPPED: f64 = 1_024.0;
+
+/// Bits of [`UNCLIPPED`] over a clip norm of 1.
+const UNCLIPPED_BITS: u8 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -384,6 +460,53 @@ mod tests {
             let study = protocol::study::Study::parse(draft.text().as_bytes()).unwrap();
             assert_eq!(study.manifest().aggregation.graph.is_some(), stated);
         }
+    }
+
+    fn composed(epsilon: f64) -> Draft {
+        let draft = testkit::Draft {
+            epsilon,
+            fraction_bits: 12,
+            ..testkit::Draft::default()
+        };
+        Draft::parse(&draft.toml()).unwrap()
+    }
+
+    #[test]
+    fn histograms_are_stated_by_the_noise_and_a_draft_that_states_them_is_kept() {
+        let bins = |epsilon| {
+            let mut draft = composed(epsilon);
+            draft.state_histograms().unwrap();
+            let study = Study::parse(draft.text().as_bytes()).unwrap();
+            study.manifest().metrics.bins()
+        };
+        assert!(bins(f64::INFINITY) > 500 && bins(1.0) < 100);
+        let mut draft = composed(1.0);
+        draft.set("metrics.bins-per-unit", "5").unwrap();
+        draft.set("metrics.reach", "4").unwrap();
+        draft.state_histograms().unwrap();
+        let study = Study::parse(draft.text().as_bytes()).unwrap();
+        assert_eq!(study.manifest().metrics.bins(), 40);
+    }
+
+    #[test]
+    fn without_noise_gradients_are_not_clipped_and_the_grid_stays_as_fine() {
+        let mut draft = composed(f64::INFINITY);
+        draft.set("privacy.clip-norm", "1.0").unwrap();
+        assert_eq!(draft.state_unclipped().unwrap(), None);
+        let mut draft = composed(1.0);
+        assert_eq!(draft.state_unclipped().unwrap(), None);
+
+        let mut draft = Draft::parse(
+            &composed(f64::INFINITY)
+                .text()
+                .replace("clip-norm = ", "clip-norm = 1.0 # "),
+        )
+        .unwrap();
+        assert_eq!(draft.state_unclipped().unwrap(), Some(UNCLIPPED));
+        let study = Study::parse(draft.text().as_bytes()).unwrap();
+        let manifest = study.manifest();
+        assert_eq!(manifest.privacy.clip_norm, UNCLIPPED);
+        assert_eq!(manifest.aggregation.fraction_bits, 22);
     }
 
     #[test]

@@ -85,11 +85,13 @@ pub(super) fn complete(
         // Any number will do for the module to say what its own is.
         draft.state_parameters(1)?;
     }
+    draft.state_histograms()?;
     draft.state_noise_multiplier()?;
     draft.state_graph()?;
     if !is_stated {
         draft.state_parameters(parameters(sandbox, &draft.text(), weights)?)?;
     }
+    draft.state_unclipped()?;
     Ok(Study::parse(draft.text().as_bytes())?)
 }
 
@@ -111,6 +113,15 @@ impl Compose {
             .with_context(|| self.settings.draft.display().to_string())?;
         durable::replace(&self.out, draft.text().as_bytes())?;
         writeln!(out, "study  {}  {}", study.digest(), self.out.display())?;
+        let manifest = study.manifest();
+        if manifest.privacy.epsilon.is_infinite() {
+            writeln!(
+                out,
+                "clip norm  {}, since epsilon is inf: without noise there is nothing that a small one is for (--set \
+                 privacy.clip-norm=… states another)",
+                manifest.privacy.clip_norm
+            )?;
+        }
         if let Some(warning) = compose::warning(&study) {
             writeln!(out, "warning  {warning}")?;
         }

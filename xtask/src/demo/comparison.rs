@@ -4,10 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use e2e::Programs;
-use protocol::api::{Metrics, Reliability};
 
 use super::Arguments;
-use super::table::{Row, Rows};
+use super::table::{Row, Rows, Scores};
 use crate::trial::{Ground, Hospitals, Trained};
 
 /// Trains on each hospital alone, on the federation without noise and at ε, and on all patients in one place.
@@ -50,7 +49,7 @@ pub(super) fn compare(
 fn row(name: &str, ground: &Ground, trained: &Trained) -> Result<Row> {
     Ok(Row {
         name: name.to_owned(),
-        metrics: ground.predictions(trained)?.metrics()?,
+        metrics: ground.predictions(trained)?.metrics()?.into(),
         seconds: trained.seconds,
         rounds: trained.rounds,
     })
@@ -63,7 +62,7 @@ fn locals(ground: &Ground) -> Result<Row> {
     for place in 0..ground.sites().len() {
         let trained = ground.alone(place)?;
         seconds += trained.seconds;
-        each.push(ground.predictions(&trained)?.metrics()?);
+        each.push(ground.predictions(&trained)?.metrics()?.into());
     }
     let seconds = seconds / each.len() as f64;
     Ok(Row {
@@ -74,49 +73,16 @@ fn locals(ground: &Ground) -> Result<Row> {
     })
 }
 
-/// The mean of each figure; confusion matrices and reliability diagrams are added.
-fn mean(each: &[Metrics]) -> Metrics {
-    let count = each.len() as f64;
-    let of = |figure: fn(&Metrics) -> f64| each.iter().map(figure).sum::<f64>() / count;
-    let mut confusion = each[0].confusion.clone();
-    for other in &each[1..] {
-        for (row, added) in confusion.iter_mut().zip(&other.confusion) {
-            for (cell, value) in row.iter_mut().zip(added) {
-                *cell += value;
-            }
-        }
+/// The mean of each figure, over those that have one.
+fn mean(each: &[Scores]) -> Scores {
+    let of = |figure: fn(&Scores) -> Option<f64>| {
+        let known: Vec<f64> = each.iter().filter_map(figure).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    };
+    Scores {
+        accuracy: of(|scores| scores.accuracy),
+        macro_auc: of(|scores| scores.macro_auc),
+        macro_f1: of(|scores| scores.macro_f1),
+        calibration_error: of(|scores| scores.calibration_error),
     }
-    Metrics {
-        accuracy: of(|metrics| metrics.accuracy),
-        macro_auc: of(|metrics| metrics.macro_auc),
-        macro_f1: of(|metrics| metrics.macro_f1),
-        calibration_error: of(|metrics| metrics.calibration_error),
-        class_auc: (0..confusion.len())
-            .map(|class| mean_auc(each, class))
-            .collect(),
-        reliability: added(each),
-        confusion,
-    }
-}
-
-/// The mean AUC of a class, over those that have one.
-fn mean_auc(each: &[Metrics], class: usize) -> Option<f64> {
-    let aucs: Vec<f64> = each
-        .iter()
-        .filter_map(|metrics| metrics.class_auc[class])
-        .collect();
-    (!aucs.is_empty()).then(|| aucs.iter().sum::<f64>() / aucs.len() as f64)
-}
-
-/// The reliability diagrams added, bin by bin.
-fn added(each: &[Metrics]) -> Vec<Vec<Reliability>> {
-    let mut sum = each[0].reliability.clone();
-    for other in &each[1..] {
-        let bins = sum.iter_mut().flatten();
-        for (bin, more) in bins.zip(other.reliability.iter().flatten()) {
-            bin.patients += more.patients;
-            bin.in_class += more.in_class;
-        }
-    }
-    sum
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use protocol::api::Metrics;
+use learning::metrics::Exact;
 use serde::Serialize;
 
 /// The demo's result.
@@ -20,11 +20,31 @@ pub(crate) struct Row {
     /// What was trained, on what.
     pub(crate) name: String,
     /// On the held-out patients of all hospitals.
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Scores,
     /// Seconds of training.
     pub(crate) seconds: f64,
     /// Rounds of training; none where nothing was sent.
     pub(crate) rounds: Option<usize>,
+}
+
+/// Exact figures, which a trial can have since it owns the hospitals; a figure of nobody is absent.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Scores {
+    pub(crate) accuracy: Option<f64>,
+    pub(crate) macro_auc: Option<f64>,
+    pub(crate) macro_f1: Option<f64>,
+    pub(crate) calibration_error: Option<f64>,
+}
+
+impl From<Exact> for Scores {
+    fn from(exact: Exact) -> Self {
+        Self {
+            accuracy: exact.accuracy,
+            macro_auc: exact.macro_auc,
+            macro_f1: exact.macro_f1,
+            calibration_error: exact.calibration_error,
+        }
+    }
 }
 
 /// The table's lines.
@@ -39,14 +59,18 @@ pub(crate) fn lines(rows: &Rows) -> Vec<String> {
             .rounds
             .map_or_else(|| "-".to_owned(), |rounds| rounds.to_string());
         format!(
-            "{:<34} {:>8.3} {:>10.3} {:>9.3} {:>7} {:>8.1}",
+            "{:<34} {:>8} {:>10} {:>9} {:>7} {:>8.1}",
             row.name,
-            row.metrics.accuracy,
-            row.metrics.macro_auc,
-            row.metrics.macro_f1,
+            shown(row.metrics.accuracy),
+            shown(row.metrics.macro_auc),
+            shown(row.metrics.macro_f1),
             rounds,
             row.seconds
         )
     });
     [heads, rule].into_iter().chain(body).collect()
+}
+
+fn shown(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.3}"))
 }

@@ -1,6 +1,6 @@
 //! How good predictions are: what a table, a confusion matrix and a reliability curve are made of.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::trial::Predictions;
@@ -52,9 +52,11 @@ impl Scores {
         let reliability = reliability(predictions);
         Ok(Self {
             classes: predictions.classes.clone(),
-            accuracy: metrics.accuracy,
-            macro_auc: metrics.macro_auc,
-            macro_f1: metrics.macro_f1,
+            accuracy: metrics.accuracy.context("no accuracy")?,
+            macro_auc: metrics.macro_auc.context(
+                "all held-out patients are of one class: there is no area under the curve",
+            )?,
+            macro_f1: metrics.macro_f1.context("no F1")?,
             class_auc: metrics.class_auc,
             confusion: metrics.confusion,
             calibration_error: calibration_error(&reliability),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use e2e::{Federation, finish};
-use protocol::api::Metrics;
+use learning::metrics::Exact;
 
 /// The held-out labels of all hospitals, and what a model says of them.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ impl Predictions {
     }
 
     /// Accuracy, AUC and F1.
-    pub(crate) fn metrics(&self) -> Result<Metrics> {
+    pub(crate) fn metrics(&self) -> Result<Exact> {
         learning::metrics::exact(&self.probabilities, &self.labels, self.classes.len())
             .context("measuring the predictions")
     }
