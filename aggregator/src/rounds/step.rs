@@ -47,6 +47,11 @@ pub(super) fn norm(mean: &[f64], noise: Option<f64>) -> Figure {
         };
     };
     let squares: f64 = mean.iter().map(|value| value * value).sum();
+    if !squares.is_finite() {
+        return Figure::Withheld {
+            withheld: "it is no finite number: training diverges".to_owned(),
+        };
+    }
     let of_noise = noise * noise;
     let length = real_count(mean.len());
     let without = squares - length * of_noise;

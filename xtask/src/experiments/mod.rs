@@ -13,6 +13,7 @@ mod definition;
 mod page;
 mod peers;
 mod published;
+mod released;
 mod results;
 mod run;
 mod scores;
@@ -37,7 +38,7 @@ use crate::trial::Built;
 /// Of `cargo xtask experiments`
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Arguments {
-    /// Which experiments [default: all]
+    /// Which experiments, or `released-metrics`: released figures beside exact ones, in memory [default: all with programs]
     names: Vec<String>,
     /// Seeds of each row [default: as many as the experiment asks for]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -58,6 +59,16 @@ pub(crate) struct Arguments {
 
 /// Runs experiments and writes their tables, plots and pages.
 pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| root().join("docs/results"));
+    if arguments.names == [released::NAME] {
+        let page = released::page(&command_line(), &today()?)?;
+        show(&page);
+        let path = out.join(format!("{}.md", released::NAME));
+        return std::fs::write(&path, page).with_context(|| format!("writing {}", path.display()));
+    }
     let experiments = chosen(&arguments.names)?;
     let mut figures = Figures::new("experiments");
     let Built { module, programs } = Built::now()?;
@@ -65,10 +76,6 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
         .data
         .clone()
         .unwrap_or_else(|| root().join("../shared/data"));
-    let out = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| root().join("docs/results"));
     let kept = target().join("experiments");
     for folder in [&out, &kept] {
         std::fs::create_dir_all(folder)
@@ -125,7 +132,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Experiment>> {
         match found {
             Some(experiment) => Ok(experiment),
             None => bail!(
-                "there is no experiment {name}; there are {}",
+                "there is no experiment {name}; there are {}, and released-metrics by itself",
                 ALL.iter()
                     .map(|experiment| experiment.name)
                     .collect::<Vec<_>>()

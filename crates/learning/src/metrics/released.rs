@@ -179,6 +179,11 @@ impl Release<'_> {
         let value = self.values[place]?;
         let deviation = self.deviations[place];
         let half = HALF * deviation.hypot(margin.deviation) + margin.either;
+        if !(half + margin.below).is_finite() {
+            return Some(Figure::Withheld {
+                withheld: reason(f64::INFINITY),
+            });
+        }
         Some(Figure::Shown(Estimate {
             value: value.clamp(0.0, 1.0),
             deviation,
