@@ -488,3 +488,92 @@ pub(super) fn first(section: &[f64]) -> f64 {
 fn narrow(value: f64) -> f32 {
     value as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::Draft;
+
+    use super::*;
+
+    /// Of a plan that stops after the second look in a row that is no better.
+    fn study() -> Study {
+        let toml = Draft::default().toml();
+        let stopping = "rounds = 9\nstopping = { every = 1, patience = 2 }\n";
+        let rounds = toml.lines().find(|line| line.starts_with("rounds = "));
+        let toml = toml.replace(&format!("{}\n", rounds.unwrap()), stopping);
+        Study::parse(toml.as_bytes()).unwrap()
+    }
+
+    fn area(value: f64, deviation: f64) -> Figure {
+        Figure::Shown(Estimate {
+            value,
+            deviation,
+            low: value - 2.0 * deviation,
+            high: value + 2.0 * deviation,
+        })
+    }
+
+    /// Whether training is over after these looks, and the best area.
+    fn after(looks: &[Figure]) -> (bool, Option<f64>) {
+        let study = study();
+        let mut course = Course::begin(&study);
+        for figure in looks {
+            course.look(&study, Some(figure));
+        }
+        let best = course.best.as_ref().map(|best| best.macro_auc);
+        (course.purpose(&study) == Some(Purpose::Evaluate), best)
+    }
+
+    #[test]
+    fn a_gain_that_noise_could_have_made_is_none() {
+        let gains = |deviation| [0.70, 0.71, 0.72].map(|value| area(value, deviation));
+        assert_eq!(after(&gains(0.0)), (false, Some(0.72)));
+        assert_eq!(after(&gains(0.02)), (true, Some(0.70)));
+        // A gain of more than the noise of the difference, .014, is one.
+        let slow = [0.70, 0.71, 0.72].map(|value| area(value, 0.01));
+        assert_eq!(after(&slow), (false, Some(0.72)));
+        let worse = [0.7, 0.6, 0.5].map(|value| area(value, 0.0));
+        assert_eq!(after(&worse), (true, Some(0.7)));
+    }
+
+    #[test]
+    fn a_look_that_tells_nothing_does_not_count() {
+        let withheld = Figure::Withheld {
+            withheld: "noise".to_owned(),
+        };
+        assert_eq!(after(&vec![withheld.clone(); 5]), (false, None));
+        let mut looks = vec![area(0.7, 0.0), area(0.6, 0.0)];
+        looks.extend(vec![withheld; 5]);
+        assert_eq!(after(&looks), (false, Some(0.7)));
+        looks.push(area(0.6, 0.0));
+        assert_eq!(after(&looks), (true, Some(0.7)));
+    }
+
+    #[test]
+    fn a_study_without_noise_that_trained_on_nobody_publishes_nothing() {
+        let study = study();
+        let round = |value| RoundRecord {
+            number: 0,
+            purpose: Purpose::Train,
+            survivors: vec!["a".to_owned()],
+            abandoned: None,
+            patients: Some(Count {
+                value,
+                deviation: 0.0,
+            }),
+            update_norm: None,
+            metrics: None,
+        };
+        let standing = |records: &[RoundRecord]| {
+            let mut course = Course::begin(&study);
+            course.publish(&study, Digest([1; 32]), records);
+            course.standing().clone()
+        };
+        let somebody = standing(&[round(0.0), round(1.0)]);
+        assert!(matches!(somebody, Standing::Finished { .. }));
+        let Standing::Stopped { reason } = standing(&[round(0.0), round(0.0)]) else {
+            panic!("it finished");
+        };
+        assert!(reason.contains("no hospital had a patient to train on"));
+    }
+}

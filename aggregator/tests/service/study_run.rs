@@ -1,7 +1,7 @@
 //! A whole study, and what it publishes.
 
 use axum::http::StatusCode;
-use protocol::api::{Stage, Status};
+use protocol::api::{Count, Figure, Stage, Status};
 use protocol::codec;
 use protocol::door::State;
 use protocol::id::{Digest, Purpose};
@@ -30,12 +30,19 @@ async fn a_study_runs_from_its_first_round_to_a_published_model() {
         (1, Purpose::Train, None)
     );
     assert_eq!(step.survivors, ["Hospital 0", "Hospital 1", "Hospital 2"]);
-    assert_eq!(step.patients, Some(60.0));
+    let exact = |value| Count {
+        value,
+        deviation: 0.0,
+    };
+    assert_eq!(step.patients, Some(exact(60.0)));
     // The gradient of the first weight is 1/2 a patient.
-    assert!((step.update_norm.unwrap() - 0.5).abs() < 1e-12);
+    let norm = step.update_norm.as_ref().and_then(Figure::shown).unwrap();
+    assert!((norm.value - 0.5).abs() < 1e-12 && norm.low == norm.high);
     let metrics = progress.rounds[2].metrics.as_ref().unwrap();
-    assert!((metrics.accuracy - 0.8).abs() < 1e-12);
-    assert_eq!(metrics.confusion[0], [48.0, 12.0, 0.0]);
+    let accuracy = metrics.accuracy.as_ref().and_then(Figure::shown).unwrap();
+    assert!((accuracy.value - 0.8).abs() < 1e-12 && accuracy.low == accuracy.high);
+    assert_eq!(metrics.confusion[0], [48.0, 12.0, 0.0].map(exact));
+    assert_eq!((progress.stopped, progress.warnings), (None, Vec::new()));
 
     let answer = bench.get(&format!("states/{digest}")).await;
     assert_eq!(Digest::of(&answer.body), digest);

@@ -109,7 +109,9 @@ impl Expected {
         let want = Digest::of(&codec::encode(&self.course.state(study)));
         let Ok(view) = board.view() else {
             let stopped = matches!(self.course.standing(), Standing::Stopped { .. });
-            assert!(stopped, "the study stopped without a reason");
+            // At its end a study stops where all of its sums were of nobody.
+            let is_over = self.course.purpose(study).is_none();
+            assert!(stopped || is_over, "the study stopped without a reason");
             return;
         };
         match view.status {

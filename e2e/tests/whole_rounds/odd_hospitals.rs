@@ -152,7 +152,7 @@ fn assert_sound(outcomes: &[Outcome]) {
             "{offset:?}"
         );
         let metrics = &outcome.metrics;
-        assert!((0.0..=1.0).contains(&metrics.macro_auc), "{metrics:?}");
+        assert!(metrics.macro_auc.is_some(), "{metrics:?}");
     }
 }
 
