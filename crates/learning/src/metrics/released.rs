@@ -132,15 +132,12 @@ impl Release<'_> {
             macro_auc: self.figure(
                 MACRO_AUC,
                 self.expected.macro_auc(),
-                Margin::of_areas(&known, self.smallest()),
+                Margin::of_areas(&known),
             ),
             calibration_error: self.figure(
                 CALIBRATION,
                 self.expected.calibration,
-                Margin {
-                    below: expected::left(self.counts.total(), self.reading, noise),
-                    ..Margin::NONE
-                },
+                Margin::of_calibration(self.counts.total(), self.reading),
             ),
             class_auc: (0..classes).map(|class| self.class_auc(class)).collect(),
             confusion: rows.map(|row| row.iter().map(count).collect()).collect(),
@@ -148,22 +145,12 @@ impl Release<'_> {
         }
     }
 
-    /// The size of the smallest class that anybody is in.
-    fn smallest(&self) -> f64 {
-        let sizes = self.counts.sizes().into_iter();
-        sizes
-            .filter(|size| *size > 0.0)
-            .fold(self.counts.total(), f64::min)
-    }
-
     fn class_auc(&self, class: usize) -> Option<Figure> {
         let area: Vec<Area> = self.areas[class].into_iter().collect();
-        let inside = self.counts.sizes()[class];
-        let smaller = inside.min(self.counts.total() - inside);
         self.figure(
             CLASS_AUC + class,
             self.expected.areas[class],
-            Margin::of_areas(&area, smaller),
+            Margin::of_areas(&area),
         )
     }
 
@@ -231,17 +218,31 @@ impl Margin {
         below: 0.0,
     };
 
-    /// What the order of patients who share a bin can make of the mean of areas.
-    ///
-    /// With half of the share of tied pairs `t`: of `n` patients of the smaller class each is somewhere among those of the
-    /// other in its bin, with a deviation of `t / √3` of the area; and a smooth density has more of the class in the upper
-    /// half of a bin, which is at most about `t² / 2`.
-    fn of_areas(areas: &[Area], patients: f64) -> Self {
+    /// What bins make of the mean of areas: the order in them, which is the same for all classes at worst, and half of what
+    /// was put back.
+    fn of_areas(areas: &[Area]) -> Self {
         let number = areas.len().max(1) as f64;
-        let ties = areas.iter().map(|area| area.ties).sum::<f64>() / number;
+        let mean = |of: fn(&Area) -> f64| areas.iter().map(of).sum::<f64>() / number;
         Self {
-            deviation: ties / (3.0 * patients.max(1.0)).sqrt(),
-            either: ties * ties / 2.0,
+            deviation: mean(|area| area.order),
+            either: mean(|area| area.put_back.abs()) / 2.0,
+            below: 0.0,
+        }
+    }
+
+    /// Of a calibration error: what noise leaves in it and, where there is none, that all patients in a bin of width `w` are
+    /// taken to be in its middle: `p(1 − p)·w / √12` for each, at random, and the slope of their density.
+    fn of_calibration(patients: f64, reading: &Reading) -> Self {
+        if reading.noise > 0.0 {
+            return Self {
+                below: expected::left(patients, reading, reading.noise),
+                ..Self::NONE
+            };
+        }
+        let width = reading.width();
+        Self {
+            deviation: width / (4.0 * (12.0 * patients.max(1.0)).sqrt()),
+            either: width * width / 24.0,
             below: 0.0,
         }
     }

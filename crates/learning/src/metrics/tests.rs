@@ -132,7 +132,9 @@ fn counts_without_noise_give_the_exact_figures_where_no_bin_is_shared() {
     assert_eq!(counts.iter().sum::<f64>(), 24.0);
     let summed = noised(&counts, 3, &FINE, 0.0);
     let exact = exact(&PROBABILITIES, &LABELS, 3).unwrap();
-    assert_near(shown(summed.macro_auc.as_ref()), exact.macro_auc.unwrap());
+    // .31 and .31 of class 1 are one of it and one of the others: bins share as they do.
+    let area = shown(summed.macro_auc.as_ref());
+    assert!((area - exact.macro_auc.unwrap()).abs() < 1e-3, "{area}");
     assert_near(shown(summed.accuracy.as_ref()), exact.accuracy.unwrap());
     assert_near(shown(summed.macro_f1.as_ref()), exact.macro_f1.unwrap());
     let accuracy = summed.accuracy.unwrap();

@@ -77,8 +77,8 @@ impl Histograms {
 impl Default for Histograms {
     fn default() -> Self {
         Self {
-            reach: 8,
-            bins_per_unit: 6,
+            reach: 10,
+            bins_per_unit: 5,
         }
     }
 }
