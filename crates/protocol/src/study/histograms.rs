@@ -78,7 +78,7 @@ impl Default for Histograms {
     fn default() -> Self {
         Self {
             reach: 10,
-            bins_per_unit: 5,
+            bins_per_unit: 8,
         }
     }
 }
