@@ -231,7 +231,12 @@ async fn signed_messages_that_the_stage_cannot_take_are_refused_and_harm_nothing
         .await
         .is(422, "refused-message");
     bench.play_until(&mut sites, &Gone::new(), |_| false).await;
-    assert_eq!(bench.progress().await.rounds[0].patients, Some(60.0));
+    assert_eq!(
+        bench.progress().await.rounds[0]
+            .patients
+            .map(|count| count.value),
+        Some(60.0)
+    );
 }
 
 #[tokio::test]

@@ -74,7 +74,10 @@ async fn an_upload_goes_on_where_a_kill_cut_it_off() {
     again.is_taken("a chunk whose answer was lost, after its stage");
     bench.play_until(&mut sites, &Gone::new(), |_| false).await;
     let progress = bench.progress().await;
-    assert_eq!(progress.rounds[0].patients, Some(60.0));
+    assert_eq!(
+        progress.rounds[0].patients.map(|count| count.value),
+        Some(60.0)
+    );
     assert_eq!(progress.rounds[0].survivors.len(), 3);
 }
 
@@ -158,7 +161,12 @@ async fn a_site_whose_chunks_are_not_all_there_has_dropped_out() {
     bench.get(&missing).await.is(409, "stage-closed");
     bench.kill_and(|journal| assert!(journal.chunk_numbers().unwrap().is_empty()));
     bench.play_until(&mut sites, &Gone::new(), |_| false).await;
-    assert_eq!(bench.progress().await.rounds[0].patients, Some(50.0));
+    assert_eq!(
+        bench.progress().await.rounds[0]
+            .patients
+            .map(|count| count.value),
+        Some(50.0)
+    );
     let over = bench.put_chunk(&header, SITE, 1, chunks[1].clone()).await;
     over.is(410, "round-over");
 }
