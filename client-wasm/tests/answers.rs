@@ -9,8 +9,8 @@ use minicbor::bytes::ByteVec;
 use protocol::api::Stage;
 use protocol::codec;
 use protocol::door::{
-    BadRows, Describe, File, Moments, Open, Prepare, Progress, Request, Response, Role, Split,
-    State, Work,
+    BadRows, Describe, File, Moments, Open, Outcomes, Prepare, Progress, Request, Response, Role,
+    Split, State, Work,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::seed::Seed;
@@ -129,6 +129,7 @@ fn prepared(kit: &TestStudy, first: i64, patients: &[(f32, f32)]) -> ByteVec {
             file("splits", Role::Splits, splits.into_parquet()),
         ],
         bad_rows: BadRows::Stop,
+        outcomes: Outcomes::Known,
     });
     let Response::Prepared(prepared) = expected(&prepare) else {
         panic!("not prepared")

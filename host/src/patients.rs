@@ -7,9 +7,7 @@ use std::path::PathBuf;
 
 use participant::reading::{Next, PatientFile, Reading, ReadingError};
 use participant::{Event, Failure, Key, Step};
-use protocol::door::{
-    BadRows, Check, Checked, File, Prepare, Prepared, Report, Request, Response,
-};
+use protocol::door::{BadRows, Check, Checked, File, Outcomes, Prepare, Report, Request, Response};
 use protocol::id::Digest;
 
 pub use participant::reading::Cohort;
@@ -91,8 +89,18 @@ pub fn prepare(
     study: &[u8],
     data: &Data,
     bad_rows: BadRows,
+    outcomes: Outcomes,
 ) -> Result<Cohort, PatientsError> {
-    Ok(Cohort::of(ask(sandbox, study, read(data)?, bad_rows)?))
+    let request = Request::Prepare(Prepare {
+        study: study.to_vec().into(),
+        files: read(data)?,
+        bad_rows,
+        outcomes,
+    });
+    match sandbox.instance()?.ask(&request)? {
+        Response::Prepared(prepared) => Ok(Cohort::of(prepared)),
+        _ => Err(SandboxError::OtherAnswer.into()),
+    }
 }
 
 /// Looks at the files in `data` for a study or a draft, and keeps nothing.
@@ -140,23 +148,6 @@ pub enum PatientsError {
     Reading(#[from] ReadingError),
 }
 
-fn ask(
-    sandbox: &Sandbox,
-    study: &[u8],
-    files: Vec<File>,
-    bad_rows: BadRows,
-) -> Result<Prepared, SandboxError> {
-    let request = Request::Prepare(Prepare {
-        study: study.to_vec().into(),
-        files,
-        bad_rows,
-    });
-    match sandbox.instance()?.ask(&request)? {
-        Response::Prepared(prepared) => Ok(prepared),
-        _ => Err(SandboxError::OtherAnswer),
-    }
-}
-
 fn read(data: &Data) -> Result<Vec<File>, PatientsError> {
     let (files, paths) = files(data)?;
     let read = |(file, path): (PatientFile, PathBuf)| {
@@ -202,11 +193,15 @@ pub fn describe(report: &Report) -> String {
         clipped,
         empty,
         surplus,
+        unknown,
         ..
     } = report;
-    let mut text = format!(
-        "{train} labels to train on, {tuning} to choose by, {held_out} held out; {used} of {events} events used"
-    );
+    let mut text =
+        format!("{train} labels to train on, {tuning} to choose by, {held_out} held out");
+    if *unknown > 0 {
+        text += &format!(", {unknown} whose outcome is not known");
+    }
+    text += &format!("; {used} of {events} events used");
     for (count, what) in [
         (*clipped, "values set to the end of their plausible range"),
         (u64::from(*empty), "labels without any usable event"),

@@ -191,7 +191,9 @@ struct Pin {
     data: Digest,
 }
 
-fn folder(state: &Path, study: Digest) -> PathBuf {
+/// Where the things of a study are kept.
+#[must_use]
+pub fn folder(state: &Path, study: Digest) -> PathBuf {
     state.join("studies").join(study.to_string())
 }
 

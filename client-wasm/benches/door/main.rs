@@ -21,8 +21,8 @@ use minicbor::bytes::ByteVec;
 use protocol::agreement::Secret;
 use protocol::codec;
 use protocol::door::{
-    BadRows, Describe, File, Open, Prepare, Prepared, Progress, Request, Response, Role, State,
-    Work,
+    BadRows, Describe, File, Open, Outcomes, Prepare, Prepared, Progress, Request, Response, Role,
+    State, Work,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
@@ -143,6 +143,7 @@ fn prepare(study: &[u8], patients: u32) -> Result<Request> {
             file("splits.parquet", Role::Splits, &hospital.splits),
         ],
         bad_rows: BadRows::Stop,
+        outcomes: Outcomes::Known,
     }))
 }
 

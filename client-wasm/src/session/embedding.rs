@@ -42,7 +42,7 @@ impl Embedding {
         &self,
         network: &Network,
         weights: &[f32],
-        portion: &Portion,
+        portion: &Portion<impl Copy>,
     ) -> Result<Vec<Option<Point>>, SessionError> {
         let embeddings = network.usable_embeddings(weights, rows(&portion.values))?;
         let mut left = embeddings.each();

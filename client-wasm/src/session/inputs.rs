@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use cohort::{Batch, Normaliser, Patients};
+use cohort::{Batch, Normaliser, Outcome, Rows};
 use learning::model::{self, Network, whole_patients};
 use minicbor::bytes::ByteVec;
 use protocol::codec;
@@ -77,8 +77,8 @@ pub(crate) fn rows(batch: &Batch) -> model::Batch<'_> {
 }
 
 /// Some patients of a cohort, normalised batch by batch.
-pub(crate) struct Inputs {
-    patients: Patients,
+pub(crate) struct Inputs<L = u32> {
+    patients: Rows<L>,
     normaliser: Normaliser,
     /// The rows of each patient in the cohort.
     rows: Vec<Range<usize>>,
@@ -86,20 +86,20 @@ pub(crate) struct Inputs {
 }
 
 /// Whole patients that are computed together: all their labels.
-pub(crate) struct Portion {
+pub(crate) struct Portion<L = u32> {
     /// Normalised values, a row a label.
     pub(crate) values: Batch,
     /// The class of each label.
-    pub(crate) labels: Vec<u32>,
+    pub(crate) labels: Vec<L>,
     /// The labels of each patient.
     pub(crate) patients: Vec<usize>,
     /// Where the labels stand in the cohort.
     pub(crate) places: Vec<usize>,
 }
 
-impl Inputs {
+impl<L: Outcome> Inputs<L> {
     /// The patients of one split, or all of them.
-    pub(crate) fn new(patients: Patients, normaliser: Normaliser, split: Option<Split>) -> Self {
+    pub(crate) fn new(patients: Rows<L>, normaliser: Normaliser, split: Option<Split>) -> Self {
         let rows: Vec<Range<usize>> = match split {
             Some(split) => patients.of_split(split).collect(),
             None => patients.patients().to_vec(),
@@ -124,7 +124,7 @@ impl Inputs {
 
     /// The first of these patients, as many as the model computes together, so that results do not depend on how work
     /// is cut.
-    pub(crate) fn portion(&self, patients: impl Iterator<Item = usize> + Clone) -> Portion {
+    pub(crate) fn portion(&self, patients: impl Iterator<Item = usize> + Clone) -> Portion<L> {
         let rows = patients.map(|patient| self.rows[patient].clone());
         let together = whole_patients(rows.clone().map(|rows| rows.len()));
         let rows: Vec<Range<usize>> = rows.take(together).collect();
@@ -139,7 +139,7 @@ impl Inputs {
     }
 
     /// The cohort that they are of.
-    pub(crate) fn patients(&self) -> &Patients {
+    pub(crate) fn patients(&self) -> &Rows<L> {
         &self.patients
     }
 }

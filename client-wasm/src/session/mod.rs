@@ -20,8 +20,8 @@ mod work;
 use minicbor::bytes::ByteVec;
 use protocol::codec;
 use protocol::door::{
-    Check, Checked, Describe, Described, Export, Import, Imported, Prepare, Prepared, Progress,
-    Refusal, Request, Response, State,
+    Check, Checked, Describe, Described, Export, Exported, Import, Imported, Outcomes, Prepare,
+    Prepared, Progress, Refusal, Request, Response, State,
 };
 use protocol::id::Digest;
 use protocol::study::{Cohort, Study};
@@ -150,27 +150,40 @@ fn describe(request: &Describe) -> Result<Described, SessionError> {
 }
 
 /// All weights of the model that a state says.
-fn export(request: &Export) -> Result<ByteVec, SessionError> {
+fn export(request: &Export) -> Result<Exported, SessionError> {
     let study = Study::parse(&request.study)?;
     let network = network(&study)?;
     let state = State::published(&study, &request.state)?;
     let weights = inputs::weights(&network, &study, request.weights.as_ref(), &state)?;
-    Ok(ByteVec::from(codec::encode(
-        &network.file(&weights, &request.without)?,
-    )))
+    let file = network.file(&weights, &request.without)?;
+    let is_kept = |name: &str| file.blocks.iter().any(|block| block.name == name);
+    let kept = network.blocks().iter().filter(|block| is_kept(&block.name));
+    let size = |size: &usize| u32::try_from(*size).unwrap_or(u32::MAX);
+    Ok(Exported {
+        weights: codec::encode(&file).into(),
+        shapes: kept
+            .map(|block| block.shape.iter().map(size).collect())
+            .collect(),
+    })
 }
 
 fn prepare(request: &Prepare) -> Result<Prepared, SessionError> {
     let study = Study::parse(&request.study)?;
     network(&study)?;
-    let (patients, report) = cohort::prepare(
-        &study.manifest().cohort,
-        &study.digest(),
-        &request.files,
-        request.bad_rows,
-    )?;
+    let (cohort, digest) = (&study.manifest().cohort, study.digest());
+    let (files, bad_rows) = (&request.files, request.bad_rows);
+    let (cohort, report) = match request.outcomes {
+        Outcomes::Known => {
+            let (patients, report) = cohort::prepare(cohort, &digest, files, bad_rows)?;
+            (patients.encode(), report)
+        }
+        Outcomes::Any => {
+            let (candidates, report) = cohort::prepare_any(cohort, &digest, files, bad_rows)?;
+            (candidates.encode(), report)
+        }
+    };
     Ok(Prepared {
-        cohort: ByteVec::from(patients.encode()),
+        cohort: cohort.into(),
         report,
     })
 }

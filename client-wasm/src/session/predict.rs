@@ -1,6 +1,6 @@
 //! What a trained model says of each patient; it stays at the site.
 
-use cohort::{Normaliser, Patients};
+use cohort::{Candidates, Normaliser};
 use protocol::door::{Predict, Predicted, Prediction, State};
 use protocol::study::Study;
 
@@ -13,7 +13,7 @@ use super::inputs::{Inputs, moments, network, rows, weights};
 pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
     let study = Study::parse(&request.study)?;
     let state = State::published(&study, &request.state)?;
-    let patients = Patients::decode(&request.cohort, &study.manifest().cohort)?;
+    let patients = Candidates::decode(&request.cohort, &study.manifest().cohort)?;
     let network = network(&study)?;
     let weights = weights(&network, &study, request.weights.as_ref(), &state)?;
     let normaliser = Normaliser::new(&study.manifest().cohort, &moments(&study, &state))?;
@@ -55,6 +55,7 @@ pub(crate) fn predict(request: &Predict) -> Result<Predicted, SessionError> {
                 label,
                 probabilities: row.to_vec(),
                 phenotype,
+                time: inputs.patients().times()[place],
             });
         }
     }

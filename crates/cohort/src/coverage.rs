@@ -122,7 +122,12 @@ impl Tally {
     }
 
     /// What was counted; `counts` are the events of each label in each slot, `[labels, slots]`.
-    pub(crate) fn finish(self, cohort: &Cohort, labelled: &[Labelled], counts: &[u32]) -> Counted {
+    pub(crate) fn finish<L>(
+        self,
+        cohort: &Cohort,
+        labelled: &[Labelled<L>],
+        counts: &[u32],
+    ) -> Counted {
         let slots = Slots::of(cohort);
         let mut features = self.features;
         for (coverage, places) in features.iter_mut().zip(slots.of_features()) {
@@ -166,7 +171,7 @@ pub(crate) struct Counted {
 }
 
 /// The first few subjects of labels that are sorted by subject.
-pub(crate) fn first_subjects(labelled: &[Labelled]) -> Vec<i64> {
+pub(crate) fn first_subjects<L>(labelled: &[Labelled<L>]) -> Vec<i64> {
     let mut subjects: Vec<i64> = Vec::new();
     for label in labelled {
         if subjects.last() != Some(&label.subject) {

@@ -37,6 +37,6 @@ pub use check::check;
 pub use error::{CohortError, ColumnProblem};
 pub use moments::moment_vector;
 pub use normalise::{Batch, MOST_DEVIATIONS, NormaliseError, Normaliser, reference};
-pub use patients::{DecodeError, Patients, PoolError};
-pub use prepare::prepare;
+pub use patients::{Candidates, DecodeError, Outcome, Patients, PoolError, Rows};
+pub use prepare::{prepare, prepare_any};
 pub use slots::{Block, Slots};

@@ -3,7 +3,7 @@
 use protocol::door::Moments;
 use protocol::study::Cohort;
 
-use crate::patients::Patients;
+use crate::patients::{Outcome, Rows};
 use crate::slots::Slots;
 
 /// The study's reference mean and standard deviation of each feature, in order.
@@ -107,7 +107,7 @@ impl Normaliser {
     ///
     /// A place is not below the number of patients, or the patients are of another study.
     #[must_use]
-    pub fn apply(&self, patients: &Patients, places: &[usize]) -> Batch {
+    pub fn apply<L: Outcome>(&self, patients: &Rows<L>, places: &[usize]) -> Batch {
         let slots = self.means.len();
         assert_eq!(
             patients.slots(),

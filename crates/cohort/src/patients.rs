@@ -1,11 +1,14 @@
 //! The prepared cohort: what a hospital's files say of each labelled patient, before normalisation.
 //!
 //! A row is a label: what is known of a patient before one prediction time. A patient has as many rows as labels that
-//! the study uses, one after the other in the order of their times.
+//! the study uses, one after the other in the order of their times. Only rows whose outcome is known are trained on, and
+//! their type says that it is: [`Patients`]. [`Candidates`] are for predictions alone.
 
 mod encoding;
+mod outcome;
 
 pub use encoding::DecodeError;
+pub use outcome::Outcome;
 use std::ops::Range;
 
 use protocol::door::Split;
@@ -14,11 +17,17 @@ use protocol::study::Cohort;
 
 use crate::slots::Slots;
 
-/// Labelled patients and their raw values, column by column.
+/// Patients whose outcomes are known: the index of each row's class. The only ones that a model is trained or measured on.
+pub type Patients = Rows<u32>;
+
+/// Patients of whom a model is asked: the outcome of a row may not be known yet, and all rows of a patient are there.
+pub type Candidates = Rows<Option<u32>>;
+
+/// Patients and their raw values, column by column; `L` is what is known of a row's outcome.
 ///
 /// A row's values are in the order of [`crate::Slots`], in the units of the study. What is missing is 0.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Patients {
+pub struct Rows<L> {
     /// What the values mean: the digest of the study's features, classes and bins.
     fingerprint: Digest,
     /// Values of one row.
@@ -27,9 +36,11 @@ pub struct Patients {
     patients: Vec<Range<usize>>,
     /// The hospital's own number of each row's patient.
     subjects: Vec<i64>,
+    /// Prediction times: microseconds since 1970, on the hospital's clock.
+    times: Vec<i64>,
     splits: Vec<Split>,
     /// Indices of classes.
-    labels: Vec<u32>,
+    labels: Vec<L>,
     /// `[rows, slots]`: 1 where there is a value, else 0.
     observed: Vec<u8>,
     /// `[rows, slots]`, finite; 0 where there is no value.
@@ -48,12 +59,13 @@ pub enum PoolError {
     OtherFeatures(usize),
 }
 
-impl Patients {
+impl<L: Outcome> Rows<L> {
     /// Patients of a study, in columns of one length, the rows of a patient together; what is not observed is set to
     /// 0.
-    pub(crate) fn new(cohort: &Cohort, columns: Columns) -> Self {
+    pub(crate) fn new(cohort: &Cohort, columns: Columns<L>) -> Self {
         let Columns {
             subjects,
+            times,
             splits,
             labels,
             observed,
@@ -70,6 +82,7 @@ impl Patients {
             slots,
             patients: runs(&subjects),
             subjects,
+            times,
             splits,
             labels,
             observed,
@@ -96,6 +109,7 @@ impl Patients {
                 .patients
                 .extend(cohort.patients.into_iter().map(moved));
             pooled.subjects.extend(cohort.subjects);
+            pooled.times.extend(cohort.times);
             pooled.splits.extend(cohort.splits);
             pooled.labels.extend(cohort.labels);
             pooled.observed.extend(cohort.observed);
@@ -128,9 +142,15 @@ impl Patients {
         &self.subjects
     }
 
+    /// Each row's prediction time: microseconds since 1970-01-01T00:00:00, on the hospital's clock.
+    #[must_use]
+    pub fn times(&self) -> &[i64] {
+        &self.times
+    }
+
     /// The index of each row's class.
     #[must_use]
-    pub fn labels(&self) -> &[u32] {
+    pub fn labels(&self) -> &[L] {
         &self.labels
     }
 
@@ -158,7 +178,7 @@ impl Patients {
     ///
     /// # Panics
     ///
-    /// `row` is not below [`Patients::len`].
+    /// `row` is not below [`Rows::len`].
     #[must_use]
     pub fn values(&self, row: usize) -> &[f32] {
         &self.values[row * self.slots..][..self.slots]
@@ -168,7 +188,7 @@ impl Patients {
     ///
     /// # Panics
     ///
-    /// `row` is not below [`Patients::len`].
+    /// `row` is not below [`Rows::len`].
     #[must_use]
     pub fn observed(&self, row: usize) -> &[u8] {
         &self.observed[row * self.slots..][..self.slots]
@@ -189,11 +209,12 @@ fn runs(subjects: &[i64]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The columns of [`Patients`], of one length each.
-pub(crate) struct Columns {
+/// The columns of [`Rows`], of one length each.
+pub(crate) struct Columns<L> {
     pub(crate) subjects: Vec<i64>,
+    pub(crate) times: Vec<i64>,
     pub(crate) splits: Vec<Split>,
-    pub(crate) labels: Vec<u32>,
+    pub(crate) labels: Vec<L>,
     pub(crate) observed: Vec<u8>,
     pub(crate) values: Vec<f32>,
 }

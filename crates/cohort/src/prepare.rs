@@ -19,7 +19,7 @@ use crate::coverage::first_subjects;
 use crate::error::CohortError;
 use crate::first_rows::{FirstRow, FirstRows};
 use crate::meds::{LabelValue, Reader};
-use crate::patients::Patients;
+use crate::patients::{Candidates, Outcome, Patients, Rows};
 use crate::split;
 use crate::values::{Labelled, Values};
 
@@ -52,27 +52,46 @@ pub fn prepare(
     Ok((read.patients, read.report))
 }
 
+/// As [`prepare`], of all labels of each patient, whether the outcome is known or not: for predictions alone.
+///
+/// A row without a value, and every row of a file without a column of values, is of a patient whose outcome is not known.
+/// Such a patient need not be in a file of splits: nobody trained on what was not known, so the row is held out.
+///
+/// # Errors
+///
+/// As [`prepare`], but for labels without a value.
+pub fn prepare_any(
+    cohort: &Cohort,
+    study: &Digest,
+    files: &[File],
+    bad_rows: BadRows,
+) -> Result<(Candidates, Report), CohortError> {
+    let read = read(cohort, study, files, bad_rows, None)?;
+    Ok((read.patients, read.report))
+}
+
 /// What was read.
-pub(crate) struct Read {
-    pub(crate) patients: Patients,
+pub(crate) struct Read<L> {
+    pub(crate) patients: Rows<L>,
     pub(crate) report: Report,
     /// One a row of the patients.
-    pub(crate) labelled: Vec<Labelled>,
+    pub(crate) labelled: Vec<Labelled<L>>,
     /// What was given to look closer.
     pub(crate) inspection: Option<Inspection>,
 }
 
-/// As [`prepare`], with a closer look.
-pub(crate) fn read(
+/// As [`prepare`] or [`prepare_any`], with a closer look.
+pub(crate) fn read<L: Outcome>(
     cohort: &Cohort,
     study: &Digest,
     files: &[File],
     bad_rows: BadRows,
     inspection: Option<Inspection>,
-) -> Result<Read, CohortError> {
+) -> Result<Read<L>, CohortError> {
     let mut reader = Reader::new(bad_rows);
     let splits = read_splits(&of_role(files, Role::Splits), &mut reader)?;
-    let mut labelled = read_labels(cohort, study, files, splits.as_ref(), &mut reader)?;
+    let mut labelled: Vec<Labelled<L>> =
+        read_labels(cohort, study, files, splits.as_ref(), &mut reader)?;
     let surplus = count(keep_first(cohort, &mut labelled));
     let mut values = Values::new(cohort, &labelled, inspection)?;
     let events = of_role(files, Role::Events);
@@ -110,7 +129,7 @@ pub(crate) fn read(
 }
 
 /// What the labels say; they are sorted by subject.
-fn of_labels(cohort: &Cohort, labelled: &[Labelled]) -> Report {
+fn of_labels<L: Outcome>(cohort: &Cohort, labelled: &[Labelled<L>]) -> Report {
     let mut report = Report {
         classes: vec![0; cohort.classes.len()],
         label_subjects: first_subjects(labelled),
@@ -118,18 +137,23 @@ fn of_labels(cohort: &Cohort, labelled: &[Labelled]) -> Report {
     };
     let mut last = None;
     for label in labelled {
+        if last != Some(label.subject) {
+            last = Some(label.subject);
+            report.patients += 1;
+            report.training_patients += u32::from(label.split == Split::Train);
+        }
+        let Some(class) = label.label.class() else {
+            report.unknown += 1;
+            continue;
+        };
         match label.split {
             Split::Train => report.train += 1,
             Split::Tuning => report.tuning += 1,
             Split::HeldOut => report.held_out += 1,
         }
-        if let Some(class) = report.classes.get_mut(usize::from(label.label)) {
-            *class += 1;
-        }
-        if last != Some(label.subject) {
-            last = Some(label.subject);
-            report.patients += 1;
-            report.training_patients += u32::from(label.split == Split::Train);
+        let class = usize::try_from(class).unwrap_or(usize::MAX);
+        if let Some(count) = report.classes.get_mut(class) {
+            *count += 1;
         }
     }
     report
@@ -174,22 +198,22 @@ fn read_splits(
 }
 
 /// All labels, by subject and then by time.
-fn read_labels(
+fn read_labels<L: Outcome>(
     cohort: &Cohort,
     study: &Digest,
     files: &[File],
     splits: Option<&HashMap<i64, Split>>,
     reader: &mut Reader,
-) -> Result<Vec<Labelled>, CohortError> {
+) -> Result<Vec<Labelled<L>>, CohortError> {
     let files = of_role(files, Role::Labels);
     if files.is_empty() {
         return Err(CohortError::NoFile("labels"));
     }
-    let mut labelled: Vec<Labelled> = Vec::new();
+    let mut labelled = Vec::new();
     let mut first = FirstRows::default();
     for file in files {
         let name = &file.name;
-        reader.labels(file, |row, triage| {
+        reader.labels(file, L::OUTCOMES, |row, triage| {
             let mut refuse = |column, problem| Ok(triage.refuse(name, row.row, column, problem)?);
             let Some(subject) = row.subject else {
                 return refuse("subject_id", Problem::Missing);
@@ -197,14 +221,18 @@ fn read_labels(
             let Some(time) = row.time else {
                 return refuse("prediction_time", Problem::Missing);
             };
-            let label = match class_of(&row.value, &cohort.classes) {
-                Ok(label) => label,
+            let class = match class_of(&row.value, &cohort.classes) {
+                Ok(class) => class,
                 Err(problem) => return refuse(row.column, problem),
+            };
+            let Some(label) = L::of(class) else {
+                return refuse(row.column, Problem::Missing);
             };
             let split = match splits {
                 None => split::by_hash(study, subject, cohort.split),
                 Some(splits) => match splits.get(&subject) {
                     Some(split) => *split,
+                    None if class.is_none() => Split::HeldOut,
                     None => return refuse("subject_id", Problem::NoSplit),
                 },
             };
@@ -230,7 +258,8 @@ fn read_labels(
 /// Keeps the first labels of each subject, as many as the study uses; gives the number of the others.
 ///
 /// By time, not by chance: which labels are used can then be told from the file, and is the same in every study.
-fn keep_first(cohort: &Cohort, labelled: &mut Vec<Labelled>) -> usize {
+fn keep_first<L: Outcome>(cohort: &Cohort, labelled: &mut Vec<Labelled<L>>) -> usize {
+    let most = L::most_rows(cohort);
     let before = labelled.len();
     let (mut subject, mut kept) = (None, 0);
     labelled.retain(|label| {
@@ -240,7 +269,7 @@ fn keep_first(cohort: &Cohort, labelled: &mut Vec<Labelled>) -> usize {
             1
         };
         subject = Some(label.subject);
-        kept <= cohort.labels_per_patient
+        kept <= most
     });
     before - labelled.len()
 }
@@ -257,18 +286,19 @@ fn within_memory(patients: usize) -> Result<(), CohortError> {
     }
 }
 
-/// The index of a label's class: a label is an index or a name.
-fn class_of(value: &LabelValue<'_>, classes: &[String]) -> Result<u8, Problem> {
+/// The index of a label's class, if there is one: a label is an index or a name.
+fn class_of(value: &LabelValue<'_>, classes: &[String]) -> Result<Option<u32>, Problem> {
     let at = |index: i64| {
         u8::try_from(index)
             .ok()
             .filter(|index| usize::from(*index) < classes.len())
+            .map(|index| Some(u32::from(index)))
     };
     let unknown = |text: &dyn std::fmt::Display| {
         Problem::UnknownClass(Quoted::new(text.to_string().as_bytes()))
     };
     match value {
-        LabelValue::None => Err(Problem::Missing),
+        LabelValue::None => Ok(None),
         LabelValue::Many => Err(Problem::ManyLabels),
         LabelValue::Boolean(value) => at(i64::from(*value)).ok_or_else(|| unknown(value)),
         LabelValue::Integer(value) => at(*value).ok_or_else(|| unknown(value)),

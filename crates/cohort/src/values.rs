@@ -11,7 +11,7 @@ use crate::check::Inspection;
 use crate::coverage::{Counted, Tally, Unused, Used};
 use crate::error::CohortError;
 use crate::meds::{EventRow, Timestamp};
-use crate::patients::{Columns, Patients};
+use crate::patients::{Columns, Outcome, Rows};
 use crate::slots::Slots;
 
 /// Most values of all patients together: half a GiB, and as much again while they are prepared.
@@ -19,10 +19,10 @@ const MOST_VALUES: usize = 1 << 27;
 
 /// A label of a patient.
 #[derive(Clone, Copy)]
-pub(crate) struct Labelled {
+pub(crate) struct Labelled<L> {
     pub(crate) subject: i64,
     pub(crate) time: Timestamp,
-    pub(crate) label: u8,
+    pub(crate) label: L,
     pub(crate) split: Split,
 }
 
@@ -54,9 +54,9 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    pub(crate) fn new(
+    pub(crate) fn new<L>(
         cohort: &Cohort,
-        labelled: &[Labelled],
+        labelled: &[Labelled<L>],
         inspection: Option<Inspection>,
     ) -> Result<Self, CohortError> {
         let slots = Slots::of(cohort);
@@ -91,11 +91,11 @@ impl Values {
     }
 
     /// Uses an event, if it is of a labelled patient and of a feature, and is in the patient's history.
-    pub(crate) fn add(
+    pub(crate) fn add<L>(
         &mut self,
         file: &str,
         event: &EventRow<'_>,
-        labelled: &[Labelled],
+        labelled: &[Labelled<L>],
         triage: &mut Triage,
     ) -> Result<(), CohortError> {
         self.events += 1;
@@ -149,12 +149,12 @@ impl Values {
     }
 
     /// Gives an event to all labels in whose history it is, and notes where in `uses`.
-    fn offer(
+    fn offer<L>(
         &mut self,
         target: Target,
         event: &EventRow<'_>,
         labels: Range<usize>,
-        labelled: &[Labelled],
+        labelled: &[Labelled<L>],
     ) -> Result<Used, Unused> {
         self.uses.clear();
         self.value = None;
@@ -242,7 +242,7 @@ impl Values {
     }
 
     /// The places of a subject's labels: they are sorted by subject.
-    fn find(&mut self, subject: i64, labelled: &[Labelled]) -> Range<usize> {
+    fn find<L>(&mut self, subject: i64, labelled: &[Labelled<L>]) -> Range<usize> {
         match &self.last {
             Some((last, places)) if *last == subject => places.clone(),
             _ => {
@@ -271,11 +271,11 @@ impl Values {
     }
 
     /// The patients, what was counted, and what was looked at more closely.
-    pub(crate) fn finish(
+    pub(crate) fn finish<L: Outcome>(
         self,
         cohort: &Cohort,
-        labelled: &[Labelled],
-    ) -> (Patients, Counted, Option<Inspection>) {
+        labelled: &[Labelled<L>],
+    ) -> (Rows<L>, Counted, Option<Inspection>) {
         let counted = self.tally.finish(cohort, labelled, &self.counts);
         let always = always_observed(cohort);
         let observed = self
@@ -285,15 +285,13 @@ impl Values {
             .map(|(place, count)| u8::from(*count > 0 || always[place % always.len()]));
         let columns = Columns {
             subjects: labelled.iter().map(|patient| patient.subject).collect(),
+            times: labelled.iter().map(|patient| patient.time.0).collect(),
             splits: labelled.iter().map(|patient| patient.split).collect(),
-            labels: labelled
-                .iter()
-                .map(|patient| u32::from(patient.label))
-                .collect(),
+            labels: labelled.iter().map(|patient| patient.label).collect(),
             observed: observed.collect(),
             values: self.means,
         };
-        (Patients::new(cohort, columns), counted, self.inspection)
+        (Rows::new(cohort, columns), counted, self.inspection)
     }
 }
 

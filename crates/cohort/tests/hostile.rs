@@ -177,16 +177,16 @@ fn every_truncated_or_damaged_cohort_is_refused() {
         Patients::decode(&bytes, &other),
         Err(DecodeError::OtherFeatures)
     );
-    // Subjects stand from byte 45 on, eight bytes each: magic, version, fingerprint and number are before them.
+    // Subjects stand from byte 46 on, eight bytes each: magic, version, kind, fingerprint and number are before them.
     let mut twice = bytes.clone();
-    twice.copy_within(45..53, 53);
+    twice.copy_within(46..54, 54);
     assert_eq!(
         Patients::decode(&twice, &cohort()),
         Err(DecodeError::Damaged(0)),
         "a patient with more labels than the study uses"
     );
     let mut unordered = bytes.clone();
-    unordered[45..53].copy_from_slice(&i64::MAX.to_le_bytes());
+    unordered[46..54].copy_from_slice(&i64::MAX.to_le_bytes());
     assert_eq!(
         Patients::decode(&unordered, &cohort()),
         Err(DecodeError::Damaged(1)),

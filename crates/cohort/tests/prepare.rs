@@ -459,3 +459,103 @@ fn of_more_labels_than_the_study_uses_the_first_by_time_are_used() {
         );
     }
 }
+
+/// Two stays of each of two patients, one of each not over yet; and one who is in no split.
+fn stays() -> [File; 3] {
+    let columns = "subject_id:i64 prediction_time:us integer_value:i64";
+    let stay = |subject, hours, class| {
+        vec![
+            cell::int(subject),
+            cell::time(PREDICTION + hours * HOUR),
+            class,
+        ]
+    };
+    let rows = [
+        stay(7, 0, cell::int(1)),
+        stay(7, 5, None),
+        stay(3, 1, None),
+        stay(3, 0, cell::int(2)),
+        stay(9, 0, None),
+    ];
+    let split_rows = [(7, "train"), (3, "tuning")]
+        .map(|(subject, split)| vec![cell::int(subject), cell::text(split)]);
+    [
+        file(
+            "events",
+            Role::Events,
+            &[event(7, Some(PREDICTION - HOUR), "HR", Some(70.0))],
+        ),
+        table("labels", Role::Labels, columns, &rows),
+        table(
+            "splits",
+            Role::Splits,
+            "subject_id:i64 split:text",
+            &split_rows,
+        ),
+    ]
+}
+
+#[test]
+fn patients_whose_outcome_is_not_known_are_prepared_for_predictions_alone() {
+    let refused = prepared(&stays(), BadRows::Stop).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "labels, row 2, column integer_value: the value is missing"
+    );
+    let (patients, report) = prepared(&stays(), BadRows::Drop).unwrap();
+    assert_eq!((patients.len(), report.dropped, report.unknown), (2, 3, 0));
+
+    let study = Digest::of(b"study");
+    let (candidates, report) =
+        cohort::prepare_any(&cohort(), &study, &stays(), BadRows::Stop).unwrap();
+    // The study uses one label of a patient; what is predicted has no such limit.
+    assert_eq!(candidates.subjects(), [3, 3, 7, 7, 9]);
+    assert_eq!(
+        candidates.labels(),
+        [Some(2), None, Some(1), None, None],
+        "by time"
+    );
+    assert_eq!(
+        candidates.times(),
+        [0, 1, 0, 5, 0].map(|hours| PREDICTION + hours * HOUR)
+    );
+    assert_eq!(candidates.splits()[4], Split::HeldOut);
+    assert_eq!((report.unknown, report.surplus), (3, 0));
+    assert_eq!(report.classes, [0, 1, 1]);
+
+    let bytes = candidates.encode();
+    assert_eq!(
+        cohort::Candidates::decode(&bytes, &cohort()),
+        Ok(candidates)
+    );
+    assert_eq!(
+        Patients::decode(&bytes, &cohort()),
+        Err(cohort::DecodeError::ForPrediction)
+    );
+    let known = cohort::Candidates::decode(&patients.encode(), &cohort()).unwrap();
+    assert_eq!(known.labels(), [Some(2), Some(1)]);
+}
+
+#[test]
+fn a_list_of_patients_and_times_is_enough_for_a_prediction() {
+    let rows = [7, 8].map(|subject| vec![cell::int(subject), cell::time(PREDICTION)]);
+    let columns = "subject_id:i64 prediction_time:us";
+    let files = [
+        file(
+            "events",
+            Role::Events,
+            &[event(7, Some(PREDICTION - HOUR), "HR", Some(70.0))],
+        ),
+        table("labels", Role::Labels, columns, &rows),
+    ];
+    let refused = prepared(&files, BadRows::Drop).unwrap_err();
+    assert!(
+        refused.to_string().contains("there is no such column"),
+        "{refused}"
+    );
+    let study = Digest::of(b"study");
+    let (candidates, report) =
+        cohort::prepare_any(&cohort(), &study, &files, BadRows::Stop).unwrap();
+    assert_eq!(candidates.labels(), [None, None]);
+    assert_eq!((report.unknown, report.used, report.empty), (2, 1, 1));
+}

@@ -10,7 +10,7 @@
 
 use minicbor::bytes::ByteVec;
 use protocol::codec;
-use protocol::door::{BadRows, File, Prepare, Prepared, Report, Request, Response, Role};
+use protocol::door::{BadRows, File, Outcomes, Prepare, Prepared, Report, Request, Response, Role};
 use protocol::id::Digest;
 use ring::digest::{Context, SHA256};
 
@@ -288,6 +288,7 @@ impl Reading {
             study: self.study.clone().into(),
             files: files.collect(),
             bad_rows: self.bad_rows,
+            outcomes: Outcomes::Known,
         }))))
     }
 

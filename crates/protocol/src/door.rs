@@ -68,7 +68,8 @@ pub enum Request {
     /// Asks for what the site is to keep for its next round; any time after [`Request::Advertise`].
     #[n(13)]
     Remember,
-    /// Asks for all weights of a model, to start other studies from: only for a model of public patients.
+    /// Asks for all weights of a model: of a published one, to use it elsewhere; of one of public patients, to start other
+    /// studies from.
     #[n(14)]
     Export(#[n(0)] Export),
     /// Asks for a sealed chunk of the masked vector ([`crate::chunk`]) by its number; any number of times between
@@ -111,9 +112,9 @@ pub enum Response {
     /// To [`Request::Remember`]: patient data, for the host to keep at the site; empty where the study keeps nothing.
     #[n(8)]
     Memory(#[n(0)] ByteVec),
-    /// To [`Request::Export`]: the encoded [`crate::weights::Weights`].
+    /// To [`Request::Export`].
     #[n(9)]
-    Exported(#[n(0)] ByteVec),
+    Exported(#[n(0)] Exported),
     /// To [`Request::Chunk`]: the sealed chunk, to be sent as it is.
     #[n(10)]
     Chunk(#[n(0)] ByteVec),
@@ -171,6 +172,21 @@ pub struct Prepare {
     /// What to do with rows that cannot be used.
     #[n(2)]
     pub bad_rows: BadRows,
+    /// Which labels are wanted.
+    #[n(3)]
+    pub outcomes: Outcomes,
+}
+
+/// Which labels preparation takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Outcomes {
+    /// Those whose outcome is known, as many of a patient as the study uses: to train on, and to measure by.
+    #[n(0)]
+    Known,
+    /// All of each patient, whether the outcome is known or not: for [`Request::Predict`] alone.
+    #[n(1)]
+    Any,
 }
 
 /// A file of a hospital.
@@ -408,15 +424,26 @@ pub struct Export {
     pub without: Vec<String>,
 }
 
+/// Of [`Response::Exported`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Exported {
+    /// The encoded [`crate::weights::Weights`]: a file that a study can name.
+    #[n(0)]
+    pub weights: ByteVec,
+    /// The shape of each of its blocks, in the same order; a linear layer is `[outputs, inputs]`.
+    #[n(1)]
+    pub shapes: Vec<Vec<u32>>,
+}
+
 /// Of [`Response::Predicted`].
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Predicted {
-    /// One a patient.
+    /// One per label, by patient, then by prediction time.
     #[n(0)]
     pub patients: Vec<Prediction>,
 }
 
-/// The model's word on one patient.
+/// What the model says of one patient at one prediction time.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct Prediction {
     /// The hospital's own number of the patient.
@@ -425,15 +452,18 @@ pub struct Prediction {
     /// Which part of the cohort the patient is in.
     #[n(1)]
     pub split: Split,
-    /// Index of the true class.
+    /// Index of the true class; none where the outcome is not known.
     #[n(2)]
-    pub label: u32,
+    pub label: Option<u32>,
     /// Probability of each class, adding to 1.
     #[n(3)]
     pub probabilities: Vec<f32>,
     /// The patient's phenotype, where the state has centres: the same for all labels of a patient.
     #[n(4)]
     pub phenotype: Option<Phenotype>,
+    /// The prediction time: microseconds since 1970-01-01T00:00:00, on the hospital's clock.
+    #[n(5)]
+    pub time: i64,
 }
 
 /// The cluster that a patient is in.

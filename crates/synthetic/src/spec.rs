@@ -1,6 +1,6 @@
 //! The features of the made-up hospitals, as a study asks for them.
 
-use protocol::study::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Split, Span};
+use protocol::study::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Span, Split};
 
 use crate::population::Population;
 use crate::settings::Settings;

@@ -7,8 +7,8 @@ use learning::model::Network;
 use protocol::api::Stage;
 use protocol::codec;
 use protocol::door::{
-    BadRows, Baseline, Describe, Export, Import, Open, Predict, Prepare, Prepared, Request,
-    Response, State, Work,
+    BadRows, Baseline, Describe, Export, Import, Open, Outcomes, Predict, Prepare, Prepared,
+    Request, Response, State, Work,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::seed::Seed;
@@ -139,6 +139,7 @@ impl Host {
             study: study(),
             files: cohort::files().into(),
             bad_rows: BadRows::Stop,
+            outcomes: Outcomes::Known,
         };
         match self.ask(&Request::Prepare(prepare)) {
             Response::Prepared(prepared) => prepared,

@@ -18,8 +18,8 @@ use super::site::{self, Choice, Chosen, Patients};
 /// Trains the study's model on this site's patients alone, to compare with: nothing is sent
 #[derive(Args, Debug)]
 pub(crate) struct Baseline {
-    /// The file to write: what the model says of patients where its name ends in .csv, the model as JSON for .json, else
-    /// as CBOR for `host predict --state`
+    /// The file to write: what the model says of patients where its name ends in .csv, all
+    /// weights with their names for .safetensors or .json, else CBOR for `host predict --state`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Which patients to write into a .csv file
@@ -43,15 +43,11 @@ impl Baseline {
             .is_some_and(|extension| extension == "csv")
         {
             let encoded = codec::encode(&state);
-            let predictions = predictions::predict(&chosen, &cohorts, &encoded, self.split)?;
-            predictions::write(
-                &self.out,
-                &chosen.study.manifest().cohort.classes,
-                &predictions,
-            )?;
-            return predictions::tell(&self.out, &predictions, out);
+            let all = predictions::predict(&chosen, &cohorts, &encoded)?;
+            let classes = &chosen.study.manifest().cohort.classes;
+            return predictions::write(&self.out, classes, &all, self.split, out);
         }
-        model::write(&self.out, &state)?;
+        model::write(&self.out, &chosen, &codec::encode(&state))?;
         writeln!(out, "model  {}", self.out.display())?;
         Ok(())
     }

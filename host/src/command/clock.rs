@@ -24,6 +24,23 @@ pub(super) fn date(seconds: u64) -> String {
     )
 }
 
+/// A time of microseconds since 1970 on a clock of its own, as `2026-11-23T10:31:07`, and with its microseconds where it has
+/// some.
+pub(super) fn micros(micros: i64) -> String {
+    let (seconds, micros) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // The calendar repeats after 400 years; so many of them make every day a positive one.
+    const ERAS: i64 = 1_000;
+    let (year, month, day) = civil(u64::try_from(days + ERAS * 146_097).unwrap_or(0));
+    let year = i64::try_from(year).unwrap_or(0) - ERAS * 400;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    if micros > 0 {
+        text += &format!(".{micros:06}");
+    }
+    text
+}
+
 /// Seconds since 1970 at the start, in UTC, of a day as `2026-11-23`.
 pub(super) fn day(text: &str) -> Result<u64, NoDay> {
     let mut parts = text.split('-');
@@ -86,6 +103,20 @@ mod tests {
             (1_795_429_860, "2026-11-23 10:31"),
         ] {
             assert_eq!(date(seconds), wanted);
+        }
+    }
+
+    #[test]
+    fn times_are_written_to_the_microsecond_before_1970_too() {
+        for (time, wanted) in [
+            (0, "1970-01-01T00:00:00"),
+            (-1, "1969-12-31T23:59:59.999999"),
+            (1_795_429_867_500_000, "2026-11-23T10:31:07.500000"),
+            (-2_208_988_800_000_000, "1900-01-01T00:00:00"),
+            (i64::MIN, "-290308-12-21T19:59:05.224192"),
+            (i64::MAX, "294247-01-10T04:00:54.775807"),
+        ] {
+            assert_eq!(micros(time), wanted);
         }
     }
 

@@ -19,6 +19,7 @@ mod predict;
 mod predictions;
 mod pretrain;
 mod promise;
+mod published;
 mod replay;
 mod reveal;
 mod run;
@@ -26,6 +27,7 @@ mod site;
 mod spending;
 mod study;
 mod synth;
+mod tensors;
 mod vault;
 mod vault_key;
 

@@ -3,54 +3,57 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use host::config::Config;
 use host::durable;
-use protocol::codec;
-use protocol::door::State;
 use protocol::id::Digest;
 
-use super::site;
+use super::published::Published;
+use super::site::{self, Choice, Chosen};
+use super::tensors::Tensors;
 
-/// Fetches the model that the finished study published
+/// Writes the model that the finished study published: for other programs, or as it is
+///
+/// With --out model.safetensors (or .json) all weights are written with their names and shapes, together with the study, its
+/// features in the order of the inputs and how they are normalised: docs/MODEL.md says how to compute with them. Any other name
+/// gives the state as CBOR, for `host predict --state`.
 #[derive(Args, Debug)]
 pub(crate) struct Model {
-    /// The file to write: JSON where its name ends in .json, else CBOR
+    /// The model: `published` is the one that `host run` kept of the finished study, else the aggregator's; or a file that
+    /// `host model`, `host baseline` or `host personalise` wrote as CBOR
+    #[arg(long, value_name = "FILE", default_value = "published")]
+    state: PathBuf,
+    /// The file to write: all weights where its name ends in .safetensors or .json, else CBOR
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 impl Model {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
-        let config = Config::read(config)?;
-        let bytes = site::published(&config)?;
-        let state: State = codec::decode(&bytes).context("the published model is none")?;
-        write(&self.out, &state)?;
-        writeln!(out, "model  {}  {}", Digest::of(&bytes), self.out.display())?;
-        Ok(())
+        let config = if self.choice.is_of_site() {
+            Some(Config::read(config)?)
+        } else {
+            site::optional(config)?
+        };
+        let chosen = self.choice.load(config.as_ref())?;
+        let model = Published::find(&self.state, config.as_ref(), &chosen.study)?;
+        write(&self.out, &chosen, &model.bytes)?;
+        let digest = Digest::of(&model.bytes);
+        writeln!(out, "model  {digest}  {}", self.out.display())?;
+        model.tell(out)
     }
 }
 
-/// Writes a model: as JSON where the file's name ends in .json, else as CBOR.
-pub(super) fn write(path: &Path, state: &State) -> Result<()> {
-    let is_json = path
-        .extension()
-        .is_some_and(|extension| extension == "json");
-    let bytes = if is_json {
-        json(state)?
-    } else {
-        codec::encode(state)
+/// Writes the model of an encoded state: with all weights where the file's name ends in .safetensors or .json, else as it is.
+pub(super) fn write(path: &Path, chosen: &Chosen, state: &[u8]) -> Result<()> {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let bytes = match extension {
+        Some("safetensors") => Tensors::of(chosen, state)?.safetensors()?,
+        Some("json") => Tensors::of(chosen, state)?.json()?,
+        _ => state.to_vec(),
     };
     Ok(durable::replace(path, &bytes)?)
-}
-
-fn json(state: &State) -> Result<Vec<u8>> {
-    let moments: Vec<_> = state
-        .normalisation
-        .iter()
-        .map(|moments| serde_json::json!({ "mean": moments.mean, "sd": moments.sd }))
-        .collect();
-    let document = serde_json::json!({ "offset": state.offset, "normalisation": moments });
-    Ok(serde_json::to_vec(&document)?)
 }

@@ -10,6 +10,7 @@ use learning::metrics::Exact;
 use protocol::codec;
 
 use super::predictions::{self, Part, shown};
+use super::published::Published;
 use super::site::{self, Choice, Chosen, Patients};
 use super::{baseline, model};
 
@@ -19,10 +20,12 @@ use super::{baseline, model};
 /// a patient in them, and no budget is charged for them. Treat them, and the model, as patient data.
 #[derive(Args, Debug)]
 pub(crate) struct Personalise {
-    /// The model to begin with: `published`, or a file that `host model` wrote as CBOR
+    /// The model to begin with: `published` is the one that `host run` kept of the finished study, else the aggregator's; or a
+    /// file that `host model` wrote as CBOR
     #[arg(long, value_name = "FILE", default_value = "published")]
     state: PathBuf,
-    /// The model to write, for `host predict --state`: JSON where its name ends in .json, else CBOR
+    /// The model to write, for `host predict --state` as CBOR; all weights with their names where its name ends in
+    /// .safetensors or .json
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -34,13 +37,16 @@ pub(crate) struct Personalise {
 impl Personalise {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = site::optional(config)?;
-        let start = site::state(&self.state, config.as_ref())?;
         let chosen = self.choice.load(config.as_ref())?;
+        let start = Published::find(&self.state, config.as_ref(), &chosen.study)?;
+        start.tell(out)?;
+        let start = start.bytes;
         let cohorts = self.patients.load(&chosen, config.as_ref(), out)?;
         let personal = baseline::train(&chosen, &cohorts, Some(&start))?;
-        model::write(&self.out, &personal)?;
+        let personal = codec::encode(&personal);
+        model::write(&self.out, &chosen, &personal)?;
         let before = figures(&chosen, &cohorts, &start)?;
-        let after = figures(&chosen, &cohorts, &codec::encode(&personal))?;
+        let after = figures(&chosen, &cohorts, &personal)?;
         writeln!(
             out,
             "on this site's held-out patients (patient data: not to leave the site)"
@@ -61,6 +67,7 @@ impl Personalise {
 
 /// How a model does on this site's held-out patients.
 fn figures(chosen: &Chosen, cohorts: &[Cohort], state: &[u8]) -> Result<Exact> {
-    let predictions = predictions::predict(chosen, cohorts, state, Part::HeldOut)?;
+    let predictions = Part::HeldOut.of(predictions::predict(chosen, cohorts, state)?);
+    let predictions: Vec<_> = predictions.iter().collect();
     predictions::figures(&predictions, chosen.study.manifest().cohort.classes.len())
 }

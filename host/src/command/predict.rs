@@ -7,15 +7,21 @@ use anyhow::Result;
 use clap::Args;
 
 use super::predictions::{self, Part};
+use super::published::Published;
 use super::site::{self, Choice, Patients};
 
 /// Writes what the model says of each patient; the file stays here
+///
+/// One line for each stay (each row of the files of labels), also of a patient whose outcome is not known: a row without a
+/// value, or a file of labels that has the columns `subject_id` and `prediction_time` alone. Where the outcome is not known, the
+/// columns `split`, `label` and `class` are empty.
 #[derive(Args, Debug)]
 pub(crate) struct Predict {
-    /// Which patients
+    /// Which patients; those whose outcome is not known are in no part, and are always written
     #[arg(long, value_enum, default_value_t = Part::HeldOut)]
     split: Part,
-    /// The model: `published`, or a file that `host model` or `host baseline` wrote as CBOR
+    /// The model: `published` is the one that `host run` kept of the finished study, else the aggregator's; or a file that
+    /// `host model` or `host baseline` wrote as CBOR
     #[arg(long, value_name = "FILE", default_value = "published")]
     state: PathBuf,
     /// The CSV file to write
@@ -30,15 +36,12 @@ pub(crate) struct Predict {
 impl Predict {
     pub(super) fn run(&self, config: &Path, out: &mut dyn Write) -> Result<()> {
         let config = site::optional(config)?;
-        let state = site::state(&self.state, config.as_ref())?;
         let chosen = self.choice.load(config.as_ref())?;
-        let cohorts = self.patients.load(&chosen, config.as_ref(), out)?;
-        let predictions = predictions::predict(&chosen, &cohorts, &state, self.split)?;
-        predictions::write(
-            &self.out,
-            &chosen.study.manifest().cohort.classes,
-            &predictions,
-        )?;
-        predictions::tell(&self.out, &predictions, out)
+        let model = Published::find(&self.state, config.as_ref(), &chosen.study)?;
+        model.tell(out)?;
+        let cohorts = self.patients.candidates(&chosen, config.as_ref(), out)?;
+        let all = predictions::predict(&chosen, &cohorts, &model.bytes)?;
+        let classes = &chosen.study.manifest().cohort.classes;
+        predictions::write(&self.out, classes, &all, self.split, out)
     }
 }

@@ -11,6 +11,7 @@ use host::sandbox::SandboxError;
 use learning::metrics::{self, Exact};
 use protocol::door::{Predict, Prediction, Request, Response, Split};
 
+use super::clock;
 use super::site::Chosen;
 
 /// Which patients
@@ -28,13 +29,22 @@ pub(super) enum Part {
 }
 
 impl Part {
-    fn holds(self, split: Split) -> bool {
-        match self {
-            Self::Train => split == Split::Train,
-            Self::Tuning => split == Split::Tuning,
-            Self::HeldOut => split == Split::HeldOut,
-            Self::All => true,
-        }
+    /// Nobody trained on an outcome that is not known, so such a prediction is in no part and always wanted.
+    fn holds(self, prediction: &Prediction) -> bool {
+        let split = prediction.split;
+        prediction.label.is_none()
+            || match self {
+                Self::Train => split == Split::Train,
+                Self::Tuning => split == Split::Tuning,
+                Self::HeldOut => split == Split::HeldOut,
+                Self::All => true,
+            }
+    }
+
+    /// The predictions of this part.
+    pub(super) fn of(self, mut predictions: Vec<Prediction>) -> Vec<Prediction> {
+        predictions.retain(|prediction| self.holds(prediction));
+        predictions
     }
 }
 
@@ -43,7 +53,6 @@ pub(super) fn predict(
     chosen: &Chosen,
     cohorts: &[Cohort],
     state: &[u8],
-    part: Part,
 ) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::new();
     for cohort in cohorts {
@@ -58,76 +67,108 @@ pub(super) fn predict(
             _ => return Err(SandboxError::OtherAnswer.into()),
         }
     }
-    predictions.retain(|prediction| part.holds(prediction.split));
     Ok(predictions)
 }
 
-/// Writes one line a label: number of the patient, split, index of the true class, the probability of each class, and, where
-/// the model has phenotypes, the patient's cluster and how far the patient is from its centre.
-pub(super) fn write(path: &Path, classes: &[String], predictions: &[Prediction]) -> Result<()> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let clustered = predictions
+/// Writes the predictions of a part, one line per label, and says what was written and how often the model was right.
+///
+/// Columns: number of the patient, split, index of the true class, the probability of each class, prediction time, name of the
+/// true class, and, where the model has phenotypes, the patient's cluster and how far the patient is from its centre.
+pub(super) fn write(
+    path: &Path,
+    classes: &[String],
+    predictions: &[Prediction],
+    part: Part,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let written: Vec<&Prediction> = predictions
         .iter()
-        .any(|prediction| prediction.phenotype.is_some());
-    let probabilities = classes.iter().map(|class| format!("p_{class}"));
-    let phenotype: &[&str] = if clustered {
-        &["cluster", "distance"]
-    } else {
-        &[]
-    };
-    writer.write_record(
-        ["subject_id", "split", "label"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(probabilities)
-            .chain(phenotype.iter().map(ToString::to_string)),
-    )?;
-    for prediction in predictions {
-        let fixed = [
-            prediction.subject.to_string(),
-            split(prediction.split).to_owned(),
-            prediction.label.to_string(),
-        ];
-        let phenotype = prediction.phenotype.map(|phenotype| {
-            [
-                phenotype.cluster.to_string(),
-                phenotype.distance.to_string(),
-            ]
-        });
-        writer.write_record(
-            fixed
-                .into_iter()
-                .chain(prediction.probabilities.iter().map(f32::to_string))
-                .chain(phenotype.into_iter().flatten()),
+        .filter(|prediction| part.holds(prediction))
+        .collect();
+    durable::replace(path, &table(classes, &written)?)?;
+    tell(path, &written, out)?;
+    let others = predictions.len() - written.len();
+    if others > 0 {
+        writeln!(
+            out,
+            "not written: {others} predictions of other parts of the cohort; --split all writes them too"
         )?;
-    }
-    let bytes = writer.into_inner().context("writing CSV into memory")?;
-    Ok(durable::replace(path, &bytes)?)
-}
-
-/// Says what was written, and how often the model was right.
-pub(super) fn tell(path: &Path, predictions: &[Prediction], out: &mut dyn Write) -> Result<()> {
-    write!(out, "{} patients  {}", predictions.len(), path.display())?;
-    match predictions {
-        [] => writeln!(out)?,
-        [first, ..] => {
-            let figures = figures(predictions, first.probabilities.len())?;
-            writeln!(out, "  accuracy {}", shown(figures.accuracy))?;
-        }
     }
     Ok(())
 }
 
-/// How good they are.
-pub(super) fn figures(predictions: &[Prediction], classes: usize) -> Result<Exact> {
-    let probabilities: Vec<f32> = predictions
+fn table(classes: &[String], predictions: &[&Prediction]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let clustered = predictions
         .iter()
-        .flat_map(|prediction| prediction.probabilities.iter().copied())
-        .collect();
-    let labels: Vec<u32> = predictions
+        .any(|prediction| prediction.phenotype.is_some());
+    let mut header = ["subject_id", "split", "label"].map(str::to_owned).to_vec();
+    header.extend(classes.iter().map(|class| format!("p_{class}")));
+    header.extend(["prediction_time", "class"].map(str::to_owned));
+    if clustered {
+        header.extend(["cluster", "distance"].map(str::to_owned));
+    }
+    writer.write_record(header)?;
+    for prediction in predictions {
+        let class = prediction.label.and_then(|label| {
+            let name = classes.get(usize::try_from(label).ok()?)?;
+            Some((label.to_string(), name.clone()))
+        });
+        let (label, class) = class.unwrap_or_default();
+        let split = match prediction.label {
+            Some(_) => split(prediction.split),
+            None => "",
+        };
+        let mut cells = vec![prediction.subject.to_string(), split.to_owned(), label];
+        cells.extend(prediction.probabilities.iter().map(f32::to_string));
+        cells.extend([clock::micros(prediction.time), class]);
+        if clustered {
+            let phenotype = prediction.phenotype;
+            cells.push(phenotype.map_or(String::new(), |one| one.cluster.to_string()));
+            cells.push(phenotype.map_or(String::new(), |one| one.distance.to_string()));
+        }
+        writer.write_record(cells)?;
+    }
+    writer.into_inner().context("writing CSV into memory")
+}
+
+fn tell(path: &Path, predictions: &[&Prediction], out: &mut dyn Write) -> Result<()> {
+    let mut patients: Vec<i64> = predictions.iter().map(|one| one.subject).collect();
+    patients.sort_unstable();
+    patients.dedup();
+    write!(out, "{} patients", patients.len())?;
+    if patients.len() < predictions.len() {
+        write!(out, ", {} predictions", predictions.len())?;
+    }
+    write!(out, "  {}", path.display())?;
+    let known: Vec<&Prediction> = predictions
         .iter()
-        .map(|prediction| prediction.label)
+        .copied()
+        .filter(|one| one.label.is_some())
         .collect();
+    let unknown = predictions.len() - known.len();
+    if let Some(first) = known.first() {
+        let figures = figures(&known, first.probabilities.len())?;
+        write!(out, "  accuracy {}", shown(figures.accuracy))?;
+        if unknown > 0 {
+            write!(out, " over the {} whose outcome is known", known.len())?;
+        }
+    } else if unknown > 0 {
+        write!(out, "  no outcome is known, so no accuracy")?;
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+/// How good those are whose outcome is known.
+pub(super) fn figures(predictions: &[&Prediction], classes: usize) -> Result<Exact> {
+    let (mut probabilities, mut labels) = (Vec::new(), Vec::new());
+    for prediction in predictions {
+        if let Some(label) = prediction.label {
+            probabilities.extend_from_slice(&prediction.probabilities);
+            labels.push(label);
+        }
+    }
     metrics::exact(&probabilities, &labels, classes).context("measuring the predictions")
 }
 

@@ -47,14 +47,14 @@ impl Pretrain {
             weights: None,
             without: self.without.clone(),
         });
-        let Response::Exported(weights) = chosen.sandbox.instance()?.ask(&request)? else {
+        let Response::Exported(exported) = chosen.sandbox.instance()?.ask(&request)? else {
             return Err(SandboxError::OtherAnswer.into());
         };
-        durable::replace(&self.out, &weights)?;
+        durable::replace(&self.out, &exported.weights)?;
         writeln!(
             out,
             "weights  {}  {}",
-            Digest::of(&weights),
+            Digest::of(&exported.weights),
             self.out.display()
         )?;
         Ok(())

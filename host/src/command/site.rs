@@ -2,9 +2,8 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use host::aggregator::Aggregator;
 use host::compiled::Compiled;
@@ -14,10 +13,11 @@ use host::disk::Disk;
 use host::durable;
 use host::patients::{self, Cohort};
 use host::pin::{self, Approved};
+use host::reporter::Reporter;
 use host::sandbox::{Allowance, Sandbox};
 use participant::patience::Patience;
-use protocol::api::Status;
-use protocol::door::BadRows;
+use protocol::door::{BadRows, Outcomes};
+use protocol::id::Digest;
 use protocol::study::Study;
 
 /// What the module may use.
@@ -71,7 +71,13 @@ pub(super) struct Chosen {
 }
 
 impl Choice {
+    /// Whether the site's approved study is meant, and no files.
+    pub(super) fn is_of_site(&self) -> bool {
+        self.study.is_none()
+    }
+
     pub(super) fn load(&self, config: Option<&Config>) -> Result<Chosen> {
+        let compiled = Compiled::of_user();
         let (text, module, weights) = match (&self.study, &self.module, config) {
             (Some(study), Some(module), _) => (
                 durable::read(study)?,
@@ -86,13 +92,17 @@ impl Choice {
         };
         let study = Study::parse(&text)?;
         pin::check_weights(&study, weights.as_deref())?;
-        let approved = study.manifest().module;
-        let sandbox = Sandbox::load_approved(
-            &module,
-            approved,
-            self.limits.allowance(config),
-            &Compiled::of_user(),
-        )?;
+        let allowance = self.limits.allowance(config);
+        let want = study.manifest().module;
+        let sandbox = if self.study.is_some() {
+            let sandbox = Sandbox::load(&module, allowance, &compiled)?;
+            if sandbox.digest() != want {
+                Reporter::of_terminal().note(&other_module(want, sandbox.digest()));
+            }
+            sandbox
+        } else {
+            Sandbox::load_approved(&module, want, allowance, &compiled)?
+        };
         Ok(Chosen {
             study,
             text,
@@ -102,15 +112,12 @@ impl Choice {
     }
 }
 
-/// The encoded state that `state` names: `published`, or a file.
-pub(super) fn state(state: &Path, config: Option<&Config>) -> Result<Vec<u8>> {
-    match (state == Path::new("published"), config) {
-        (false, _) => Ok(durable::read(state)?),
-        (true, Some(config)) => published(config),
-        (true, None) => {
-            bail!("the published model is the site's aggregator's to give: name a site (--config)")
-        }
-    }
+/// What is said of a module that the study does not name: a person named both files, and nothing leaves the site.
+fn other_module(want: Digest, got: Digest) -> String {
+    format!(
+        "the study names the module with SHA-256 {want}, and the one given has {got}: it is used, since nothing leaves this \
+         site, but its figures may differ from those of the study's own module"
+    )
 }
 
 /// The bytes of a file, if one is named.
@@ -148,10 +155,30 @@ impl Patients {
         config: Option<&Config>,
         out: &mut dyn Write,
     ) -> Result<Vec<Cohort>> {
+        self.read(chosen, config, Outcomes::Known, out)
+    }
+
+    /// As [`Patients::load`], for predictions alone: all labels, whether the outcome is known or not.
+    pub(super) fn candidates(
+        &self,
+        chosen: &Chosen,
+        config: Option<&Config>,
+        out: &mut dyn Write,
+    ) -> Result<Vec<Cohort>> {
+        self.read(chosen, config, Outcomes::Any, out)
+    }
+
+    fn read(
+        &self,
+        chosen: &Chosen,
+        config: Option<&Config>,
+        outcomes: Outcomes,
+        out: &mut dyn Write,
+    ) -> Result<Vec<Cohort>> {
         let mut cohorts = Vec::new();
         for source in self.sources(config)? {
             let cohort = source
-                .load(chosen, self.bad_rows(config), config)
+                .load(chosen, self.bad_rows(config), outcomes, config)
                 .with_context(|| format!("reading the patients in {}", source.name()))?;
             write!(out, "{}: ", source.name())?;
             coverage::show(&cohort.report, out)?;
@@ -232,18 +259,29 @@ impl Source {
         &self,
         chosen: &Chosen,
         bad_rows: BadRows,
+        outcomes: Outcomes,
         config: Option<&Config>,
     ) -> Result<Cohort, patients::PatientsError> {
         let (sandbox, text) = (&chosen.sandbox, &chosen.text);
-        match (self, config) {
-            (Self::Site(data), Some(config)) => {
+        match (self, outcomes, config) {
+            (Self::Site(data), Outcomes::Known, Some(config)) => {
                 // Prepared patients are kept for all studies in one place.
                 let disk = Disk::new(&config.state, &config.state);
                 Ok(patients::get(sandbox, text, data, bad_rows, &disk)?.cohort)
             }
-            _ => patients::prepare(sandbox, text, &self.data(), bad_rows),
+            _ => patients::prepare(sandbox, text, &self.data(), bad_rows, outcomes),
         }
     }
+}
+
+fn nobody() -> anyhow::Error {
+    anyhow!("name a folder of patients (--data), or a site (--config)")
+}
+
+/// Tells the person at the terminal what was read, as `host run` does.
+fn told(cohort: Cohort) -> Cohort {
+    Reporter::of_terminal().note(&patients::describe(&cohort.report));
+    cohort
 }
 
 /// The configuration, where there is one: some commands make do without.
@@ -262,16 +300,4 @@ pub(super) fn aggregator(config: &Config) -> Result<Aggregator> {
         &config.trust,
         Patience::SHORT,
     )?)
-}
-
-/// The encoded state that the finished study published.
-pub(super) fn published(config: &Config) -> Result<Vec<u8>> {
-    let aggregator = aggregator(config)?;
-    match aggregator.view(0, Duration::ZERO)?.status {
-        Status::Finished { state } => Ok(aggregator.state(state)?),
-        Status::Open { header, .. } => bail!(
-            "the study is not finished: round {} is open; a published model comes after the last one",
-            header.number
-        ),
-    }
 }

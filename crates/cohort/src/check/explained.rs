@@ -66,7 +66,7 @@ impl Explaining {
         self,
         cohort: &Cohort,
         patients: &Patients,
-        labelled: &[Labelled],
+        labelled: &[Labelled<u32>],
     ) -> Explained {
         let start = labelled.partition_point(|label| label.subject < self.subject);
         let own = labelled[start..].partition_point(|label| label.subject == self.subject);

@@ -2,7 +2,7 @@
 
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use protocol::door::File;
+use protocol::door::{File, Outcomes};
 
 use super::column::{Booleans, Cell, Integers, Numbers, Texts};
 use super::parquet_file::ParquetFile;
@@ -43,10 +43,11 @@ pub(crate) enum LabelValue<'a> {
 impl Reader {
     /// Gives every row of `file` to `each`, in order, but those with a cell that holds no such value.
     ///
-    /// Each value column may be absent, but not all of them.
+    /// Each value column may be absent, but all of them only with [`Outcomes::Any`].
     pub(crate) fn labels(
         &mut self,
         file: &File,
+        outcomes: Outcomes,
         mut each: impl FnMut(&LabelRow<'_>, &mut Triage) -> Result<(), CohortError>,
     ) -> Result<(), CohortError> {
         let parquet = ParquetFile::open(file)?;
@@ -59,7 +60,7 @@ impl Reader {
         for group in 0..parquet.groups() {
             let mut subject = parquet.ids(group, subject)?;
             let mut time = parquet.times(group, time)?;
-            let mut values = Values::open(&parquet, group)?;
+            let mut values = Values::open(&parquet, group, outcomes)?;
             loop {
                 subject.read(&mut subjects, 0).map_err(failed)?;
                 let rows = subjects.len();
@@ -120,16 +121,18 @@ enum Fit {
 }
 
 impl Values {
-    fn open(parquet: &ParquetFile<'_>, group: usize) -> Result<Self, CohortError> {
+    fn open(
+        parquet: &ParquetFile<'_>,
+        group: usize,
+        outcomes: Outcomes,
+    ) -> Result<Self, CohortError> {
         let [boolean, integer, float, category] = COLUMNS;
         let boolean = parquet.column(boolean)?;
         let integer = parquet.column(integer)?;
         let float = parquet.column(float)?;
         let category = parquet.column(category)?;
-        if [boolean, integer, float, category]
-            .iter()
-            .all(Option::is_none)
-        {
+        let found = [boolean, integer, float, category];
+        if outcomes == Outcomes::Known && found.iter().all(Option::is_none) {
             return Err(parquet.absent(&COLUMNS.join(" or ")));
         }
         let boolean = boolean

@@ -1,21 +1,25 @@
 //! Patients as bytes: what the host keeps between preparation and training.
 //!
 //! ```text
-//! magic "ward-coh" · version 3 · fingerprint of the features [32] · rows u32
-//! subjects i64… · splits u8… · labels u8… · observed, one bit a value · the observed values f32…
+//! magic "ward-coh" · version 4 · outcomes u8 (0: all known, 1: any) · fingerprint of the features [32] · rows u32
+//! subjects i64… · times i64… · splits u8… · labels u8… (255: not known) · observed, one bit a value · the observed values f32…
 //! ```
 //!
 //! Numbers are little-endian. Bits fill bytes from the lowest; the last byte's unused bits are 0.
 
-use protocol::door::Split;
+use protocol::door::{Outcomes, Split};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Encoding, Shape};
 
-use super::{Columns, Patients};
+use super::{Columns, Outcome, Rows};
 use crate::slots::Slots;
 
 const MAGIC: &[u8; 8] = b"ward-coh";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+/// In the place of a label that is not known: a study has fewer classes.
+const UNKNOWN: u8 = u8::MAX;
+/// Bytes of a row beside its values: subject, time, split and label.
+const ROW: usize = 18;
 
 /// Why bytes are not the patients of a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +33,11 @@ pub enum DecodeError {
         "the prepared cohort has version {0} and this module reads {VERSION}: prepare it again"
     )]
     Version(u8),
+    /// The rows were prepared without asking for outcomes.
+    #[error(
+        "these patients were prepared for predictions alone, where an outcome need not be known: prepare them for training"
+    )]
+    ForPrediction,
     /// The cohort was prepared for other features, classes or bins.
     #[error("the cohort was prepared for other features than the study's: prepare it again")]
     OtherFeatures,
@@ -45,13 +54,14 @@ pub enum DecodeError {
     Damaged(usize),
 }
 
-impl Patients {
-    /// The patients as bytes, for [`Patients::decode`] with the same features.
+impl<L: Outcome> Rows<L> {
+    /// The patients as bytes, for [`Rows::decode`] with the same features.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64 + self.len() * 10 + self.values.len() * 5);
+        let mut bytes = Vec::with_capacity(64 + self.len() * ROW + self.values.len() * 5);
         bytes.extend(MAGIC);
         bytes.push(VERSION);
+        bytes.push(outcomes_code(L::OUTCOMES));
         bytes.extend(self.fingerprint.0);
         bytes.extend(u32::try_from(self.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend(
@@ -59,12 +69,9 @@ impl Patients {
                 .iter()
                 .flat_map(|subject| subject.to_le_bytes()),
         );
+        bytes.extend(self.times.iter().flat_map(|time| time.to_le_bytes()));
         bytes.extend(self.splits.iter().map(|split| split_code(*split)));
-        bytes.extend(
-            self.labels
-                .iter()
-                .map(|label| u8::try_from(*label).unwrap_or(u8::MAX)),
-        );
+        bytes.extend(self.labels.iter().map(|label| label_code(*label)));
         bytes.extend(self.observed.chunks(8).map(pack));
         for (value, observed) in self.values.iter().zip(&self.observed) {
             if *observed != 0 {
@@ -74,7 +81,8 @@ impl Patients {
         bytes
     }
 
-    /// The patients that [`Patients::encode`] wrote for a study with these features.
+    /// The patients that [`Rows::encode`] wrote for a study with these features; those to train on are read as
+    /// [`super::Candidates`] too.
     ///
     /// # Errors
     ///
@@ -88,6 +96,12 @@ impl Patients {
             Some([VERSION]) => {}
             Some([version]) => return Err(DecodeError::Version(*version)),
             _ => return Err(DecodeError::NotCohort),
+        }
+        match take(&mut rest, 1).and_then(|code| outcomes_of(code[0])) {
+            Some(Outcomes::Known) => {}
+            Some(Outcomes::Any) if L::OUTCOMES == Outcomes::Any => {}
+            Some(Outcomes::Any) => return Err(DecodeError::ForPrediction),
+            None => return Err(DecodeError::NotCohort),
         }
         if take(&mut rest, 32).ok_or(DecodeError::NotCohort)? != fingerprint(cohort).0.as_slice() {
             return Err(DecodeError::OtherFeatures);
@@ -108,6 +122,7 @@ impl Patients {
 /// The bytes of each column; their lengths fit.
 struct Stored<'a> {
     subjects: &'a [u8],
+    times: &'a [u8],
     splits: &'a [u8],
     labels: &'a [u8],
     observed: &'a [u8],
@@ -119,11 +134,12 @@ impl<'a> Stored<'a> {
     fn cut(bytes: &'a [u8], patients: usize, slots: usize) -> Result<Self, usize> {
         let mask = patients.checked_mul(slots).ok_or(usize::MAX)?.div_ceil(8);
         let fixed = patients
-            .checked_mul(10)
+            .checked_mul(ROW)
             .and_then(|fixed| fixed.checked_add(mask))
             .ok_or(usize::MAX)?;
         let (fixed_bytes, values) = bytes.split_at_checked(fixed).ok_or(fixed)?;
         let (subjects, rest) = fixed_bytes.split_at(patients * 8);
+        let (times, rest) = rest.split_at(patients * 8);
         let (splits, rest) = rest.split_at(patients);
         let (labels, observed) = rest.split_at(patients);
         let count: usize = observed.iter().map(|bits| bits.count_ones() as usize).sum();
@@ -131,6 +147,7 @@ impl<'a> Stored<'a> {
         if values.len() == want {
             Ok(Self {
                 subjects,
+                times,
                 splits,
                 labels,
                 observed,
@@ -141,25 +158,18 @@ impl<'a> Stored<'a> {
         }
     }
 
-    fn read(&self, cohort: &Cohort, slots: usize) -> Result<Patients, DecodeError> {
+    fn read<L: Outcome>(&self, cohort: &Cohort, slots: usize) -> Result<Rows<L>, DecodeError> {
         let patients = self.splits.len();
-        let subjects = self
-            .subjects
-            .as_chunks()
-            .0
-            .iter()
-            .map(|bytes| i64::from_le_bytes(*bytes))
-            .collect();
         let splits = self.splits.iter().enumerate();
         let splits =
             splits.map(|(patient, code)| split_of(*code).ok_or(DecodeError::Damaged(patient)));
         let labels = self.labels.iter().enumerate().map(|(patient, label)| {
-            let known = usize::from(*label) < cohort.classes.len();
-            if known {
-                Ok(u32::from(*label))
-            } else {
-                Err(DecodeError::Damaged(patient))
-            }
+            let class = match *label {
+                UNKNOWN => None,
+                class if usize::from(class) < cohort.classes.len() => Some(u32::from(class)),
+                _ => return Err(DecodeError::Damaged(patient)),
+            };
+            L::of(class).ok_or(DecodeError::Damaged(patient))
         });
         let mut observed: Vec<u8> = Vec::with_capacity(self.observed.len() * 8);
         for bits in self.observed {
@@ -182,10 +192,11 @@ impl<'a> Stored<'a> {
         }
         let splits = splits.collect::<Result<_, _>>()?;
         let labels = labels.collect::<Result<_, _>>()?;
-        let patients = Patients::new(
+        let patients = Rows::new(
             cohort,
             Columns {
-                subjects,
+                subjects: integers(self.subjects),
+                times: integers(self.times),
                 splits,
                 labels,
                 observed,
@@ -201,8 +212,8 @@ impl<'a> Stored<'a> {
 
 /// The first row of a patient that stands twice, has more rows than the study uses, or is in two splits: each would
 /// make one patient count for more than the noise hides.
-fn misplaced(patients: &Patients, cohort: &Cohort) -> Option<usize> {
-    let most = usize::try_from(cohort.labels_per_patient).unwrap_or(usize::MAX);
+fn misplaced<L: Outcome>(patients: &Rows<L>, cohort: &Cohort) -> Option<usize> {
+    let most = usize::try_from(L::most_rows(cohort)).unwrap_or(usize::MAX);
     let (subjects, splits) = (patients.subjects(), patients.splits());
     let mut before = None;
     for rows in patients.patients() {
@@ -247,6 +258,31 @@ pub(super) fn fingerprint(cohort: &Cohort) -> Digest {
         }
     }
     Digest::of(&text)
+}
+
+fn integers(bytes: &[u8]) -> Vec<i64> {
+    let numbers = bytes.as_chunks().0.iter();
+    numbers.map(|bytes| i64::from_le_bytes(*bytes)).collect()
+}
+
+fn outcomes_code(outcomes: Outcomes) -> u8 {
+    match outcomes {
+        Outcomes::Known => 0,
+        Outcomes::Any => 1,
+    }
+}
+
+fn outcomes_of(code: u8) -> Option<Outcomes> {
+    match code {
+        0 => Some(Outcomes::Known),
+        1 => Some(Outcomes::Any),
+        _ => None,
+    }
+}
+
+fn label_code(label: impl Outcome) -> u8 {
+    let class = label.class().and_then(|class| u8::try_from(class).ok());
+    class.unwrap_or(UNKNOWN)
 }
 
 fn split_code(split: Split) -> u8 {

@@ -65,6 +65,10 @@ pub struct Report {
     /// The first few patients with events, as the files have them.
     #[n(18)]
     pub event_subjects: Vec<i64>,
+    /// Labels whose outcome is not known, in none of the counts of labels by part or class: with
+    /// [`Outcomes::Any`](super::Outcomes::Any) alone.
+    #[n(19)]
+    pub unknown: u32,
 }
 
 /// What there is of one feature.
