@@ -22,6 +22,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
 use ureq::{Agent, Body};
 
+use crate::help::Help;
 use crate::tls::{TlsConnector, TlsFault, Trust, TrustError};
 
 /// A connection to one aggregator.
@@ -29,6 +30,8 @@ pub struct Aggregator {
     agent: Agent,
     /// Without a slash at its end.
     base: String,
+    /// The proxy that calls go through, by its address.
+    proxy: Option<String>,
     patience: Patience,
     notice: Notice,
 }
@@ -60,9 +63,9 @@ impl Aggregator {
         let mut config = Agent::config_builder()
             .https_only(scheme == Scheme::Https)
             .http_status_as_error(false)
-            // The aggregator never redirects; who does is somebody else.
+            // The aggregator never redirects; who does is somebody else, and is told by the answer.
             .max_redirects(0)
-            .max_redirects_will_error(true)
+            .max_redirects_will_error(false)
             .user_agent(concat!("wardround-host/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT))
             .timeout_per_read(Some(STALL))
@@ -70,10 +73,12 @@ impl Aggregator {
         if scheme == Scheme::LoopbackHttp {
             config = config.proxy(None);
         }
-        let base = url.trim_end_matches('/').to_owned();
+        let config = config.build();
+        let proxy = proxy_of(&config, url);
         Ok(Self {
-            agent: agent(config.build(), scheme, trust)?,
-            base,
+            agent: agent(config, scheme, trust)?,
+            base: url.trim_end_matches('/').to_owned(),
+            proxy,
             patience,
             notice: Box::new(|_, _| ()),
         })
@@ -162,7 +167,7 @@ impl Aggregator {
                 self.persist(|| {
                     let request = self.agent.put(&url);
                     let request = request.content_type("application/octet-stream");
-                    accepted(&url, request.send(bytes).map_err(unreachable(&url))?)
+                    self.accepted(&url, request.send(bytes))
                 })
                 .map(drop)
             }
@@ -229,8 +234,8 @@ impl Aggregator {
     fn get(&self, path: &str) -> Result<Vec<u8>, AggregatorError> {
         let url = self.url(path);
         self.persist(|| {
-            let response = self.agent.get(&url).call().map_err(unreachable(&url))?;
-            accepted(&url, response)
+            let response = self.agent.get(&url).call();
+            self.accepted(&url, response)
         })
     }
 
@@ -241,7 +246,49 @@ impl Aggregator {
 
     fn post_once(&self, url: &str, body: &[u8]) -> Result<Vec<u8>, AggregatorError> {
         let request = self.agent.post(url).content_type("application/cbor");
-        accepted(url, request.send(body).map_err(unreachable(url))?)
+        self.accepted(url, request.send(body))
+    }
+
+    /// The body of an accepted call.
+    fn accepted(
+        &self,
+        url: &str,
+        response: Result<Response<Body>, ureq::Error>,
+    ) -> Result<Vec<u8>, AggregatorError> {
+        let unreachable = |reason| self.unreachable(url, reason);
+        let mut response = response.map_err(unreachable)?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(LARGEST)
+            .read_to_vec()
+            .map_err(unreachable)?;
+        let status = response.status();
+        if let Some(page) = Page::of(&response, &body) {
+            return Err(AggregatorError::Page {
+                url: url.to_owned(),
+                page,
+            });
+        }
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(AggregatorError::Refused {
+            url: url.to_owned(),
+            problem: Problem::of(status, &body),
+        })
+    }
+
+    fn unreachable(&self, url: &str, reason: ureq::Error) -> AggregatorError {
+        let url = url.to_owned();
+        match TlsFault::of(&reason) {
+            Some(fault) => AggregatorError::Tls { url, fault },
+            None => AggregatorError::Unreachable {
+                help: Help::of(&reason, &url, self.proxy.as_deref()),
+                url,
+                reason,
+            },
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -298,12 +345,25 @@ pub enum AggregatorError {
         fault: TlsFault,
     },
     /// The call did not get through.
-    #[error("{url} cannot be reached: {reason}")]
+    #[error("{url} cannot be reached: {reason}{}", shown(help.as_ref()))]
     Unreachable {
         /// What was called.
         url: String,
         /// Why not.
         reason: ureq::Error,
+        /// What a person can do, where that can be told.
+        help: Option<Help>,
+    },
+    /// Something else answered: a proxy, or a page to sign in at.
+    #[error(
+        "{url}: a proxy or sign-in page answered in the aggregator's place ({page}): open the address in a browser on this \
+         computer, sign in where it asks for that, or ask your network's operator to let this address through"
+    )]
+    Page {
+        /// What was called.
+        url: String,
+        /// What it answered.
+        page: Page,
     },
     /// The aggregator said no.
     #[error("{url}: {problem}")]
@@ -353,18 +413,55 @@ impl AggregatorError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
+            // Whoever signs in, or waits for the proxy, gets through.
+            Self::Page { .. } => true,
             Self::Unreachable { reason, .. } => matches!(
                 reason,
                 ureq::Error::Io(_)
                     | ureq::Error::Timeout(_)
                     | ureq::Error::HostNotFound
                     | ureq::Error::ConnectionFailed
+                    | ureq::Error::ConnectProxyFailed(_)
                     | ureq::Error::Protocol(_)
             ),
             Self::Refused { problem, .. } => {
                 matches!(problem.status, 408 | 429 | 500..=599) || problem.is_not_started()
             }
             _ => false,
+        }
+    }
+}
+
+/// What answered in the aggregator's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The HTTP status.
+    pub status: u16,
+    /// Where it sends who asks, if it does.
+    pub location: Option<String>,
+}
+
+impl Page {
+    /// The aggregator answers in CBOR or, for programs, JSON; its study is TOML. It never redirects and has no pages.
+    fn of(response: &Response<Body>, body: &[u8]) -> Option<Self> {
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let is_redirect = response.status().is_redirection();
+        let is_html = header("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+            || body.trim_ascii_start().first() == Some(&b'<');
+        (is_redirect || is_html).then(|| Self {
+            status: response.status().as_u16(),
+            location: header("location").map(str::to_owned),
+        })
+    }
+}
+
+impl fmt::Display for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.location {
+            Some(location) => {
+                write!(f, "HTTP {} to {}", self.status, printable(location))
+            }
+            None => write!(f, "HTML with status {}", self.status),
         }
     }
 }
@@ -434,13 +531,7 @@ impl fmt::Display for Problem {
         write!(f, "HTTP {}", self.status)?;
         for text in [&self.title, &self.detail] {
             if !text.is_empty() {
-                // What a peer says is shown, never obeyed: no control character reaches the terminal.
-                let shown: String = text
-                    .chars()
-                    .map(|c| if c.is_control() { ' ' } else { c })
-                    .take(LONGEST_TEXT)
-                    .collect();
-                write!(f, ": {shown}")?;
+                write!(f, ": {}", printable(text))?;
             }
         }
         Ok(())
@@ -488,30 +579,23 @@ fn agent(config: Config, scheme: Scheme, trust: &Trust) -> Result<Agent, TrustEr
     })
 }
 
-fn unreachable(url: &str) -> impl FnOnce(ureq::Error) -> AggregatorError {
-    let url = url.to_owned();
-    |reason| match TlsFault::of(&reason) {
-        Some(fault) => AggregatorError::Tls { url, fault },
-        None => AggregatorError::Unreachable { url, reason },
-    }
+/// The address of the proxy that calls to `url` go through, where the environment names one. Never its password.
+fn proxy_of(config: &Config, url: &str) -> Option<String> {
+    let proxy = config.proxy()?;
+    let uri: Uri = url.parse().ok()?;
+    (!proxy.is_no_proxy(&uri)).then(|| format!("{}:{}", proxy.host(), proxy.port()))
 }
 
-/// The body of an accepted call.
-fn accepted(url: &str, mut response: Response<Body>) -> Result<Vec<u8>, AggregatorError> {
-    let status = response.status();
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(LARGEST)
-        .read_to_vec()
-        .map_err(unreachable(url))?;
-    if status.is_success() {
-        return Ok(body);
-    }
-    Err(AggregatorError::Refused {
-        url: url.to_owned(),
-        problem: Problem::of(status, &body),
-    })
+/// The beginning of what a peer says: shown, never obeyed, so no control character reaches the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST_TEXT)
+        .collect()
+}
+
+fn shown(help: Option<&Help>) -> String {
+    help.map_or(String::new(), |help| format!(": {help}"))
 }
 
 /// Jitter needs no secrecy; without randomness, a wait is just not spread.

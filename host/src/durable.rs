@@ -7,35 +7,36 @@ use std::path::{Path, PathBuf};
 
 /// A file that could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{action} {}: {source}", path.display())]
+#[error("{action} {}: {cause}", path.display())]
 pub struct FileError {
     /// What was tried.
     action: &'static str,
     /// The file or folder.
     path: PathBuf,
-    source: io::Error,
+    /// In the text, so no `source`: who prints a chain of errors would say it twice.
+    cause: io::Error,
 }
 
 impl FileError {
     /// Whether the reason is that there is no such file.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        self.source.kind() == io::ErrorKind::NotFound
+        self.cause.kind() == io::ErrorKind::NotFound
     }
 
     /// Whether the reason is that there is such a file already.
     #[must_use]
     pub fn is_there_already(&self) -> bool {
-        self.source.kind() == io::ErrorKind::AlreadyExists
+        self.cause.kind() == io::ErrorKind::AlreadyExists
     }
 
     /// Gives a function for `map_err`.
     pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self {
+        move |cause| Self {
             action,
             path,
-            source,
+            cause,
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod decisions;
 pub mod disk;
 pub mod durable;
 pub mod entropy;
+pub mod help;
 pub mod id_key;
 pub mod identity;
 pub mod imports;
