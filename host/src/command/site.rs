@@ -274,16 +274,6 @@ impl Source {
     }
 }
 
-fn nobody() -> anyhow::Error {
-    anyhow!("name a folder of patients (--data), or a site (--config)")
-}
-
-/// Tells the person at the terminal what was read, as `host run` does.
-fn told(cohort: Cohort) -> Cohort {
-    Reporter::of_terminal().note(&patients::describe(&cohort.report));
-    cohort
-}
-
 /// The configuration, where there is one: some commands make do without.
 pub(super) fn optional(config: &Path) -> Result<Option<Config>> {
     if config.exists() {

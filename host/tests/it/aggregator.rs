@@ -151,6 +151,32 @@ fn an_answer_that_is_none_and_a_redirect_are_refused() {
     assert!(client(&elsewhere).fetch(Fetch::Survivors(1)).is_err());
 }
 
+/// A sign-in page may answer for a while, with any status, or send who asks elsewhere.
+#[test]
+fn a_page_in_the_aggregators_place_is_waited_out_and_named() {
+    let page = |status, kind, body: &str| Reply::Answer(status, kind, body.as_bytes().to_vec());
+    let pages = || {
+        vec![
+            page(200, "text/html; charset=utf-8", "<!doctype html>"),
+            page(200, "application/octet-stream", "\n<html>"),
+            page(403, "text/html", "blocked"),
+            page(302, "text/plain", ""),
+        ]
+    };
+    let mut replies = pages();
+    replies.push(Reply::cbor(codec::encode(&view())));
+    let server = in_turn(replies);
+    assert_eq!(client(&server).view(0, Duration::ZERO).unwrap(), view());
+    assert_eq!(server.asked().len(), 5);
+    for reply in pages() {
+        let server = in_turn(vec![reply]);
+        let error = client(&server).view(0, Duration::ZERO).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("a proxy or sign-in page answered"), "{text}");
+        assert!(matches!(error.failure(), Failure::Unreachable(_)), "{text}");
+    }
+}
+
 #[test]
 fn plain_http_is_for_loopback_alone() {
     for url in [

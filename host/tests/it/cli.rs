@@ -1306,34 +1306,40 @@ fn a_host_that_starts_forgets_what_is_old_enough() {
 }
 
 /// A folder to work in.
-struct Desk {
+pub(crate) struct Desk {
     folder: TempDir,
 }
 
 /// What a command said.
-struct Told {
-    status: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Told {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn host(&self, arguments: &[&str]) -> Told {
+    pub(crate) fn host(&self, arguments: &[&str]) -> Told {
+        self.host_with(arguments, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn host_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Told {
         let output = Command::new(Path::new(env!("CARGO_BIN_EXE_host")))
             .args(arguments)
             .current_dir(self.folder.path())
             // Nothing is left in the cache of who runs the tests.
             .env("XDG_CACHE_HOME", self.folder.path().join("cache"))
+            .envs(variables.iter().copied())
             .stdin(std::process::Stdio::null())
             .output()
             .unwrap();
@@ -1345,11 +1351,11 @@ impl Desk {
     }
 
     /// Makes a site; gives its key.
-    fn init(&self) -> String {
+    pub(crate) fn init(&self) -> String {
         self.init_at("http://127.0.0.1:9")
     }
 
-    fn init_at(&self, url: &str) -> String {
+    pub(crate) fn init_at(&self, url: &str) -> String {
         self.init_with(url, &["--patient-budget", "none"])
     }
 
@@ -1388,7 +1394,7 @@ impl Desk {
     }
 
     /// Approves the study without asking.
-    fn approve(&self) -> Told {
+    pub(crate) fn approve(&self) -> Told {
         self.approve_with(&[])
     }
 
@@ -1407,7 +1413,7 @@ impl Desk {
 
     /// Writes a study without noise whose first site has this key and name, and a module that agrees to it; gives its
     /// digest.
-    fn study(&self, key: &str, name: &str) -> Digest {
+    pub(crate) fn study(&self, key: &str, name: &str) -> Digest {
         self.study_of(key, name, f64::INFINITY)
     }
 

@@ -7,6 +7,7 @@ mod cli;
 #[cfg(test)]
 mod nonce;
 #[cfg(test)]
+mod prediction;
 mod run;
 #[cfg(test)]
 mod server;

@@ -55,6 +55,16 @@ impl Authority {
         (certificate.der().clone(), key.serialize_der())
     }
 
+    /// A certificate for `localhost` that is no longer valid.
+    fn expired(&self) -> (CertificateDer<'static>, Vec<u8>) {
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2019, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        (certificate.der().clone(), key.serialize_der())
+    }
+
     fn trust(&self, certificates: &[Digest]) -> Trust {
         Trust {
             ca: Some(self.pem()),
@@ -192,4 +202,36 @@ fn a_pinned_certificate_must_be_vouched_for_and_have_the_servers_name_as_well() 
             "{error}"
         );
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said_with_what_to_do() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    for (certificate, wanted) in [
+        (stranger.certify(&["localhost"]), "as `ca` in host.toml"),
+        (authority.expired(), "has expired"),
+        (
+            authority.certify(&["elsewhere.example"]),
+            "is for another name",
+        ),
+    ] {
+        let url = serve(&certificate, &TLS13);
+        let error = ask(&url, &authority.trust(&[])).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+        assert!(error.may_pass(), "a proxy in between may go away");
+    }
+}
+
+#[test]
+fn a_port_of_plain_http_and_one_of_tls_are_told_from_each_other() {
+    let authority = Authority::new();
+    let plain = crate::server::Server::start(|_| crate::server::Reply::cbor(Vec::new()));
+    let error = ask(&plain.url.replace("http:", "https:"), &authority.trust(&[])).unwrap_err();
+    assert!(error.to_string().contains("does not speak TLS"), "{error}");
+    let url = serve(&authority.certify(&["localhost"]), &TLS13);
+    let error = ask(&url.replace("https:", "http:"), &authority.trust(&[])).unwrap_err();
+    assert!(
+        error.to_string().contains("does not speak plain HTTP"),
+        "{error}"
+    );
 }
