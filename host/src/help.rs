@@ -89,7 +89,10 @@ impl Help {
     fn of_handshake(error: &rustls::Error) -> Option<Self> {
         match error {
             rustls::Error::InvalidCertificate(error) => match error {
-                CertificateError::UnknownIssuer => Some(Self::UnknownAuthority),
+                // Another authority of the same name: an old one, or one of a proxy.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    Some(Self::UnknownAuthority)
+                }
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                     Some(Self::Expired)
                 }

@@ -225,8 +225,16 @@ fn what_is_wrong_with_a_certificate_is_said_with_what_to_do() {
 #[test]
 fn a_port_of_plain_http_and_one_of_tls_are_told_from_each_other() {
     let authority = Authority::new();
-    let plain = crate::server::Server::start(|_| crate::server::Reply::cbor(Vec::new()));
-    let error = ask(&plain.url.replace("http:", "https:"), &authority.trust(&[])).unwrap_err();
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = plain.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in plain.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4_096]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let url = format!("https://localhost:{port}");
+    let error = ask(&url, &authority.trust(&[])).unwrap_err();
     assert!(error.to_string().contains("does not speak TLS"), "{error}");
     let url = serve(&authority.certify(&["localhost"]), &TLS13);
     let error = ask(&url.replace("https:", "http:"), &authority.trust(&[])).unwrap_err();
