@@ -7,7 +7,7 @@ use host::sandbox::SandboxError;
 use protocol::codec;
 use protocol::door::{Export, Moments, Request, Response, State};
 use protocol::id::Digest;
-use protocol::study::{Normalisation, Shape, Study};
+use protocol::study::{Encoding, Normalisation, Shape, Study};
 use protocol::weights::Weights;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -38,6 +38,7 @@ struct Input<'a> {
     code: &'a str,
     name: &'a str,
     unit: &'a str,
+    encoding: Encoding,
     low: f64,
     high: f64,
     mean: f64,
@@ -151,6 +152,7 @@ fn inputs<'a>(study: &'a Study, shared: &[Moments]) -> Vec<Input<'a>> {
                 code: &feature.code,
                 name: &feature.name,
                 unit: &feature.unit,
+                encoding: feature.encoding,
                 low: feature.low,
                 high: feature.high,
                 mean,

@@ -8,6 +8,7 @@ mod cli;
 mod nonce;
 #[cfg(test)]
 mod prediction;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod server;
