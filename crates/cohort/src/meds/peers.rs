@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use protocol::door::{BadRows, File, Role, Split};
+use protocol::door::{BadRows, File, Outcomes, Role, Split};
 use serde::Deserialize;
 
 use super::{Events, LabelValue, Labels, Reader, Splits, Timestamp};
@@ -91,7 +91,7 @@ fn read(use_of: &str, name: &str, bytes: Vec<u8>) -> Want {
     };
     let last = match use_of {
         "boolean" | "integer" => reader
-            .labels(&file, |label, _| {
+            .labels(&file, Outcomes::Known, |label, _| {
                 let text = match &label.value {
                     LabelValue::None => NULL.to_owned(),
                     LabelValue::Boolean(value) => value.to_string(),
