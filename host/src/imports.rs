@@ -152,6 +152,10 @@ impl Imports {
     /// # Errors
     ///
     /// Files that do not fit what is in the folder: nothing is changed then. A disk that does not take them.
+    ///
+    /// # Panics
+    ///
+    /// Never: strings and numbers are TOML.
     pub fn take(
         &mut self,
         entry: Entry,
