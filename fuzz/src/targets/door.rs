@@ -210,6 +210,7 @@ fn others() -> Vec<Request> {
                 .to_vec()
                 .into(),
             bad_rows: BadRows::Drop,
+            id_key: None,
         }),
     ]
 }
