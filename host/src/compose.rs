@@ -505,7 +505,7 @@ mod tests {
         assert_eq!(draft.state_unclipped().unwrap(), Some(UNCLIPPED));
         let study = Study::parse(draft.text().as_bytes()).unwrap();
         let manifest = study.manifest();
-        assert_eq!(manifest.privacy.clip_norm, UNCLIPPED);
+        assert!((manifest.privacy.clip_norm - UNCLIPPED).abs() < f64::EPSILON);
         assert_eq!(manifest.aggregation.fraction_bits, 22);
     }
 

@@ -77,7 +77,7 @@ impl Explaining {
         let inputs = batch.values.chunks(batch.slots.max(1));
         let label = |(place, normalised): (&usize, &[f32])| ExplainedLabel {
             time: labelled[*place].time.to_string(),
-            label: u32::from(labelled[*place].label),
+            label: labelled[*place].label,
             split: labelled[*place].split,
             values: patients.values(*place).to_vec(),
             normalised: normalised.to_vec(),

@@ -1,7 +1,7 @@
 //! Reading and writing MEDS Parquet.
 //!
 //! Columns are read one at a time by name through Parquet's low-level API, a batch of rows at a time; other columns
-//! are left alone. Every type of Parquet is read exactly or refused by name ([`kind`]); all encodings that the format
+//! are left alone. Every type of Parquet is read exactly or refused by name (`kind.rs`); all encodings that the format
 //! recommends are read, and zstd, snappy, gzip, brotli and LZ4 blocks, any number of row groups.
 
 mod clock;

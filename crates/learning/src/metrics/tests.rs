@@ -129,7 +129,7 @@ fn calibration_compares_predictions_with_what_happened() {
 #[test]
 fn counts_without_noise_give_the_exact_figures_where_no_bin_is_shared() {
     let counts = counted(&PROBABILITIES, &LABELS, 3, &FINE);
-    assert_eq!(counts.iter().sum::<f64>(), 24.0);
+    assert_near(counts.iter().sum(), 24.0);
     let summed = noised(&counts, 3, &FINE, 0.0);
     let exact = exact(&PROBABILITIES, &LABELS, 3).unwrap();
     // .31 and .31 of class 1 are one of it and one of the others: bins share as they do.
@@ -160,7 +160,7 @@ fn a_patient_is_counted_in_one_cell_and_in_one_bin_a_class() {
 fn of_nobody_there_is_no_figure() {
     let bins = Histograms::default();
     let nobody = noised(&vec![0.0; counts_length(3, &bins)], 3, &bins, 0.0);
-    assert_eq!(nobody.patients.value, 0.0);
+    assert_near(nobody.patients.value, 0.0);
     let figures = [
         &nobody.accuracy,
         &nobody.macro_auc,
@@ -186,7 +186,7 @@ fn patients_of_one_class_have_no_area_at_all() {
         (metrics.macro_auc, metrics.class_auc),
         (None, vec![None, None])
     );
-    assert_eq!(shown(metrics.accuracy.as_ref()), 1.0);
+    assert_near(shown(metrics.accuracy.as_ref()), 1.0);
 }
 
 #[test]
@@ -199,12 +199,13 @@ fn an_absent_class_is_left_out_of_the_means() {
 }
 
 /// Scores of two classes: patients in the class with a probability of `prevalence`, their log-odds by `scores`.
+#[expect(clippy::cast_possible_truncation, reason = "probabilities are f32")]
 fn population(
     patients: usize,
     prevalence: f64,
     mut scores: impl FnMut(&mut Numbers, f64, f64) -> f64,
 ) -> (Vec<f32>, Vec<u32>) {
-    let mut numbers = Numbers((prevalence * 1e6) as u64);
+    let mut numbers = Numbers(prevalence.to_bits());
     let centre = (prevalence / (1.0 - prevalence)).ln();
     let (mut probabilities, mut labels) = (Vec::new(), Vec::new());
     for _ in 0..patients {
