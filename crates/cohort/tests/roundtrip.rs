@@ -98,7 +98,8 @@ fn files(events: &[Event], prediction: Timestamp) -> [File; 3] {
     ]
 }
 
-/// A slot of `HR` or `CT` by its definition.
+/// A slot of `HR` or `CT` by its definition: a bin ends at its youngest moment, which is in it; the first has the history's
+/// beginning too.
 fn bin(events: &[Event], subject: i64, code: &str, bin: i64) -> Vec<f32> {
     let week = 7 * Timestamp::DAY;
     let (youngest, oldest) = (
@@ -108,7 +109,9 @@ fn bin(events: &[Event], subject: i64, code: &str, bin: i64) -> Vec<f32> {
     let here = |event: &&Event| {
         event.subject == subject
             && event.code == code
-            && event.age.is_some_and(|age| youngest < age && age <= oldest)
+            && event
+                .age
+                .is_some_and(|age| youngest <= age && (age < oldest || (bin == 0 && age == oldest)))
     };
     events
         .iter()
@@ -125,7 +128,7 @@ fn last(events: &[Event], subject: i64, code: &str) -> Vec<f32> {
         .filter(|event| {
             event
                 .age
-                .is_none_or(|age| 0 < age && age <= DAYS * Timestamp::DAY)
+                .is_none_or(|age| 0 <= age && age <= DAYS * Timestamp::DAY)
         })
         .filter_map(|event| Some((event.age.unwrap_or(i64::MAX), event.value?)))
         .collect();
