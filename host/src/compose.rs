@@ -506,7 +506,13 @@ mod tests {
         let study = Study::parse(draft.text().as_bytes()).unwrap();
         let manifest = study.manifest();
         assert!((manifest.privacy.clip_norm - UNCLIPPED).abs() < f64::EPSILON);
-        assert_eq!(manifest.aggregation.fraction_bits, 22);
+        // As many as there is room for.
+        let bits = manifest.aggregation.fraction_bits;
+        assert!(bits > 12, "{bits}");
+        draft
+            .put(FRACTION_BITS, value(i64::from(bits) + 1))
+            .unwrap();
+        assert!(Study::parse(draft.text().as_bytes()).is_err());
     }
 
     #[test]

@@ -253,6 +253,7 @@ fn labels(report: &Report) -> u32 {
         .train
         .saturating_add(report.tuning)
         .saturating_add(report.held_out)
+        .saturating_add(report.unknown)
 }
 
 /// A row a feature.

@@ -145,7 +145,9 @@ fn compose(programs: &Programs, kind: Kind, all: &Path, out: &Path) -> Result<Te
 pub(crate) fn approve(programs: &Programs, study: &Path, site: &Path) -> Result<()> {
     let mut command = programs.host();
     command.arg("approve").arg(study).arg("--module");
-    command.arg(&programs.module).args(["--yes", "--accept-doubts", "--config"]);
+    command
+        .arg(&programs.module)
+        .args(["--yes", "--accept-doubts", "--config"]);
     finish(command.arg(site.join("host.toml")))?;
     Ok(())
 }

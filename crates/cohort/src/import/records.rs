@@ -181,7 +181,12 @@ impl<'a> Records<'a> {
             self.rest = &self.rest[1..];
         }
         let cell = &record.bytes[begin..];
-        let breaks = cell.iter().filter(|byte| **byte == b'\n').count() as u64;
+        // The end of a line is \n, \r\n, or, in old files, \r.
+        let old = cell
+            .windows(2)
+            .filter(|pair| pair[0] == b'\r' && pair[1] != b'\n');
+        let new = cell.iter().filter(|byte| **byte == b'\n');
+        let breaks = (old.count() + new.count()) as u64;
         record.breaks += breaks;
         let spaces = |byte: &u8| matches!(byte, b' ' | b'\t') && *byte != self.dialect.delimiter;
         let after = self.rest.iter().take_while(|byte| spaces(byte)).count();
@@ -199,25 +204,24 @@ impl<'a> Records<'a> {
     }
 
     /// Whether the lines of a quoted cell, the column `place` of its row, have as many delimiters as rows of the table:
-    /// each whole line those of a row, or, where there is none, the last line those of a row up to this column.
+    /// a whole line those of a row, or, where there is none, the last line those of a row up to this column.
     fn looks_like_rows(&self, cell: &[u8], place: usize) -> bool {
         let delimiters = |line: &[u8]| {
             let delimiter = self.dialect.delimiter;
             line.iter().filter(|byte| **byte == delimiter).count()
         };
-        let lines: Vec<&[u8]> = cell.split(|byte| *byte == b'\n').skip(1).collect();
-        match lines.as_slice() {
-            [] => false,
+        let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let mut lines: Vec<&[u8]> = cell.split(ends).skip(1).collect();
+        let Some(last) = lines.pop() else {
+            return false;
+        };
+        lines.retain(|line| !line.trim_ascii().is_empty());
+        if lines.is_empty() {
             // A sentence with a few commas is no row.
-            [last] => place >= ROWLIKE && delimiters(last) == place,
-            [whole @ .., _] => {
-                let whole = whole.iter().filter(|line| !line.trim_ascii().is_empty());
-                let mut whole = whole.peekable();
-                self.columns >= ROWLIKE
-                    && whole.peek().is_some()
-                    && whole.all(|line| delimiters(line) + 1 == self.columns)
-            }
+            return place >= ROWLIKE && delimiters(last) == place;
         }
+        let is_row = |line: &&[u8]| delimiters(line) + 1 == self.columns;
+        self.columns > 1 && lines.iter().any(is_row)
     }
 
     fn end_of_line(&mut self) {
@@ -290,6 +294,15 @@ mod tests {
                 Broken::LooksLikeRows { lines: 3 },
             ),
             ("1,x,y,\"a\n2,x,y,\"\n", Broken::LooksLikeRows { lines: 2 }),
+            // Ends of lines of the old kind, and a swallowed row with a comma more, hide nothing.
+            (
+                "1,x,\"a\r2,y,b\r3,z,c\"\r",
+                Broken::LooksLikeRows { lines: 3 },
+            ),
+            (
+                "1,x,\"a\n2,y,b\n3,z,free, text\n4,w,d\"\n",
+                Broken::LooksLikeRows { lines: 4 },
+            ),
         ] {
             let columns = if text.contains("x,y") { 4 } else { 3 };
             assert_eq!(read(text, COMMA, columns), Err(broken), "{text:?}");
