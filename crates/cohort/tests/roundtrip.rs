@@ -128,7 +128,7 @@ fn last(events: &[Event], subject: i64, code: &str) -> Vec<f32> {
         .filter(|event| {
             event
                 .age
-                .is_none_or(|age| 0 <= age && age <= DAYS * Timestamp::DAY)
+                .is_none_or(|age| (0..=DAYS * Timestamp::DAY).contains(&age))
         })
         .filter_map(|event| Some((event.age.unwrap_or(i64::MAX), event.value?)))
         .collect();
