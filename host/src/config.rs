@@ -115,7 +115,6 @@ impl Config {
         key: &KeySource,
         budget: PatientBudget,
     ) -> String {
-        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         format!(
             r#"# This site. Paths are relative to this file.
 site = {site}
@@ -217,7 +216,6 @@ impl Data {
 }
 
 fn data_lines(data: &Data) -> String {
-    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let file = |path: &Path| quoted(&path.to_string_lossy());
     match data {
         Data::Set { folder, task } => {
@@ -242,6 +240,10 @@ fn data_lines(data: &Data) -> String {
             )
         }
     }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
 }
 
 /// Why there is no configuration.
@@ -441,7 +443,6 @@ fn fingerprints(texts: &[String]) -> Result<Vec<Digest>, (&'static str, String)>
 /// The line under `[vault]` that names this key.
 #[must_use]
 pub fn vault_line(key: &KeySource) -> String {
-    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     match key {
         KeySource::File(path) => format!("key-file = {}", quoted(&path.to_string_lossy())),
         KeySource::Credential(name) => format!("credential = {}", quoted(name)),

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 use protocol::door::Role;
 
-use crate::durable::FileError;
+use crate::durable::{self, FileError};
+use crate::imports::RECORD;
+use crate::ledger::MARK;
 
 /// The files of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub struct DataSet {
     /// Each with what it holds, in the order of their names.
     pub files: Vec<DataFile>,
     /// What is in the folders and is not read.
-    pub passed_over: Vec<String>,
+    passed_over: Vec<String>,
 }
 
 /// A file of a data set.
@@ -53,27 +55,24 @@ impl DataSet {
         )?;
         // As imports are kept, labels.parquet is a folder itself: of one file a source, all of one task.
         let has_tasks = labels.is_dir() && labels.ends_with("labels");
-        let labels = if has_tasks {
-            labels_of(&labels, task)?
-        } else {
-            match task {
-                None => labels,
-                Some(task) => {
-                    return Err(DataSetError::OneTask {
-                        labels,
-                        task: task.to_owned(),
-                    });
-                }
+        let labels = match task {
+            _ if has_tasks => labels_of(&labels, task)?,
+            None => labels,
+            Some(task) => {
+                return Err(DataSetError::OneTask {
+                    labels,
+                    task: task.to_owned(),
+                });
             }
         };
         let mut set = Self::default();
         set.add(folder, Role::Events, &events)?;
         set.add(folder, Role::Labels, &labels)?;
         if let Some(splits) = &splits {
-            // The last import may have had no splits, and taken away those before it.
-            let emptied = splits.is_dir() && files_below(splits)?.0.is_empty();
-            if !emptied {
-                set.add(folder, Role::Splits, splits)?;
+            match set.add(folder, Role::Splits, splits) {
+                // The last import may have had no splits, and taken away those before it.
+                Err(DataSetError::Empty(_)) => {}
+                added => added?,
             }
         }
         set.pass_over_others(folder)?;
@@ -117,11 +116,12 @@ impl DataSet {
 
     /// Takes note of what lies beside the files that are read, but for what MEDS keeps there.
     fn pass_over_others(&mut self, folder: &Path) -> Result<(), DataSetError> {
-        for path in entries(folder)? {
+        for path in durable::files_in(folder)? {
             let name = name(folder, &path);
-            let used = self.files.iter().any(|file| {
-                file.name == name || Path::new(&file.name).starts_with(Path::new(&name))
-            });
+            let used = self
+                .files
+                .iter()
+                .any(|file| Path::new(&file.name).starts_with(&name));
             if !used && !KNOWN.contains(&name.as_str()) {
                 self.passed_over.push(name);
             }
@@ -151,11 +151,8 @@ impl DataSet {
 /// Names that a message lists.
 const MOST_NAMED: usize = 10;
 
-/// The mark of the ledger that counts for these patients.
-const MARK: &str = ".wardround-ledger";
-
 /// What lies beside the patients and is no file of theirs: MEDS's own metadata, the record of imports, the mark.
-const KNOWN: [&str; 3] = ["metadata", "imports.toml", MARK];
+const KNOWN: [&str; 3] = ["metadata", RECORD, MARK];
 
 /// Folders of MEDS's splits.
 const SPLITS: [&str; 3] = ["train", "tuning", "held_out"];
@@ -225,27 +222,25 @@ pub enum DataSetError {
 
 /// The only one of `names` in `folder`.
 fn one(folder: &Path, what: &'static str, names: &[&'static str]) -> Result<PathBuf, DataSetError> {
-    one_or_none(folder, names)?.map_or_else(
-        || {
-            let mut found: Vec<String> = entries(folder)?
-                .iter()
-                .map(|path| name(folder, path))
-                .collect();
-            found.truncate(MOST_NAMED);
-            let found = if found.is_empty() {
-                "nothing".to_owned()
-            } else {
-                found.join(", ")
-            };
-            Err(DataSetError::Missing {
-                folder: folder.to_owned(),
-                what,
-                want: names.join(" or "),
-                found,
-            })
-        },
-        Ok,
-    )
+    if let Some(path) = one_or_none(folder, names)? {
+        return Ok(path);
+    }
+    let mut found: Vec<String> = durable::files_in(folder)?
+        .iter()
+        .map(|path| name(folder, path))
+        .collect();
+    found.truncate(MOST_NAMED);
+    let found = if found.is_empty() {
+        "nothing".to_owned()
+    } else {
+        found.join(", ")
+    };
+    Err(DataSetError::Missing {
+        folder: folder.to_owned(),
+        what,
+        want: names.join(" or "),
+        found,
+    })
 }
 
 fn one_or_none(folder: &Path, names: &[&'static str]) -> Result<Option<PathBuf>, DataSetError> {
@@ -262,7 +257,7 @@ fn one_or_none(folder: &Path, names: &[&'static str]) -> Result<Option<PathBuf>,
 
 /// The labels of a task, a folder or a file in a folder of labels; all of them where there is one task.
 fn labels_of(labels: &Path, task: Option<&str>) -> Result<PathBuf, DataSetError> {
-    let tasks: Vec<(String, PathBuf)> = entries(labels)?
+    let tasks: Vec<(String, PathBuf)> = durable::files_in(labels)?
         .into_iter()
         .filter(|path| !is_hidden(path) && (path.is_dir() || is_parquet(path)))
         .map(|path| (stem(&path), path))
@@ -301,7 +296,7 @@ fn files_below(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataSetErr
     let (mut found, mut others) = (Vec::new(), Vec::new());
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for path in entries(&folder)? {
+        for path in durable::files_in(&folder)? {
             if is_hidden(&path) {
                 others.push(path);
             } else if path.is_dir() {
@@ -317,16 +312,6 @@ fn files_below(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataSetErr
     others.sort();
     others.retain(|path| !path.ends_with(MARK));
     Ok((found, others))
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataSetError> {
-    let read = std::fs::read_dir(folder).map_err(FileError::at("reading", folder))?;
-    let mut entries = Vec::new();
-    for entry in read {
-        entries.push(entry.map_err(FileError::at("reading", folder))?.path());
-    }
-    entries.sort();
-    Ok(entries)
 }
 
 fn is_parquet(path: &Path) -> bool {

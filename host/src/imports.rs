@@ -261,7 +261,8 @@ pub fn name(role: Role) -> &'static str {
     }
 }
 
-const RECORD: &str = "imports.toml";
+/// The record of imports in a folder of patients.
+pub(crate) const RECORD: &str = "imports.toml";
 
 #[cfg(test)]
 mod tests {

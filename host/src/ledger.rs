@@ -52,7 +52,7 @@ pub fn begin(state: &Path, budget: Option<Budget>, data: &Data) -> Result<Ledger
     }
     if let Some(other) = marked(data)? {
         return Err(LedgerFileError::Elsewhere {
-            folder: folder(data),
+            folder: data.folder().to_owned(),
             other,
         });
     }
@@ -106,7 +106,7 @@ pub fn check_mark(ledger: &Ledger, data: &Data) -> Result<(), LedgerFileError> {
     match marked(data)? {
         Some(id) if id == ledger.id() => Ok(()),
         Some(other) => Err(LedgerFileError::Other {
-            folder: folder(data),
+            folder: data.folder().to_owned(),
             other,
             own: ledger.id(),
         }),
@@ -189,12 +189,11 @@ fn marked(data: &Data) -> Result<Option<LedgerId>, LedgerFileError> {
     }
 }
 
-fn mark_of(data: &Data) -> PathBuf {
-    folder(data).join(".wardround-ledger")
-}
+/// The mark of the ledger that counts for the patients in a folder.
+pub(crate) const MARK: &str = ".wardround-ledger";
 
-fn folder(data: &Data) -> PathBuf {
-    data.folder().to_owned()
+fn mark_of(data: &Data) -> PathBuf {
+    data.folder().join(MARK)
 }
 
 fn text(id: LedgerId) -> String {

@@ -6,18 +6,19 @@
 use super::parquet_file::ParquetFile;
 use crate::error::CohortError;
 
-/// Where the clock that a column of times was read from hangs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where the clock of a column of times hangs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Clock {
     /// In Greenwich: the file says so.
     Utc,
     /// The file does not say.
+    #[default]
     Local,
 }
 
 /// The clock of the times that were read so far.
 #[derive(Debug, Default)]
-pub(crate) struct Clocks {
+pub(super) struct Clocks {
     first: Option<Timed>,
 }
 

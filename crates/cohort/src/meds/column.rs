@@ -93,6 +93,30 @@ impl Stored {
             ColumnReader::BoolColumnReader(_) | ColumnReader::Int96ColumnReader(_) => return None,
         })
     }
+
+    /// As [`Column::read`], of numbers with `scale` decimal places.
+    fn read_decimals<U>(
+        &mut self,
+        out: &mut Vec<Cell<U>>,
+        scale: u32,
+        convert: impl Fn(Decimal) -> Result<U, Box<Problem>>,
+    ) -> Result<(), ParquetError> {
+        match self {
+            Self::Int32(column) => {
+                column.read(out, |value| convert(Decimal::new(value.into(), scale)))
+            }
+            Self::Int64(column) => {
+                column.read(out, |value| convert(Decimal::new(value.into(), scale)))
+            }
+            Self::Bytes(column) => column.read(out, |value| {
+                Decimal::of_bytes(value.data(), scale).and_then(&convert)
+            }),
+            Self::Fixed(column) => column.read(out, |value| {
+                Decimal::of_bytes(value.data(), scale).and_then(&convert)
+            }),
+            Self::Float(_) | Self::Double(_) => Err(other_type()),
+        }
+    }
 }
 
 /// A column of whole numbers.
@@ -122,18 +146,7 @@ impl Integers {
             Self::Unsigned64(Stored::Int64(column)) => {
                 column.read(out, |value| whole::signed(value.cast_unsigned()))
             }
-            Self::Decimal(Stored::Int32(column), scale) => {
-                column.read(out, |value| Decimal::new(value.into(), *scale).whole())
-            }
-            Self::Decimal(Stored::Int64(column), scale) => {
-                column.read(out, |value| Decimal::new(value.into(), *scale).whole())
-            }
-            Self::Decimal(Stored::Bytes(column), scale) => column.read(out, |value| {
-                Decimal::of_bytes(value.data(), *scale).and_then(|decimal| decimal.whole())
-            }),
-            Self::Decimal(Stored::Fixed(column), scale) => column.read(out, |value| {
-                Decimal::of_bytes(value.data(), *scale).and_then(|decimal| decimal.whole())
-            }),
+            Self::Decimal(stored, scale) => stored.read_decimals(out, *scale, Decimal::whole),
             _ => Err(other_type()),
         }
     }
@@ -175,20 +188,9 @@ impl Numbers {
             Self::Whole(Integers::Unsigned64(Stored::Int64(column))) => {
                 column.read(out, |value| Ok(value.cast_unsigned() as f64))
             }
-            Self::Whole(Integers::Decimal(Stored::Int32(column), scale)) => {
-                column.read(out, |value| Ok(Decimal::new(value.into(), *scale).number()))
+            Self::Whole(Integers::Decimal(stored, scale)) => {
+                stored.read_decimals(out, *scale, |decimal| Ok(decimal.number()))
             }
-            Self::Whole(Integers::Decimal(Stored::Int64(column), scale)) => {
-                column.read(out, |value| Ok(Decimal::new(value.into(), *scale).number()))
-            }
-            Self::Whole(Integers::Decimal(Stored::Bytes(column), scale)) => column
-                .read(out, |value| {
-                    Decimal::of_bytes(value.data(), *scale).map(Decimal::number)
-                }),
-            Self::Whole(Integers::Decimal(Stored::Fixed(column), scale)) => column
-                .read(out, |value| {
-                    Decimal::of_bytes(value.data(), *scale).map(Decimal::number)
-                }),
             _ => Err(other_type()),
         }
     }

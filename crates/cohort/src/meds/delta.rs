@@ -103,8 +103,11 @@ fn joined(values: &[u8], width: usize) -> Result<Vec<u8>, Wrong> {
         return Err(SHORT);
     }
     let count = values.len() / width;
-    let place = |at: usize| values[at % width * count + at / width];
-    Ok((0..values.len()).map(place).collect())
+    let mut plain = Vec::with_capacity(values.len());
+    for place in 0..count {
+        plain.extend(values[place..].iter().step_by(count));
+    }
+    Ok(plain)
 }
 
 /// Lengths in `DELTA_BINARY_PACKED`, and what follows them.

@@ -48,12 +48,7 @@ impl Reader {
                 time.read(&mut times, rows).map_err(failed)?;
                 code.read(&mut codes, rows).map_err(failed)?;
                 value.read(&mut values, rows).map_err(failed)?;
-                if [times.len(), codes.len(), values.len()]
-                    .iter()
-                    .any(|len| *len != rows)
-                {
-                    return Err(parquet.ragged());
-                }
+                parquet.check_lengths(rows, &[times.len(), codes.len(), values.len()])?;
                 if rows == 0 {
                     break;
                 }

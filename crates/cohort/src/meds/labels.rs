@@ -65,9 +65,8 @@ impl Reader {
                 subject.read(&mut subjects, 0).map_err(failed)?;
                 let rows = subjects.len();
                 time.read(&mut times, rows).map_err(failed)?;
-                if times.len() != rows || values.read(rows).map_err(failed)? == Fit::Ragged {
-                    return Err(parquet.ragged());
-                }
+                parquet.check_lengths(rows, &[times.len()])?;
+                parquet.check_lengths(rows, &values.read(rows).map_err(failed)?)?;
                 if rows == 0 {
                     break;
                 }
@@ -105,19 +104,14 @@ impl Reader {
     }
 }
 
-/// The value columns that a file has, and a batch of each.
+/// The value columns, and a batch of each: nulls alone where the file has no such column.
 struct Values {
-    boolean: Option<(Booleans, Vec<Option<bool>>)>,
-    integer: Option<(Integers, Vec<Cell<i64>>)>,
-    float: Option<(Numbers, Vec<Cell<f64>>)>,
-    category: Option<(Texts, Vec<Option<ByteArray>>)>,
-}
-
-/// Whether columns have the same number of rows.
-#[derive(PartialEq, Eq)]
-enum Fit {
-    Even,
-    Ragged,
+    boolean: (Booleans, Vec<Option<bool>>),
+    integer: (Integers, Vec<Cell<i64>>),
+    float: (Numbers, Vec<Cell<f64>>),
+    category: (Texts, Vec<Option<ByteArray>>),
+    /// The first one that the file has.
+    first: &'static str,
 }
 
 impl Values {
@@ -127,67 +121,60 @@ impl Values {
         outcomes: Outcomes,
     ) -> Result<Self, CohortError> {
         let [boolean, integer, float, category] = COLUMNS;
-        let boolean = parquet.column(boolean)?;
-        let integer = parquet.column(integer)?;
-        let float = parquet.column(float)?;
-        let category = parquet.column(category)?;
-        let found = [boolean, integer, float, category];
-        if outcomes == Outcomes::Known && found.iter().all(Option::is_none) {
+        let found = [
+            parquet.column(boolean)?,
+            parquet.column(integer)?,
+            parquet.column(float)?,
+            parquet.column(category)?,
+        ];
+        let first = COLUMNS
+            .into_iter()
+            .zip(found)
+            .find_map(|(name, place)| place.map(|_| name));
+        if outcomes == Outcomes::Known && first.is_none() {
             return Err(parquet.absent(&COLUMNS.join(" or ")));
         }
-        let boolean = boolean
-            .map(|place| parquet.booleans(group, place))
-            .transpose()?;
-        let integer = integer
-            .map(|place| parquet.integers(group, place))
-            .transpose()?;
-        let float = float
-            .map(|place| parquet.numbers(group, place))
-            .transpose()?;
-        let category = category
-            .map(|place| parquet.texts(group, place))
-            .transpose()?;
+        let first = first.unwrap_or(category);
+        let [boolean, integer, float, category] = found;
+        let boolean = boolean.map_or(Ok(Booleans::Nothing), |place| {
+            parquet.booleans(group, place)
+        })?;
+        let integer = integer.map_or(Ok(Integers::Nothing), |place| {
+            parquet.integers(group, place)
+        })?;
+        let float = parquet.optional_numbers(group, float)?;
+        let category = category.map_or(Ok(Texts::Nothing), |place| parquet.texts(group, place))?;
         Ok(Self {
-            boolean: boolean.map(|column| (column, vec![])),
-            integer: integer.map(|column| (column, vec![])),
-            float: float.map(|column| (column, vec![])),
-            category: category.map(|column| (column, vec![])),
+            boolean: (boolean, vec![]),
+            integer: (integer, vec![]),
+            float: (float, vec![]),
+            category: (category, vec![]),
+            first,
         })
     }
 
-    fn read(&mut self, rows: usize) -> Result<Fit, ParquetError> {
-        let mut lengths = Vec::with_capacity(COLUMNS.len());
-        if let Some((column, values)) = &mut self.boolean {
-            column.read(values, rows)?;
-            lengths.push(values.len());
-        }
-        if let Some((column, values)) = &mut self.integer {
-            column.read(values, rows)?;
-            lengths.push(values.len());
-        }
-        if let Some((column, values)) = &mut self.float {
-            column.read(values, rows)?;
-            lengths.push(values.len());
-        }
-        if let Some((column, values)) = &mut self.category {
-            column.read(values, rows)?;
-            lengths.push(values.len());
-        }
-        Ok(if lengths.iter().all(|length| *length == rows) {
-            Fit::Even
-        } else {
-            Fit::Ragged
-        })
+    /// Reads the next rows; gives how many each column had.
+    fn read(&mut self, rows: usize) -> Result<[usize; COLUMNS.len()], ParquetError> {
+        self.boolean.0.read(&mut self.boolean.1, rows)?;
+        self.integer.0.read(&mut self.integer.1, rows)?;
+        self.float.0.read(&mut self.float.1, rows)?;
+        self.category.0.read(&mut self.category.1, rows)?;
+        Ok([
+            self.boolean.1.len(),
+            self.integer.1.len(),
+            self.float.1.len(),
+            self.category.1.len(),
+        ])
     }
 
     /// The row's label, and the column that it stands in.
     fn at(&self, place: usize) -> (&'static str, Result<LabelValue<'_>, &Problem>) {
         let [boolean, integer, float, category] = COLUMNS;
         let mut found = [
-            cell(&self.boolean, place).map(|value| (boolean, Ok(LabelValue::Boolean(*value)))),
-            cell(&self.integer, place).map(|value| (integer, read(value, LabelValue::Integer))),
-            cell(&self.float, place).map(|value| (float, read(value, LabelValue::Float))),
-            cell(&self.category, place)
+            cell(&self.boolean.1, place).map(|value| (boolean, Ok(LabelValue::Boolean(*value)))),
+            cell(&self.integer.1, place).map(|value| (integer, read(value, LabelValue::Integer))),
+            cell(&self.float.1, place).map(|value| (float, read(value, LabelValue::Float))),
+            cell(&self.category.1, place)
                 .map(|value| (category, Ok(LabelValue::Category(value.data())))),
         ]
         .into_iter()
@@ -195,27 +182,13 @@ impl Values {
         match (found.next(), found.next()) {
             (Some(first), None) => first,
             (Some((column, _)), Some(_)) => (column, Ok(LabelValue::Many)),
-            (None, _) => (self.present(), Ok(LabelValue::None)),
-        }
-    }
-
-    /// The first value column that the file has.
-    fn present(&self) -> &'static str {
-        let [boolean, integer, float, category] = COLUMNS;
-        if self.boolean.is_some() {
-            boolean
-        } else if self.integer.is_some() {
-            integer
-        } else if self.float.is_some() {
-            float
-        } else {
-            category
+            (None, _) => (self.first, Ok(LabelValue::None)),
         }
     }
 }
 
-fn cell<C, V>(column: &Option<(C, Vec<Option<V>>)>, place: usize) -> Option<&V> {
-    column.as_ref()?.1.get(place)?.as_ref()
+fn cell<V>(cells: &[Option<V>], place: usize) -> Option<&V> {
+    cells.get(place)?.as_ref()
 }
 
 /// A cell's value as a label.

@@ -159,27 +159,36 @@ impl CheckedPages {
         let (head, values) = buf
             .split_at_checked(levels)
             .ok_or_else(|| self.refuse("levels are longer than their page"))?;
-        match encoding {
-            Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY => match self.dictionary {
-                Dictionary::Seen => Ok((buf, encoding)),
-                Dictionary::Unseen => {
-                    Err(self.refuse("a page uses a dictionary that is not there"))
-                }
-            },
-            Encoding::PLAIN if self.physical == Type::BYTE_ARRAY && self.room(values)? < most => {
-                // Some of the rows may have no value; if the page lies, the reader runs into this.
-                Ok(([buf.as_ref(), &BEYOND].concat().into(), encoding))
+        let plain = match encoding {
+            Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY => {
+                return match self.dictionary {
+                    Dictionary::Seen => Ok((buf, encoding)),
+                    Dictionary::Unseen => {
+                        Err(self.refuse("a page uses a dictionary that is not there"))
+                    }
+                };
             }
-            Encoding::PLAIN | Encoding::RLE => Ok((buf, encoding)),
-            other => match delta::plain(other, self.physical, self.width, values, most) {
-                None => Err(self.unsupported(other)),
-                Some(Err(problem)) => Err(self.refuse(problem)),
-                Some(Ok(plain)) => {
-                    let buf = [head, &plain].concat().into();
-                    self.values(buf, levels, Encoding::PLAIN, num_values)
-                }
-            },
+            Encoding::PLAIN | Encoding::RLE => None,
+            other => {
+                let plain = delta::plain(other, self.physical, self.width, values, most)
+                    .ok_or_else(|| self.unsupported(other))?;
+                Some(plain.map_err(|problem| self.refuse(problem))?)
+            }
+        };
+        let (values, encoding) = plain
+            .as_deref()
+            .map_or((values, encoding), |plain| (plain, Encoding::PLAIN));
+        let texts = encoding == Encoding::PLAIN && self.physical == Type::BYTE_ARRAY;
+        let tail: &[u8] = if texts && self.room(values)? < most {
+            // Some of the rows may have no value; if the page lies, the reader runs into this.
+            &BEYOND
+        } else {
+            &[]
+        };
+        if plain.is_none() && tail.is_empty() {
+            return Ok((buf, encoding));
         }
+        Ok(([head, values, tail].concat().into(), encoding))
     }
 
     /// Bytes of the levels of a version 1 page, with their length in front.

@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedPageReader};
-use parquet::schema::types::ColumnDescPtr;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use protocol::door::File;
 
 use super::clock::Clock;
@@ -63,7 +63,7 @@ impl<'a> ParquetFile<'a> {
     ///
     /// Two columns of this name, and one that holds lists or records.
     pub(super) fn column(&self, name: &str) -> Result<Option<usize>, CohortError> {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
+        let schema = self.schema();
         let mut places = (0..schema.num_columns()).filter(|place| self.root(*place) == name);
         let Some(place) = places.next() else {
             return Ok(None);
@@ -88,8 +88,7 @@ impl<'a> ParquetFile<'a> {
 
     /// A column that must be there and is not.
     pub(super) fn absent(&self, name: &str) -> CohortError {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
-        let mut found: Vec<String> = (0..schema.num_columns())
+        let mut found: Vec<String> = (0..self.schema().num_columns())
             .map(|place| self.root(place))
             .collect();
         found.dedup();
@@ -103,8 +102,7 @@ impl<'a> ParquetFile<'a> {
 
     /// The outermost name of a column.
     fn root(&self, place: usize) -> String {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
-        let column = schema.column(place);
+        let column = self.descriptor(place);
         column.path().parts().first().cloned().unwrap_or_default()
     }
 
@@ -229,8 +227,11 @@ impl<'a> ParquetFile<'a> {
     }
 
     fn descriptor(&self, place: usize) -> ColumnDescPtr {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
-        schema.column(place)
+        self.schema().column(place)
+    }
+
+    fn schema(&self) -> &SchemaDescriptor {
+        self.reader.metadata().file_metadata().schema_descr()
     }
 
     /// A column of numbers; nothing where its physical type is none of a number.
@@ -243,12 +244,15 @@ impl<'a> ParquetFile<'a> {
         unreadable(self.name, error)
     }
 
-    /// Columns of one file that end at different rows.
-    pub(super) fn ragged(&self) -> CohortError {
-        CohortError::Unreadable {
+    /// Refuses columns that end at different rows.
+    pub(super) fn check_lengths(&self, rows: usize, lengths: &[usize]) -> Result<(), CohortError> {
+        if lengths.iter().all(|length| *length == rows) {
+            return Ok(());
+        }
+        Err(CohortError::Unreadable {
             file: self.name.to_owned(),
             problem: "its columns differ in length".to_owned(),
-        }
+        })
     }
 
     fn open_column(&self, group: usize, place: usize) -> Result<ColumnReader, CohortError> {
@@ -275,8 +279,7 @@ impl<'a> ParquetFile<'a> {
     }
 
     fn nullable(&self, place: usize) -> Nullable {
-        let schema = self.reader.metadata().file_metadata().schema_descr();
-        if schema.column(place).max_def_level() == 0 {
+        if self.descriptor(place).max_def_level() == 0 {
             Nullable::No
         } else {
             Nullable::Yes

@@ -9,7 +9,6 @@ use protocol::door::{BadRows, File, Outcomes, Role, Split};
 use serde::Deserialize;
 
 use super::{Events, LabelValue, Labels, Reader, Splits, Timestamp};
-use crate::error::CohortError;
 
 #[derive(Deserialize)]
 struct Case {
@@ -116,7 +115,7 @@ fn read(use_of: &str, name: &str, bytes: Vec<u8>) -> Want {
         }),
     };
     match last {
-        Err(error) => Want::Refused(told(&error)),
+        Err(error) => Want::Refused(error.to_string()),
         Ok(_) => {
             let bad = usize::try_from(reader.triage.dropped).unwrap();
             let mut texts = vec![BAD.to_owned(); rows.len() + bad];
@@ -126,10 +125,6 @@ fn read(use_of: &str, name: &str, bytes: Vec<u8>) -> Want {
             Want::Rows(texts)
         }
     }
-}
-
-fn told(error: &CohortError) -> String {
-    error.to_string()
 }
 
 /// The bits of a number: texts of floats differ between languages.

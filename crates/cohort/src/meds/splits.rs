@@ -33,11 +33,10 @@ impl Reader {
             let mut split = parquet.texts(group, split)?;
             loop {
                 subject.read(&mut subjects, 0).map_err(failed)?;
-                split.read(&mut splits, subjects.len()).map_err(failed)?;
-                if splits.len() != subjects.len() {
-                    return Err(parquet.ragged());
-                }
-                if subjects.is_empty() {
+                let rows = subjects.len();
+                split.read(&mut splits, rows).map_err(failed)?;
+                parquet.check_lengths(rows, &[splits.len()])?;
+                if rows == 0 {
                     break;
                 }
                 for (subject, split) in subjects.iter().zip(&splits) {

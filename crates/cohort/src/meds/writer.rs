@@ -11,6 +11,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 use protocol::door::Split;
 
+use super::clock::Clock;
 use super::time::Timestamp;
 use crate::split;
 
@@ -28,16 +29,6 @@ pub struct Events {
     names: Vec<ByteArray>,
     places: HashMap<String, u32>,
     clock: Clock,
-}
-
-/// Whose clock a file's times are on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Clock {
-    /// The hospital's, whatever it is.
-    #[default]
-    Local,
-    /// UTC: the file says so, and cannot be used together with one that does not.
-    Utc,
 }
 
 impl Events {
