@@ -274,17 +274,21 @@ struct Output {
 }
 
 impl Output {
-    /// Takes over the counts of filters.
-    fn passed(&mut self, filters: &table::Filters<'_>) {
+    /// Once all rows were read: takes over the counts of filters, the columns that neither they nor the plan, whose
+    /// `columns` these are, use, and the clock of the files' times.
+    fn finish(
+        &mut self,
+        table: &table::Table<'_>,
+        filters: &table::Filters<'_>,
+        columns: impl Iterator<Item = usize>,
+        clock: &clock::Clock<'_>,
+    ) -> Result<(), ImportError> {
         for (what, rows, seen) in filters.counts() {
             self.passed.push(Counted { what, rows });
             self.seen.push(seen.join(", "));
         }
-    }
-
-    /// Sets the clock of the files' times.
-    fn keep_times(&mut self, clock: &clock::Clock<'_>, file: &str) -> Result<(), ImportError> {
-        let (kept, notes) = clock.finish(file)?;
+        self.unused = table.others(&filters.columns().chain(columns).collect());
+        let (kept, notes) = clock.finish(table.name)?;
         self.notes.extend(notes);
         if kept == clock::Kept::Utc {
             self.events.in_utc();

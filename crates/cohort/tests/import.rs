@@ -2,13 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+#[path = "support/imported.rs"]
+mod imported;
 mod support;
 
-use cohort::import::{Map, import, only_rows};
+use cohort::import::{Map, only_rows};
 use cohort::prepare;
-use protocol::door::{BadRows, Import, Imported, Role, Split};
+use imported::imported;
+use protocol::door::{BadRows, Role, Split};
 use protocol::id::Digest;
-use protocol::seed::Seed;
 use protocol::study::{Cohort, Encoding, Shape};
 use support::{feature, modality, study};
 
@@ -58,17 +60,6 @@ fn cohort() -> Cohort {
     ];
     features.extend(codes.map(|code| feature(code, Encoding::Presence, 0.0, 1.0)));
     study(7, vec![modality("all", Shape::Static, features)])
-}
-
-fn imported(map: &str, csv: impl AsRef<[u8]>, bad_rows: BadRows) -> Result<Imported, String> {
-    let request = Import {
-        map: map.as_bytes().to_vec().into(),
-        name: "t.csv".to_owned(),
-        csv: csv.as_ref().to_vec().into(),
-        bad_rows,
-        id_key: Some(Seed::new([7; 32])),
-    };
-    import(&request).map_err(|error| error.to_string())
 }
 
 /// Stops with `message`, or drops that row and keeps three.

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+#[path = "support/imported.rs"]
+mod imported;
 #[path = "support/table.rs"]
 mod table;
 
+use imported::imported;
 use proptest::prelude::*;
 use protocol::door::{BadRows, Role};
-use table::{codes, events, imported, labels};
+use table::{codes, events, labels};
 
 const MAP: &str = r#"
 subject = { column = "pid" }

@@ -73,10 +73,9 @@ impl Csv {
         let map = self.map()?;
         let mut imports = Imports::of(&self.out)?;
         let key_path = self.id_key.clone().unwrap_or(self.out.join("ids.key"));
-        let key = match ids_are_text(&map) {
-            true => Some(IdKey::find(&key_path, &imports)?),
-            false => None,
-        };
+        let key = ids_are_text(&map)
+            .then(|| IdKey::find(&key_path, &imports))
+            .transpose()?;
         let request = Request::Import(door::Import {
             map: map.clone().into(),
             name: self
@@ -111,7 +110,8 @@ impl Csv {
             Some(_) => Named::ByPerson,
             None => Named::ByFile,
         };
-        let had_splits = self.out.join(imports::name(Role::Splits)).exists();
+        let splits = self.out.join(imports::name(Role::Splits));
+        let had_splits = splits.exists();
         // The key first: numbers without it lead to nobody.
         if let Some(IdKey::New(seed)) = &key {
             durable::create_folder(&self.out)?;
@@ -126,8 +126,9 @@ impl Csv {
             .take(entry, named, &imported.files)
             .with_context(|| format!("importing {}", self.csv.display()))?;
         if let Some(ids) = &imported.ids {
-            let path = self.out.join("ids").join(format!("{source}.csv"));
-            durable::create_folder(&self.out.join("ids"))?;
+            let folder = self.out.join("ids");
+            let path = folder.join(format!("{source}.csv"));
+            durable::create_folder(&folder)?;
             durable::replace(&path, ids)?;
             writeln!(out, "{} tells which number is which id", path.display())?;
         }
@@ -135,7 +136,6 @@ impl Csv {
         for path in replaced {
             writeln!(out, "replaced {} of an earlier import", path.display())?;
         }
-        let splits = self.out.join(imports::name(Role::Splits));
         if !had_splits && splits.exists() {
             writeln!(
                 out,

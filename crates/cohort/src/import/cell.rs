@@ -26,7 +26,7 @@ pub(super) const PLAIN: Digits = Digits {
 };
 
 impl Digits {
-    /// The number in a cell; nothing where there is none. `inf` and `nan` are no numbers.
+    /// The number in a cell, if it holds one. `inf` and `nan` are not numbers.
     pub(super) fn number(self, cell: &str) -> Option<f64> {
         let plain = self.plain(cell)?;
         let unsigned = plain.strip_prefix(['+', '-']).unwrap_or(&plain);
@@ -40,7 +40,7 @@ impl Digits {
         self.whole(cell).unwrap_or(Cow::Borrowed(cell))
     }
 
-    /// A whole number without `+`, without decimals and grouping; nothing where the cell is none.
+    /// A whole number without `+`, decimals and grouping, if the cell holds one.
     pub(super) fn whole(self, cell: &str) -> Option<Cow<'_, str>> {
         if !cell.starts_with(|first: char| first.is_ascii_digit() || first == '+' || first == '-') {
             return None;
@@ -67,7 +67,7 @@ impl Digits {
         })
     }
 
-    /// The cell with a decimal point and without grouping; nothing where its grouping is none.
+    /// The cell with a decimal point and without grouping, if its grouping is valid.
     fn plain(self, cell: &str) -> Option<Cow<'_, str>> {
         if self == PLAIN {
             return Some(Cow::Borrowed(cell));

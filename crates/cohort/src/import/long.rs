@@ -60,9 +60,7 @@ pub(super) fn read(
             Err(bad) => Ok(table.refuse(triage, row, bad)?),
         }
     })?;
-    output.passed(&filters);
-    output.unused = table.others(&filters.columns().chain(plan.columns()).collect());
-    output.keep_times(&clock, table.name)
+    output.finish(table, &filters, plan.columns(), &clock)
 }
 
 struct Event<'a> {
@@ -150,7 +148,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The number of a row. A cell that is none is a bad one, but in a column of texts too.
+    /// The number of a row. A cell that is not a number is a bad one, unless the column holds texts too.
     fn value(&self, row: &Row<'_>) -> Result<Option<f32>, BadCell> {
         let Some(place) = self.value else {
             return Ok(None);

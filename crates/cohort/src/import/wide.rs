@@ -63,9 +63,7 @@ pub(super) fn read(
             Err(bad) => Ok(table.refuse(triage, row, bad)?),
         }
     })?;
-    output.passed(&filters);
-    output.unused = table.others(&filters.columns().chain(plan.columns()).collect());
-    output.keep_times(&clock, table.name)
+    output.finish(table, &filters, plan.columns(), &clock)
 }
 
 /// The rows that stood before: one a subject and prediction time, all of a subject in one split.
