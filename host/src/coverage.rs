@@ -30,7 +30,7 @@ pub fn told(report: &Report) -> Vec<String> {
     lines
 }
 
-/// Writes what was read, and what is to be decided on; a warning where nobody stops for it.
+/// Writes what was read: [`told`], a line each.
 ///
 /// # Errors
 ///
@@ -248,7 +248,8 @@ pub fn judge(doubts: Vec<Doubt>, verdict: Verdict, out: &mut dyn Write) -> Resul
     }
 }
 
-fn labels(report: &Report) -> u32 {
+/// Labels that are used, whether their outcome is known or not.
+pub(crate) fn labels(report: &Report) -> u32 {
     report
         .train
         .saturating_add(report.tuning)
@@ -256,7 +257,7 @@ fn labels(report: &Report) -> u32 {
         .saturating_add(report.unknown)
 }
 
-/// A row a feature.
+/// A row per feature.
 fn table(report: &Report) -> Vec<String> {
     let row = |cells: [&str; 9]| {
         let [name, code, numbers @ ..] = cells;

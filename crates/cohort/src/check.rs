@@ -33,11 +33,8 @@ pub fn check(
     bad_rows: BadRows,
     explain: Option<i64>,
 ) -> Result<Checked, CohortError> {
-    let inspection = Inspection::new(cohort, explain);
-    let read = prepare::read(cohort, study, files, bad_rows, Some(inspection))?;
-    let inspection = read
-        .inspection
-        .unwrap_or_else(|| Inspection::new(cohort, explain));
+    let mut inspection = Inspection::new(cohort, explain);
+    let read = prepare::read(cohort, study, files, bad_rows, Some(&mut inspection))?;
     let distributions = inspection.distributions.finish(cohort, &read.patients);
     let explaining = inspection.explaining;
     Ok(Checked {
@@ -64,8 +61,8 @@ impl Inspection {
 
     /// An event; `labels` are the places of its subject's labels, `uses` the labels and bins that it is used for.
     pub(crate) fn see(&mut self, row: &Row<'_>, labels: &Range<usize>, uses: &[(usize, usize)]) {
-        if let (Fate::Used(feature, _), Some(value)) = (row.fate, row.value) {
-            self.distributions.add(feature, row.subject, value);
+        if let Fate::Used(feature, used) = row.fate {
+            self.distributions.add(feature, row.subject, used.value);
         }
         if let Some(explaining) = &mut self.explaining {
             explaining.see(row, labels, uses);

@@ -10,7 +10,7 @@ use protocol::study::Cohort;
 
 use self::codes::Codes;
 use crate::slots::Slots;
-use crate::values::Labelled;
+use crate::values::{Labelled, of_subjects};
 
 /// Subjects that are shown of events, to see how they are numbered.
 const SUBJECTS_SHOWN: usize = 5;
@@ -47,8 +47,10 @@ impl Unused {
 }
 
 /// How an event was used.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
+    /// What its feature takes of it, before it is set to the end of the plausible range.
+    pub(crate) value: f64,
     /// At exactly the prediction time of a label.
     pub(crate) at_prediction: bool,
     /// Set to the end of the plausible range.
@@ -57,7 +59,7 @@ pub(crate) struct Used {
 
 /// Counts of events while they are read.
 pub(crate) struct Tally {
-    /// One a feature, in the study's order.
+    /// One per feature, in the study's order.
     features: Vec<Coverage>,
     /// Codes of no feature.
     codes: Codes,
@@ -130,31 +132,32 @@ impl Tally {
     ) -> Counted {
         let slots = Slots::of(cohort);
         let mut features = self.features;
-        for (coverage, places) in features.iter_mut().zip(slots.of_features()) {
-            let mut last = None;
-            for (label, counts) in labelled.iter().zip(counts.chunks(slots.len())) {
-                if places.clone().all(|place| counts[place] == 0) {
-                    continue;
-                }
-                coverage.labels += 1;
-                coverage.patients += u32::from(last != Some(label.subject));
-                last = Some(label.subject);
+        let (mut empty, mut without_events) = (0, 0);
+        let width = slots.len();
+        let mut first = 0;
+        for labels in of_subjects(labelled) {
+            let own = counts[first * width..][..labels.len() * width].chunks(width);
+            for (coverage, places) in features.iter_mut().zip(slots.of_features()) {
+                let there = |counts: &&[u32]| places.clone().any(|place| counts[place] > 0);
+                let with_value = number(own.clone().filter(there).count());
+                coverage.labels += with_value;
+                coverage.patients += u32::from(with_value > 0);
             }
+            let none = |counts: &&[u32]| counts.iter().all(|count| *count == 0);
+            empty += number(own.filter(none).count());
+            if !self.seen[first] {
+                without_events += number(labels.len());
+            }
+            first += labels.len();
         }
+        let codes = self.codes.by_frequency();
         let missing = features.iter_mut().filter(|coverage| coverage.events == 0);
-        close::find(missing.collect(), &self.codes.by_frequency());
-        let mut without_events = 0;
-        let (mut subject, mut seen) = (None, false);
-        for (place, label) in labelled.iter().enumerate() {
-            if subject != Some(label.subject) {
-                (subject, seen) = (Some(label.subject), self.seen[place]);
-            }
-            without_events += u32::from(!seen);
-        }
+        close::find(missing.collect(), &codes);
         Counted {
             features,
             other_events: self.codes.events(),
-            other_codes: self.codes.most_frequent(),
+            other_codes: codes::told(&codes),
+            empty,
             without_events,
             event_subjects: self.subjects,
         }
@@ -166,20 +169,19 @@ pub(crate) struct Counted {
     pub(crate) features: Vec<Coverage>,
     pub(crate) other_events: u64,
     pub(crate) other_codes: Vec<protocol::door::CodeCount>,
+    /// Labels that no event is used for.
+    pub(crate) empty: u32,
     pub(crate) without_events: u32,
     pub(crate) event_subjects: Vec<i64>,
 }
 
 /// The first few subjects of labels that are sorted by subject.
 pub(crate) fn first_subjects<L>(labelled: &[Labelled<L>]) -> Vec<i64> {
-    let mut subjects: Vec<i64> = Vec::new();
-    for label in labelled {
-        if subjects.last() != Some(&label.subject) {
-            if subjects.len() == SUBJECTS_SHOWN {
-                break;
-            }
-            subjects.push(label.subject);
-        }
-    }
-    subjects
+    let first = of_subjects(labelled).take(SUBJECTS_SHOWN);
+    first.map(|labels| labels[0].subject).collect()
+}
+
+/// A number of labels, or a place, as the door carries it.
+pub(crate) fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -8,6 +8,8 @@
 //! for each feature: [patients with a value, Σ m, Σ m²]     m = 2·(mean − low) / (high − low) − 1
 //! ```
 
+use std::ops::Range;
+
 use privacy::BlockedSum;
 use protocol::door::Split;
 use protocol::study::{Cohort, Feature};
@@ -29,16 +31,8 @@ pub fn moment_vector(patients: &Patients, cohort: &Cohort) -> Vec<f64> {
         let features = cohort.features().zip(slots.of_features());
         let entries = vector.block().chunks_exact_mut(ENTRIES);
         for (entries, (feature, places)) in entries.zip(features) {
-            let (mut count, mut sum) = (0.0, 0.0);
-            for row in rows.clone() {
-                let (values, observed) = (patients.values(row), patients.observed(row));
-                for place in places.clone().filter(|place| observed[*place] != 0) {
-                    count += 1.0;
-                    sum += f64::from(values[place]);
-                }
-            }
-            if count > 0.0 {
-                let mapped = map(sum / count, feature);
+            if let Some(mean) = patient_mean(patients, rows.clone(), &places) {
+                let mapped = map(mean, feature);
                 entries[0] += 1.0;
                 entries[1] += mapped;
                 entries[2] += mapped * mapped;
@@ -49,27 +43,30 @@ pub fn moment_vector(patients: &Patients, cohort: &Cohort) -> Vec<f64> {
     vector.into_total()
 }
 
-/// For each feature in order: of every patient with a value, the mean of the patient's own values, of all splits.
-pub(crate) fn patient_means(patients: &Patients, cohort: &Cohort) -> Vec<Vec<f64>> {
-    let slots = Slots::of(cohort);
-    let of_feature = |places: Vec<usize>| {
-        let means = patients.patients().iter().filter_map(|rows| {
-            let rows = rows.clone();
-            let values = rows.flat_map(|row| {
-                let (values, observed) = (patients.values(row), patients.observed(row));
-                let there = places.iter().filter(|place| observed[**place] != 0);
-                there.map(|place| f64::from(values[*place]))
-            });
-            let (count, sum) =
-                values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
-            (count > 0.0).then_some(sum / count)
-        });
-        means.collect()
-    };
-    slots
-        .of_features()
-        .map(|places| of_feature(places.collect()))
-        .collect()
+/// Of every patient with a value at these places, which are a feature's: the mean of the patient's own values, of all splits.
+pub(crate) fn patient_means(
+    patients: &Patients,
+    places: impl Iterator<Item = usize> + Clone,
+) -> impl Iterator<Item = f64> {
+    let rows = patients.patients().iter().cloned();
+    rows.filter_map(move |rows| patient_mean(patients, rows, &places))
+}
+
+/// The mean of the values that there are in these rows at these places.
+fn patient_mean(
+    patients: &Patients,
+    rows: Range<usize>,
+    places: &(impl Iterator<Item = usize> + Clone),
+) -> Option<f64> {
+    let (mut count, mut sum) = (0.0, 0.0);
+    for row in rows {
+        let (values, observed) = (patients.values(row), patients.observed(row));
+        for place in places.clone().filter(|place| observed[*place] != 0) {
+            count += 1.0;
+            sum += f64::from(values[place]);
+        }
+    }
+    (count > 0.0).then(|| sum / count)
 }
 
 /// The feature's plausible range as -1 to 1.

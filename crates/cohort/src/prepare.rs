@@ -15,13 +15,13 @@ use protocol::study::Cohort;
 
 use crate::bad_row::{Problem, Quoted};
 use crate::check::Inspection;
-use crate::coverage::first_subjects;
+use crate::coverage::{first_subjects, number};
 use crate::error::CohortError;
 use crate::first_rows::{FirstRow, FirstRows};
 use crate::meds::{LabelValue, Reader};
 use crate::patients::{Candidates, Outcome, Patients, Rows};
 use crate::split;
-use crate::values::{Labelled, Values};
+use crate::values::{Labelled, Values, of_subjects};
 
 /// Most labels of a site.
 const MOST_PATIENTS: usize = 10_000_000;
@@ -76,8 +76,6 @@ pub(crate) struct Read<L> {
     pub(crate) report: Report,
     /// One a row of the patients.
     pub(crate) labelled: Vec<Labelled<L>>,
-    /// What was given to look closer.
-    pub(crate) inspection: Option<Inspection>,
 }
 
 /// As [`prepare`] or [`prepare_any`], with a closer look.
@@ -86,13 +84,13 @@ pub(crate) fn read<L: Outcome>(
     study: &Digest,
     files: &[File],
     bad_rows: BadRows,
-    inspection: Option<Inspection>,
+    inspection: Option<&mut Inspection>,
 ) -> Result<Read<L>, CohortError> {
     let mut reader = Reader::new(bad_rows);
     let splits = read_splits(&of_role(files, Role::Splits), &mut reader)?;
     let mut labelled: Vec<Labelled<L>> =
         read_labels(cohort, study, files, splits.as_ref(), &mut reader)?;
-    let surplus = count(keep_first(cohort, &mut labelled));
+    let surplus = number(keep_first(cohort, &mut labelled));
     let mut values = Values::new(cohort, &labelled, inspection)?;
     let events = of_role(files, Role::Events);
     if events.is_empty() {
@@ -104,27 +102,28 @@ pub(crate) fn read<L: Outcome>(
         })?;
         values.events += refused;
     }
-    let mut report = Report {
-        events: values.events,
-        used: values.used,
+    let events = values.events;
+    let (patients, counted) = values.finish(cohort, &labelled);
+    let features = counted.features;
+    let report = Report {
+        events,
+        used: features.iter().map(|coverage| coverage.used).sum(),
         dropped: reader.triage.dropped,
         reasons: reader.triage.reasons,
-        clipped: values.clipped,
+        clipped: features.iter().map(|coverage| coverage.clipped).sum(),
         surplus,
-        empty: count(values.touched.iter().filter(|touched| !**touched).count()),
+        empty: counted.empty,
+        without_events: counted.without_events,
+        features,
+        other_events: counted.other_events,
+        other_codes: counted.other_codes,
+        event_subjects: counted.event_subjects,
         ..of_labels(cohort, &labelled)
     };
-    let (patients, counted, inspection) = values.finish(cohort, &labelled);
-    report.without_events = counted.without_events;
-    report.features = counted.features;
-    report.other_events = counted.other_events;
-    report.other_codes = counted.other_codes;
-    report.event_subjects = counted.event_subjects;
     Ok(Read {
         patients,
         report,
         labelled,
-        inspection,
     })
 }
 
@@ -135,13 +134,11 @@ fn of_labels<L: Outcome>(cohort: &Cohort, labelled: &[Labelled<L>]) -> Report {
         label_subjects: first_subjects(labelled),
         ..Report::default()
     };
-    let mut last = None;
+    for labels in of_subjects(labelled) {
+        report.patients += 1;
+        report.training_patients += u32::from(labels[0].split == Split::Train);
+    }
     for label in labelled {
-        if last != Some(label.subject) {
-            last = Some(label.subject);
-            report.patients += 1;
-            report.training_patients += u32::from(label.split == Split::Train);
-        }
         let Some(class) = label.label.class() else {
             report.unknown += 1;
             continue;
@@ -328,8 +325,4 @@ fn class_of(value: &LabelValue<'_>, classes: &[String]) -> Result<Option<u32>, P
 )]
 fn same(index: i64, value: f64) -> bool {
     index as f64 == value
-}
-
-fn count(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -1,6 +1,6 @@
 //! Where each value of a patient stands.
 
-use protocol::study::{Cohort, Shape};
+use protocol::study::Cohort;
 
 /// The order of a patient's values: modalities in the study's order; a series row by row, one row a bin, the oldest
 /// first; a static modality as a single row.
@@ -28,14 +28,9 @@ impl Slots {
         let mut blocks = Vec::with_capacity(cohort.modalities.len());
         let mut len = 0;
         for modality in &cohort.modalities {
-            let bins = match modality.shape {
-                Shape::Static => 1,
-                Shape::Series { bin, .. } => cohort.history.parts(bin).unwrap_or(0),
-            };
-            let bins = usize::try_from(bins).unwrap_or(usize::MAX);
             let block = Block {
                 offset: len,
-                bins,
+                bins: cohort.bins(modality.shape),
                 features: modality.features.len(),
             };
             len += block.len();

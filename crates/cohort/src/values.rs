@@ -26,8 +26,13 @@ pub(crate) struct Labelled<L> {
     pub(crate) split: Split,
 }
 
+/// Labels that are sorted by subject: those of each subject.
+pub(crate) fn of_subjects<L>(labelled: &[Labelled<L>]) -> impl Iterator<Item = &[Labelled<L>]> {
+    labelled.chunk_by(|one, next| one.subject == next.subject)
+}
+
 /// The patients' values while events are read.
-pub(crate) struct Values {
+pub(crate) struct Values<'a> {
     targets: HashMap<Vec<u8>, Target>,
     /// Microseconds before the prediction time that are looked at.
     history: i64,
@@ -39,25 +44,20 @@ pub(crate) struct Values {
     clocks: usize,
     /// `[labels, static features]`: the time of the last value.
     latest: Vec<Timestamp>,
-    pub(crate) touched: Vec<bool>,
     /// Labels of the subject of the row before: files are mostly sorted by subject.
     last: Option<(i64, Range<usize>)>,
     /// Labels and bins that the last event was used for.
     uses: Vec<(usize, usize)>,
-    /// What a feature would take of the last event.
-    value: Option<f64>,
     tally: Tally,
-    inspection: Option<Inspection>,
+    inspection: Option<&'a mut Inspection>,
     pub(crate) events: u64,
-    pub(crate) used: u64,
-    pub(crate) clipped: u64,
 }
 
-impl Values {
+impl<'a> Values<'a> {
     pub(crate) fn new<L>(
         cohort: &Cohort,
         labelled: &[Labelled<L>],
-        inspection: Option<Inspection>,
+        inspection: Option<&'a mut Inspection>,
     ) -> Result<Self, CohortError> {
         let slots = Slots::of(cohort);
         let labels = labelled.len();
@@ -78,15 +78,11 @@ impl Values {
             counts: vec![0; len],
             clocks,
             latest: vec![Timestamp(i64::MIN); labels * clocks],
-            touched: vec![false; labels],
             last: None,
             uses: Vec::new(),
-            value: None,
             tally: Tally::new(cohort, labels),
             inspection,
             events: 0,
-            used: 0,
-            clipped: 0,
         })
     }
 
@@ -108,6 +104,7 @@ impl Values {
         let labels = self.find(subject, labelled);
         let first = (!labels.is_empty()).then_some(labels.start);
         self.tally.subject(subject, first);
+        self.uses.clear();
         let fate = match self.targets.get(code).copied() {
             None => Fate::Other,
             Some(target) => match self.offer(target, event, labels.clone(), labelled) {
@@ -123,7 +120,6 @@ impl Values {
                 subject,
                 code,
                 fate,
-                value: self.value,
             };
             inspection.see(&row, &labels, &self.uses);
         }
@@ -140,11 +136,7 @@ impl Values {
         match fate {
             Fate::Other => self.tally.other(code),
             Fate::Unused(feature, why) => self.tally.unused(feature, why),
-            Fate::Used(feature, used) => {
-                self.used += 1;
-                self.clipped += u64::from(used.clipped);
-                self.tally.used(feature, used);
-            }
+            Fate::Used(feature, used) => self.tally.used(feature, used),
         }
     }
 
@@ -156,8 +148,6 @@ impl Values {
         labels: Range<usize>,
         labelled: &[Labelled<L>],
     ) -> Result<Used, Unused> {
-        self.uses.clear();
-        self.value = None;
         if labels.is_empty() {
             return Err(Unused::NoLabel);
         }
@@ -168,12 +158,12 @@ impl Values {
             (Encoding::Value, Some(value)) if value.is_finite() => value,
             (Encoding::Value, Some(_)) => return Err(Unused::NotFinite),
         };
-        self.value = Some(value);
         let plausible = match target.encoding {
             Encoding::Presence => value,
             Encoding::Value => value.clamp(target.low, target.high),
         };
         let mut used = Used {
+            value,
             at_prediction: false,
             clipped: plausible < value || value < plausible,
         };
@@ -237,7 +227,6 @@ impl Values {
                 from_start
             }
         };
-        self.touched[label] = true;
         Some(bin)
     }
 
@@ -270,12 +259,12 @@ impl Values {
         }
     }
 
-    /// The patients, what was counted, and what was looked at more closely.
+    /// The patients, and what was counted.
     pub(crate) fn finish<L: Outcome>(
         self,
         cohort: &Cohort,
         labelled: &[Labelled<L>],
-    ) -> (Rows<L>, Counted, Option<Inspection>) {
+    ) -> (Rows<L>, Counted) {
         let counted = self.tally.finish(cohort, labelled, &self.counts);
         let always = always_observed(cohort);
         let observed = self
@@ -291,7 +280,7 @@ impl Values {
             observed: observed.collect(),
             values: self.means,
         };
-        (Rows::new(cohort, columns), counted, self.inspection)
+        (Rows::new(cohort, columns), counted)
     }
 }
 
@@ -302,8 +291,6 @@ pub(crate) struct Row<'a> {
     pub(crate) subject: i64,
     pub(crate) code: &'a [u8],
     pub(crate) fate: Fate,
-    /// What a feature takes of it, before it is set to the end of the plausible range.
-    pub(crate) value: Option<f64>,
 }
 
 /// What became of an event, by the place of its feature.

@@ -10,7 +10,7 @@ use cohort::{check, prepare};
 use protocol::door::{BadRows, Checked, Coverage, Report, Role};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Encoding, Shape, Span};
-use support::{Cell, File, cell, event, feature, file, modality, study, table};
+use support::{Cell, File, cell, event, feature, file, labels, modality, study};
 
 const DAY: i64 = Timestamp::DAY;
 
@@ -40,27 +40,10 @@ fn cohort() -> Cohort {
     )
 }
 
-/// Patients 1 to 3, each with a label after ten days.
-fn labels() -> File {
-    let rows: Vec<Vec<Cell>> = (1..=3)
-        .map(|subject| {
-            vec![
-                cell::int(subject),
-                cell::time(10 * DAY),
-                cell::int(subject % 2),
-            ]
-        })
-        .collect();
-    table(
-        "labels",
-        Role::Labels,
-        "subject_id:i64 prediction_time:us integer_value:i64",
-        &rows,
-    )
-}
-
+/// These events, and patients 1 to 3, each with a label after ten days.
 fn files(rows: &[Vec<Cell>]) -> [File; 2] {
-    [file("events", Role::Events, rows), labels()]
+    let labels = labels(&[(1, 10 * DAY, 1), (2, 10 * DAY, 0), (3, 10 * DAY, 1)]);
+    [file("events", Role::Events, rows), labels]
 }
 
 fn report(rows: &[Vec<Cell>]) -> Report {
@@ -181,15 +164,7 @@ fn ids_that_do_not_join_show_on_both_sides() {
 
 #[test]
 fn an_event_between_two_labels_is_used_for_the_second() {
-    let rows: Vec<Vec<Cell>> = [10, 12, 30]
-        .map(|day| vec![cell::int(1), cell::time(day * DAY), cell::int(1)])
-        .to_vec();
-    let labels = table(
-        "labels",
-        Role::Labels,
-        "subject_id:i64 prediction_time:us integer_value:i64",
-        &rows,
-    );
+    let labels = labels(&[10, 12, 30].map(|day| (1, day * DAY, 1)));
     let events = [
         at(1, 11, "CT", 1.0),
         at(1, 12, "CT", 1.0),

@@ -10,7 +10,7 @@ use cohort::{CohortError, Patients, prepare};
 use protocol::door::{BadRows, Report, Role, Split};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Encoding, Shape, Span};
-use support::{File, cell, event, feature, file, modality, study, table};
+use support::{File, cell, event, feature, file, labels, modality, study, table};
 
 /// Patient 7 is to be predicted here.
 const PREDICTION: i64 = 1_000 * Timestamp::DAY;
@@ -64,21 +64,6 @@ fn values_of(events: &[(i64, &str, f64)]) -> (Vec<f32>, Vec<u8>, Report) {
         patients.values(0).to_vec(),
         patients.observed(0).to_vec(),
         report,
-    )
-}
-
-fn labels(rows: &[(i64, i64, i64)]) -> File {
-    let rows: Vec<_> = rows
-        .iter()
-        .map(|(subject, time, class)| {
-            vec![cell::int(*subject), cell::time(*time), cell::int(*class)]
-        })
-        .collect();
-    table(
-        "labels",
-        Role::Labels,
-        "subject_id:i64 prediction_time:us integer_value:i64",
-        &rows,
     )
 }
 

@@ -8,13 +8,13 @@ use clap::Args;
 use host::compiled::Compiled;
 use host::config::Config;
 use host::disk::Disk;
-use host::patients::Kept;
+use host::patients::{Cohort, Kept};
 use host::pin::{self, Approved, PinError};
 use host::reporter::Reporter;
 use host::sandbox::Sandbox;
 use host::{coverage, decisions, durable, identity, ledger, patients, trial};
 use participant::pace::Pace;
-use protocol::id::{Digest, IdentityKey};
+use protocol::id::{Digest, IdentityKey, SiteId};
 use protocol::study::Study;
 
 use super::site::{self, Limits};
@@ -59,7 +59,7 @@ impl Approve {
             return Err(PinError::OtherModule { got, want }.into());
         }
         pin::check_weights(&manifest, weights.as_deref())?;
-        check_roster(&manifest, &config.site, key)?;
+        let site = check_roster(&manifest, &config.site, key)?;
         let sandbox = Sandbox::load_approved(
             &module,
             want,
@@ -74,7 +74,9 @@ impl Approve {
             described.module
         )?;
         spending::show(&config, &manifest, out)?;
-        let judged = self.judge(&config, &manifest, &text, weights.as_deref(), &sandbox, out)?;
+        let Kept { cohort, data } = self.judge(&config, &manifest, &text, &sandbox, out)?;
+        let weights = weights.as_deref();
+        let doublings = pace(&sandbox, &manifest, &text, weights, &cohort, site, out)?;
         if !self.yes {
             let question = "Approve this study and this module for this site?";
             consent::ask(question, out)?;
@@ -86,14 +88,7 @@ impl Approve {
             ledger::begin(&config.state, budget, &config.data)?
         };
         ledger::mark(&ledger, &config.data)?;
-        let approved = Approved::pin(
-            &config.state,
-            &text,
-            &module,
-            weights.as_deref(),
-            judged.doublings,
-            judged.data,
-        )?;
+        let approved = Approved::pin(&config.state, &text, &module, weights, doublings, data)?;
         writeln!(
             out,
             "approved    study {} with module {want}",
@@ -101,60 +96,60 @@ impl Approve {
         )?;
         Ok(())
     }
-}
 
-impl Approve {
-    /// Reads the patients and tries a round on them: shows what was read and when this site will answer, and stops where people
-    /// should look first.
+    /// Reads the patients: shows what was read, and stops where people should look first.
     fn judge(
         &self,
         config: &Config,
         study: &Study,
         text: &[u8],
-        weights: Option<&[u8]>,
         sandbox: &Sandbox,
         out: &mut dyn Write,
-    ) -> Result<Judged> {
+    ) -> Result<Kept> {
         let disk = Disk::new(&config.state, &config.state);
-        let Kept { cohort, data } =
-            patients::get(sandbox, text, &config.data, config.bad_rows, &disk)
-                .context("reading the patients: they are looked at before a study is approved")?;
+        let kept = patients::get(sandbox, text, &config.data, config.bad_rows, &disk)
+            .context("reading the patients: they are looked at before a study is approved")?;
+        let report = &kept.cohort.report;
         write!(out, "patients    ")?;
-        coverage::show(&cohort.report, out)?;
+        coverage::show(report, out)?;
         let most = study.manifest().aggregation.patients_per_site;
-        let mut doubts = coverage::doubts(&cohort.report);
-        doubts.extend(coverage::too_many(&cohort.report, most));
+        let mut doubts = coverage::doubts(report);
+        doubts.extend(coverage::too_many(report, most));
         coverage::judge(doubts, site::verdict(self.accept_doubts), out)?;
-        let key = identity::load(&config.identity)?.key();
-        let site = study.site(&key).context("this site is not in the roster")?;
-        let reporter = Reporter::of_terminal();
-        let mut progress = |progress| reporter.work(progress);
-        let took = trial::run(sandbox, study, text, weights, &cohort, site, &mut progress)?;
-        reporter.clear();
-        let doublings = Pace::doublings(study, took);
-        let usual = Pace::new(study, doublings).usual();
-        writeln!(
-            out,
-            "pace        a round takes {:.2} s on this computer: this site always answers {:.2} s after a round begins",
-            took.as_secs_f64(),
-            usual.as_secs_f64()
-        )?;
-        Ok(Judged { doublings, data })
+        Ok(kept)
     }
 }
 
-/// What follows from a look at the patients.
-struct Judged {
-    /// How many times the study's floor is doubled until this site's adverts leave.
-    doublings: u8,
-    /// The digest of the files.
-    data: Digest,
+/// Tries a round on the patients and shows when this site will answer: how many times the study's floor is doubled until its
+/// adverts leave.
+fn pace(
+    sandbox: &Sandbox,
+    study: &Study,
+    text: &[u8],
+    weights: Option<&[u8]>,
+    cohort: &Cohort,
+    site: SiteId,
+    out: &mut dyn Write,
+) -> Result<u8> {
+    let reporter = Reporter::of_terminal();
+    let mut progress = |progress| reporter.work(progress);
+    let took = trial::run(sandbox, study, text, weights, cohort, site, &mut progress)?;
+    reporter.clear();
+    let doublings = Pace::doublings(study, took);
+    let usual = Pace::new(study, doublings).usual();
+    writeln!(
+        out,
+        "pace        a round takes {:.2} s on this computer: this site always answers {:.2} s after a round begins",
+        took.as_secs_f64(),
+        usual.as_secs_f64()
+    )?;
+    Ok(doublings)
 }
 
-/// Refuses a study that has this site under another name, or not at all.
-fn check_roster(study: &Study, site: &str, key: IdentityKey) -> Result<()> {
-    let member = study.site(&key).and_then(|site| study.member(site));
-    let Some(member) = member else {
+/// This site's place in the study; refuses a study that has it under another name, or not at all.
+fn check_roster(study: &Study, site: &str, key: IdentityKey) -> Result<SiteId> {
+    let place = study.site(&key);
+    let Some((place, member)) = place.and_then(|place| Some((place, study.member(place)?))) else {
         bail!(
             "this site's key {key} is not in the study's roster: send it to the study's author (`host enrol`)"
         );
@@ -165,5 +160,5 @@ fn check_roster(study: &Study, site: &str, key: IdentityKey) -> Result<()> {
             member.name
         );
     }
-    Ok(())
+    Ok(place)
 }

@@ -1,7 +1,7 @@
 //! One patient: each input as the model sees it, and each event with its file and row.
 
 use protocol::door::{Explained, ExplainedLabel, ExplainedRow, Split};
-use protocol::study::{Cohort, Normalisation, Shape};
+use protocol::study::{Cohort, Normalisation};
 
 use super::short;
 use crate::coverage::plain;
@@ -56,11 +56,7 @@ fn inputs(label: &ExplainedLabel, cohort: &Cohort) -> Vec<String> {
     let mut lines = Vec::new();
     let mut offset = 0;
     for modality in &cohort.modalities {
-        let bins = match modality.shape {
-            Shape::Static => 1,
-            Shape::Series { bin, .. } => cohort.history.parts(bin).unwrap_or(0),
-        };
-        let bins = usize::try_from(bins).unwrap_or(0);
+        let bins = cohort.bins(modality.shape);
         let features = modality.features.len();
         for (index, feature) in modality.features.iter().enumerate() {
             let places = (0..bins).map(|bin| offset + bin * features + index);

@@ -4,7 +4,7 @@ use protocol::door::Report;
 use protocol::study::Encoding;
 
 use super::{Found, short};
-use crate::coverage::{percent, plain};
+use crate::coverage::{labels, percent, plain};
 
 /// A feature that fewer labels have is told.
 const FEW: f64 = 0.1;
@@ -40,7 +40,7 @@ const FACTORS: [f64; 10] = [
 #[must_use]
 pub fn of_feature(found: Found<'_>, report: &Report) -> Vec<String> {
     let coverage = found.coverage;
-    let labels = report.train + report.tuning + report.held_out;
+    let labels = labels(report);
     if coverage.labels == 0 {
         return Vec::new();
     }

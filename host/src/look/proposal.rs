@@ -24,13 +24,16 @@ pub fn lines(look: &Look<'_>) -> Vec<String> {
             Value::from(modality.name.as_str())
         ));
         for found in found.by_ref().take(modality.features.len()) {
-            let (mean, sd) = proposed(found).unwrap_or((found.feature.mean, found.feature.sd));
-            let kept = if proposed(found).is_some() {
-                ""
-            } else {
-                "  # the draft's: too few patients, or all alike"
+            let feature = found.feature;
+            let (mean, sd, kept) = match proposed(found) {
+                Some((mean, sd)) => (mean, sd, ""),
+                None => (
+                    feature.mean,
+                    feature.sd,
+                    "  # the draft's: too few patients, or all alike",
+                ),
             };
-            lines.push(format!("  {},{kept}", inline(found.feature, mean, sd)));
+            lines.push(format!("  {},{kept}", inline(feature, mean, sd)));
         }
     }
     lines

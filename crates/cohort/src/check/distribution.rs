@@ -6,6 +6,7 @@ use protocol::study::{Cohort, Feature};
 use super::spikes::Spikes;
 use crate::moments::patient_means;
 use crate::patients::Patients;
+use crate::slots::Slots;
 
 /// Bars of a histogram.
 const BARS: usize = 40;
@@ -56,10 +57,12 @@ impl Distributions {
     }
 
     pub(super) fn finish(self, cohort: &Cohort, patients: &Patients) -> Vec<Distribution> {
-        let means = patient_means(patients, cohort);
-        let features = cohort.features().zip(self.samples).zip(means);
+        let slots = Slots::of(cohort);
+        let features = cohort.features().zip(self.samples).zip(slots.of_features());
         features
-            .map(|((feature, sample), means)| sample.finish(feature, &means))
+            .map(|((feature, sample), places)| {
+                sample.finish(feature, patient_means(patients, places))
+            })
             .collect()
     }
 }
@@ -106,10 +109,14 @@ impl Sample {
         }
     }
 
-    fn finish(mut self, feature: &Feature, patient_means: &[f64]) -> Distribution {
+    fn finish(
+        mut self,
+        feature: &Feature,
+        patient_means: impl IntoIterator<Item = f64>,
+    ) -> Distribution {
         let mut patients = Moments::default();
         for mean in patient_means {
-            patients.add(*mean);
+            patients.add(mean);
         }
         let mut distribution = Distribution {
             values: self.moments.count,
@@ -228,7 +235,7 @@ mod tests {
             };
             sample.add(subject, value, most);
         }
-        sample.finish(&feature(), &[70.0, 80.0])
+        sample.finish(&feature(), [70.0, 80.0])
     }
 
     #[test]

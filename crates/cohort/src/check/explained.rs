@@ -5,7 +5,7 @@ use std::ops::Range;
 use protocol::door::{Explained, ExplainedLabel, ExplainedRow, Use};
 use protocol::study::Cohort;
 
-use crate::coverage::shown;
+use crate::coverage::{number, shown};
 use crate::normalise::{self, Normaliser};
 use crate::patients::Patients;
 use crate::values::{Fate, Labelled, Row};
@@ -53,11 +53,7 @@ impl Explaining {
             code: shown(row.code),
             value: row.event.value.filter(|value| value.is_finite()),
             feature: feature.map(number),
-            uses: if matches!(row.fate, Fate::Used(..)) {
-                uses.iter().map(used).collect()
-            } else {
-                Vec::new()
-            },
+            uses: uses.iter().map(used).collect(),
             reason: reason.to_owned(),
         });
     }
@@ -90,8 +86,4 @@ impl Explaining {
             more: self.more,
         }
     }
-}
-
-fn number(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
 }

@@ -54,16 +54,15 @@ impl Codes {
         codes.sort_unstable_by_key(|(code, events)| (Reverse(*events), *code));
         codes
     }
+}
 
-    /// Those that are told.
-    pub(crate) fn most_frequent(&self) -> Vec<CodeCount> {
-        let codes = self.by_frequency().into_iter().take(SHOWN);
-        let count = |(code, events)| CodeCount {
-            code: shown(code),
-            events,
-        };
-        codes.map(count).collect()
-    }
+/// Those of [`Codes::by_frequency`] that are told.
+pub(crate) fn told(codes: &[(&[u8], u64)]) -> Vec<CodeCount> {
+    let count = |(code, events): &(&[u8], u64)| CodeCount {
+        code: shown(code),
+        events: *events,
+    };
+    codes.iter().take(SHOWN).map(count).collect()
 }
 
 /// A code as text, or the beginning of a long one.

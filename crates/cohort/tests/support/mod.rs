@@ -115,6 +115,22 @@ pub(crate) fn file(name: &str, role: Role, rows: &[Vec<Cell>]) -> File {
     table(name, role, EVENTS, rows)
 }
 
+/// A file of labels: patient, prediction time and class.
+pub(crate) fn labels(rows: &[(i64, i64, i64)]) -> File {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(subject, time, class)| {
+            vec![cell::int(*subject), cell::time(*time), cell::int(*class)]
+        })
+        .collect();
+    table(
+        "labels",
+        Role::Labels,
+        "subject_id:i64 prediction_time:us integer_value:i64",
+        &rows,
+    )
+}
+
 /// A file with `columns` such as `time:us code:text`, all of them nullable.
 pub(crate) fn table(name: &str, role: Role, columns: &str, rows: &[Vec<Cell>]) -> File {
     grouped(name, role, columns, rows, 1_000_000)

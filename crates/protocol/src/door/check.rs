@@ -28,7 +28,7 @@ pub struct Checked {
     /// What was read.
     #[n(0)]
     pub report: Report,
-    /// One a feature, in the study's order.
+    /// One per feature, in the study's order.
     #[n(1)]
     pub distributions: Vec<Distribution>,
     /// The patient asked for.

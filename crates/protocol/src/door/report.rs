@@ -50,7 +50,7 @@ pub struct Report {
     /// Labels whose patient has no event at all, of any code.
     #[n(13)]
     pub without_events: u32,
-    /// One a feature, in the study's order.
+    /// One per feature, in the study's order.
     #[n(14)]
     pub features: Vec<Coverage>,
     /// Events of codes that no feature uses.

@@ -56,6 +56,17 @@ impl Cohort {
             .iter()
             .flat_map(|modality| &modality.features)
     }
+
+    /// Bins of a modality with this shape: 1 where it is static, 0 where bins do not divide the history, which
+    /// no checked cohort has.
+    #[must_use]
+    pub fn bins(&self, shape: Shape) -> usize {
+        let bins = match shape {
+            Shape::Static => 1,
+            Shape::Series { bin, .. } => self.history.parts(bin).unwrap_or(0),
+        };
+        usize::try_from(bins).unwrap_or(usize::MAX)
+    }
 }
 
 /// Where the mean and standard deviation of each feature come from.
