@@ -519,7 +519,7 @@ fn tell(record: &RoundRecord) {
     ] {
         match figure {
             Some(figure) => tracing::info!(round.id = number, name, %figure, "figure"),
-            None => tracing::info!(round.id = number, name, "figure of nobody: there is none"),
+            None => tracing::info!(round.id = number, name, "no figure: nobody was counted"),
         }
     }
 }

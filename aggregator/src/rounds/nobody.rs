@@ -1,12 +1,11 @@
 //! Whether a study trained on anybody, as far as its sums tell.
 
-use protocol::api::{Count, Figure, RoundRecord};
+use protocol::api::{Count, RoundRecord};
 use protocol::study::Study;
 
 /// Why a study without noise has no model to publish: no sum had a training patient.
 pub(super) fn reason(study: &Study, records: &[RoundRecord]) -> Option<String> {
-    let is_noised = study.manifest().privacy.epsilon.is_finite();
-    (!is_noised && is_nobody(records)).then(|| {
+    (!is_noised(study) && is_nobody(records)).then(|| {
         "no hospital had a patient to train on: every sum of training was of nobody, so the model is the one that training \
          began with and is not published; look at `host data check` at each hospital, mend the data or the study's cohort, \
          and start a new study"
@@ -16,8 +15,7 @@ pub(super) fn reason(study: &Study, records: &[RoundRecord]) -> Option<String> {
 
 /// What to know before the model of a study is used.
 pub(super) fn warnings(study: &Study, records: &[RoundRecord]) -> Vec<String> {
-    let is_noised = study.manifest().privacy.epsilon.is_finite();
-    if is_noised && is_nobody(records) {
+    if is_noised(study) && is_nobody(records) {
         vec![
             "the training patients of all rounds together cannot be told from noise: the model may have been trained on \
              nobody; do not use it before the hospitals have looked at `host data check`"
@@ -28,25 +26,23 @@ pub(super) fn warnings(study: &Study, records: &[RoundRecord]) -> Vec<String> {
     }
 }
 
+fn is_noised(study: &Study) -> bool {
+    study.manifest().privacy.epsilon.is_finite()
+}
+
 /// Whether the sums of training, all together, are not above what their noise alone makes: 2 standard deviations.
 ///
 /// Where sites do not count patients, whether nothing ever moved.
 fn is_nobody(records: &[RoundRecord]) -> bool {
-    let counts: Vec<Count> = records
-        .iter()
-        .filter_map(|record| record.patients)
-        .collect();
+    let counts = records.iter().filter_map(|record| record.patients);
+    let counts: Vec<Count> = counts.collect();
     if counts.is_empty() {
         let norms = records
             .iter()
-            .filter_map(|record| record.update_norm.as_ref());
-        return norms.filter_map(Figure::shown).all(|norm| norm.high <= 0.0)
-            && records.iter().any(|record| {
-                record
-                    .update_norm
-                    .as_ref()
-                    .is_some_and(|norm| norm.shown().is_some())
-            });
+            .filter_map(|record| record.update_norm.as_ref()?.shown());
+        // Where none is known, nothing is known of the patients.
+        let highest = norms.map(|norm| norm.high).reduce(f64::max);
+        return highest.is_some_and(|highest| highest <= 0.0);
     }
     let sum: f64 = counts.iter().map(|count| count.value).sum();
     let variance: f64 = counts.iter().map(|count| count.deviation.powi(2)).sum();
@@ -55,7 +51,7 @@ fn is_nobody(records: &[RoundRecord]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use protocol::api::Estimate;
+    use protocol::api::{Estimate, Figure};
     use protocol::id::Purpose;
 
     use super::*;

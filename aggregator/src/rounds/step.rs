@@ -58,19 +58,16 @@ pub(super) fn norm(mean: &[f64], noise: Option<f64>) -> Figure {
     let deviation = (of_noise * (2.0 * length * of_noise + 4.0 * without.max(0.0))).sqrt();
     let end = |square: f64| square.max(0.0).sqrt();
     let (low, high) = (
-        end(without - HALF * deviation),
-        end(without + HALF * deviation),
+        end(without - Estimate::HALF * deviation),
+        end(without + Estimate::HALF * deviation),
     );
     Figure::Shown(Estimate {
         value: end(without),
-        deviation: (high - low) / (2.0 * HALF),
+        deviation: (high - low) / (2.0 * Estimate::HALF),
         low,
         high,
     })
 }
-
-/// Half of a 95 % interval, in deviations.
-const HALF: f64 = 1.96;
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ mod choice;
 mod counts;
 mod expected;
 mod groups;
+mod random;
 mod released;
 
 use protocol::study::Histograms;
@@ -23,6 +24,7 @@ use protocol::study::Histograms;
 pub use self::choice::choose;
 use self::counts::{mean, share};
 use self::groups::{GROUPS, group};
+pub use self::random::{normal, uniform};
 pub use self::released::{MOST_DEVIATION, Noise, released};
 
 /// Entries of the counts of a study with this number of classes.

@@ -369,6 +369,11 @@ pub struct Estimate {
     pub high: f64,
 }
 
+impl Estimate {
+    /// Half of a 95 % interval, in standard deviations of normal noise.
+    pub const HALF: f64 = 1.96;
+}
+
 impl Figure {
     /// What is known of it, where it is shown.
     #[must_use]

@@ -9,7 +9,7 @@
 //! the metrics' share, bootstrap and withholding are theirs. Noise is normal; that of a study is discrete, on a grid of 1/64.
 
 use anyhow::{Context, Result};
-use learning::metrics::{self, Exact, Noise};
+use learning::metrics::{self, Exact, Noise, normal, uniform};
 use privacy::allocation::{self, Share};
 use privacy::{Delta, Epsilon, Mu};
 use protocol::api::{Estimate, Figure, Metrics};
@@ -96,7 +96,7 @@ impl Line {
         let mean = self.mean(error);
         let variance = self.mean(|run| (error(run) - mean).powi(2));
         let stated = self.mean(|(_, estimate)| estimate.high - estimate.low);
-        (stated, 2.0 * 1.96 * variance.sqrt())
+        (stated, 2.0 * Estimate::HALF * variance.sqrt())
     }
 
     fn cells(&self) -> String {
@@ -288,16 +288,6 @@ fn draw(patients: usize, prevalence: f64, rng: &mut impl Rng) -> (Vec<f32>, Vec<
 )]
 fn single(value: f64) -> f32 {
     value as f32
-}
-
-/// A normal number (Box & Muller 1958).
-fn normal(rng: &mut impl Rng) -> f64 {
-    (-2.0 * uniform(rng).ln()).sqrt() * (std::f64::consts::TAU * uniform(rng)).cos()
-}
-
-/// Above 0 and at most 1.
-fn uniform(rng: &mut impl Rng) -> f64 {
-    ((rng.next_u64() >> 11) + 1) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::f64::consts::{PI, SQRT_2};
 
+use protocol::api::Estimate;
 use protocol::study::Histograms;
 
 use super::counts::{LEFT, Reading};
@@ -123,7 +124,7 @@ pub(super) fn macro_f1(sizes: &[f64], noise: f64) -> f64 {
 pub(super) fn calibration(patients: f64, classes: usize, reading: &Reading, noise: f64) -> f64 {
     let squares: f64 = reading.spread.iter().map(|spread| spread * spread).sum();
     let deviation = over(noise * squares.sqrt(), patients) / (classes as f64).sqrt();
-    deviation + left(patients, reading, noise) / (2.0 * 1.96)
+    deviation + left(patients, reading, noise) / (2.0 * Estimate::HALF)
 }
 
 /// The most that noise makes a calibration error too large, once what can be is taken off.

@@ -7,14 +7,13 @@
 //! A figure is withheld where the noise on it is to be expected above [`MOST_DEVIATION`]. That follows from the study and
 //! from the noised number of patients in each class ([`super::expected`]), never from the figure.
 
-use std::f64::consts::TAU;
-
 use protocol::api::{Count, Estimate, Figure, Metrics, Reliability};
 use protocol::study::Histograms;
 use rand_core::Rng;
 
 use super::counts::{ACCURACY, Area, CALIBRATION, CLASS_AUC, Counts, MACRO_AUC, MACRO_F1, Reading};
 use super::expected::{self, Scores};
+use super::random::normal;
 use super::{MetricsError, check_counts};
 
 /// A figure whose noise is to be expected to have a greater standard deviation is withheld: its interval would be wider
@@ -23,9 +22,6 @@ pub const MOST_DEVIATION: f64 = 0.05;
 
 /// Replicates of a bootstrap: the deviation is then known to 1 in 28.
 const REPLICATES: usize = 400;
-
-/// Half of a 95 % interval, in deviations.
-const HALF: f64 = 1.96;
 
 /// The noise in counts.
 #[derive(Debug)]
@@ -165,7 +161,7 @@ impl Release<'_> {
         }
         let value = self.values[place]?;
         let deviation = self.deviations[place];
-        let half = HALF * deviation.hypot(margin.deviation) + margin.either;
+        let half = Estimate::HALF * deviation.hypot(margin.deviation) + margin.either;
         if !(half + margin.below).is_finite() {
             return Some(Figure::Withheld {
                 withheld: reason(f64::INFINITY),
@@ -304,14 +300,4 @@ impl Spread {
     fn deviation(&self) -> f64 {
         (self.squares / (self.number - 1.0).max(1.0)).sqrt()
     }
-}
-
-/// A normal number (Box & Muller 1958).
-fn normal(rng: &mut impl Rng) -> f64 {
-    (-2.0 * uniform(rng).ln()).sqrt() * (TAU * uniform(rng)).cos()
-}
-
-/// Above 0 and at most 1.
-fn uniform(rng: &mut impl Rng) -> f64 {
-    ((rng.next_u64() >> 11) + 1) as f64 / (1_u64 << 53) as f64
 }
