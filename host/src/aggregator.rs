@@ -30,8 +30,6 @@ pub struct Aggregator {
     agent: Agent,
     /// Without a slash at its end.
     base: String,
-    /// The proxy that calls go through, by its address.
-    proxy: Option<String>,
     patience: Patience,
     notice: Notice,
 }
@@ -73,12 +71,9 @@ impl Aggregator {
         if scheme == Scheme::LoopbackHttp {
             config = config.proxy(None);
         }
-        let config = config.build();
-        let proxy = proxy_of(&config, url);
         Ok(Self {
-            agent: agent(config, scheme, trust)?,
+            agent: agent(config.build(), scheme, trust)?,
             base: url.trim_end_matches('/').to_owned(),
-            proxy,
             patience,
             notice: Box::new(|_, _| ()),
         })
@@ -283,11 +278,14 @@ impl Aggregator {
         let url = url.to_owned();
         match TlsFault::of(&reason) {
             Some(fault) => AggregatorError::Tls { url, fault },
-            None => AggregatorError::Unreachable {
-                help: Help::of(&reason, &url, self.proxy.as_deref()),
-                url,
-                reason,
-            },
+            None => {
+                let proxy = proxy_of(self.agent.config(), &url);
+                AggregatorError::Unreachable {
+                    help: Help::of(&reason, &url, proxy.as_deref()),
+                    url,
+                    reason,
+                }
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use host::patients::Cohort;
 use host::reporter::Reporter;
 use host::session::Session;
 use protocol::codec;
-use protocol::door::{self, State};
+use protocol::door;
 
 use super::model;
 use super::predictions::{self, Part};
@@ -42,19 +42,19 @@ impl Baseline {
             .extension()
             .is_some_and(|extension| extension == "csv")
         {
-            let encoded = codec::encode(&state);
-            let all = predictions::predict(&chosen, &cohorts, &encoded)?;
+            let all = predictions::predict(&chosen, &cohorts, &state)?;
             let classes = &chosen.study.manifest().cohort.classes;
             return predictions::write(&self.out, classes, &all, self.split, out);
         }
-        model::write(&self.out, &chosen, &codec::encode(&state))?;
+        model::write(&self.out, &chosen, &state)?;
         writeln!(out, "model  {}", self.out.display())?;
         Ok(())
     }
 }
 
 /// Trains on the cohorts' patients, pooled; from `start` by the study's personalisation, else from the beginning.
-pub(super) fn train(chosen: &Chosen, cohorts: &[Cohort], start: Option<&[u8]>) -> Result<State> {
+/// Gives the encoded state.
+pub(super) fn train(chosen: &Chosen, cohorts: &[Cohort], start: Option<&[u8]>) -> Result<Vec<u8>> {
     let baseline = door::Baseline {
         study: chosen.text.clone().into(),
         cohorts: cohorts
@@ -69,5 +69,5 @@ pub(super) fn train(chosen: &Chosen, cohorts: &[Cohort], start: Option<&[u8]>) -
         reporter.work(progress)
     })?;
     reporter.done(&format!("trained on {} sites' patients", cohorts.len()));
-    Ok(state)
+    Ok(codec::encode(&state))
 }

@@ -16,7 +16,7 @@ pub(super) fn now() -> u64 {
 /// The date and time of day in UTC, as `2026-11-23 10:31`.
 pub(super) fn date(seconds: u64) -> String {
     let (days, minutes) = (seconds / 86_400, seconds % 86_400 / 60);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil(days.cast_signed());
     format!(
         "{year:04}-{month:02}-{day:02} {:02}:{:02}",
         minutes / 60,
@@ -29,10 +29,7 @@ pub(super) fn date(seconds: u64) -> String {
 pub(super) fn micros(micros: i64) -> String {
     let (seconds, micros) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // The calendar repeats after 400 years; so many of them make every day a positive one.
-    const ERAS: i64 = 1_000;
-    let (year, month, day) = civil(u64::try_from(days + ERAS * 146_097).unwrap_or(0));
-    let year = i64::try_from(year).unwrap_or(0) - ERAS * 400;
+    let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     if micros > 0 {
@@ -46,7 +43,7 @@ pub(super) fn day(text: &str) -> Result<u64, NoDay> {
     let mut parts = text.split('-');
     let mut part = |digits: usize| {
         let part = parts.next().filter(|part| part.len() == digits);
-        part.and_then(|part| part.parse::<u64>().ok())
+        part.and_then(|part| part.parse::<i64>().ok())
     };
     let no_day = || NoDay(text.to_owned());
     let (Some(year), Some(month), Some(day)) = (part(4), part(2), part(2)) else {
@@ -57,7 +54,7 @@ pub(super) fn day(text: &str) -> Result<u64, NoDay> {
     }
     let days =
         (days_before(year)..days_before(year + 1)).find(|days| civil(*days) == (year, month, day));
-    Ok(days.ok_or_else(no_day)? * 86_400)
+    Ok((days.ok_or_else(no_day)? * 86_400).cast_unsigned())
 }
 
 /// A text is not a day of the calendar.
@@ -66,15 +63,15 @@ pub(super) fn day(text: &str) -> Result<u64, NoDay> {
 pub(super) struct NoDay(String);
 
 /// Days from 1970-01-01 to the first of January of a year, which is at least 1970.
-fn days_before(year: u64) -> u64 {
+fn days_before(year: i64) -> i64 {
     let years = year - 1;
     365 * (year - 1970) + (years / 4 - years / 100 + years / 400) - 477
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
+fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);

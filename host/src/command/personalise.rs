@@ -7,7 +7,6 @@ use anyhow::Result;
 use clap::Args;
 use host::patients::Cohort;
 use learning::metrics::Exact;
-use protocol::codec;
 
 use super::predictions::{self, Part, shown};
 use super::published::Published;
@@ -43,7 +42,6 @@ impl Personalise {
         let start = start.bytes;
         let cohorts = self.patients.load(&chosen, config.as_ref(), out)?;
         let personal = baseline::train(&chosen, &cohorts, Some(&start))?;
-        let personal = codec::encode(&personal);
         model::write(&self.out, &chosen, &personal)?;
         let before = figures(&chosen, &cohorts, &start)?;
         let after = figures(&chosen, &cohorts, &personal)?;
@@ -67,7 +65,7 @@ impl Personalise {
 
 /// How a model does on this site's held-out patients.
 fn figures(chosen: &Chosen, cohorts: &[Cohort], state: &[u8]) -> Result<Exact> {
-    let predictions = Part::HeldOut.of(predictions::predict(chosen, cohorts, state)?);
-    let predictions: Vec<_> = predictions.iter().collect();
-    predictions::figures(&predictions, chosen.study.manifest().cohort.classes.len())
+    let all = predictions::predict(chosen, cohorts, state)?;
+    let classes = chosen.study.manifest().cohort.classes.len();
+    predictions::figures(&Part::HeldOut.of(&all), classes)
 }

@@ -42,9 +42,8 @@ impl Part {
     }
 
     /// The predictions of this part.
-    pub(super) fn of(self, mut predictions: Vec<Prediction>) -> Vec<Prediction> {
-        predictions.retain(|prediction| self.holds(prediction));
-        predictions
+    pub(super) fn of(self, predictions: &[Prediction]) -> Vec<&Prediction> {
+        predictions.iter().filter(|one| self.holds(one)).collect()
     }
 }
 
@@ -81,10 +80,7 @@ pub(super) fn write(
     part: Part,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let written: Vec<&Prediction> = predictions
-        .iter()
-        .filter(|prediction| part.holds(prediction))
-        .collect();
+    let written = part.of(predictions);
     durable::replace(path, &table(classes, &written)?)?;
     tell(path, &written, out)?;
     let others = predictions.len() - written.len();
@@ -141,20 +137,17 @@ fn tell(path: &Path, predictions: &[&Prediction], out: &mut dyn Write) -> Result
         write!(out, ", {} predictions", predictions.len())?;
     }
     write!(out, "  {}", path.display())?;
-    let known: Vec<&Prediction> = predictions
-        .iter()
-        .copied()
-        .filter(|one| one.label.is_some())
-        .collect();
-    let unknown = predictions.len() - known.len();
-    if let Some(first) = known.first() {
-        let figures = figures(&known, first.probabilities.len())?;
-        write!(out, "  accuracy {}", shown(figures.accuracy))?;
-        if unknown > 0 {
-            write!(out, " over the {} whose outcome is known", known.len())?;
+    let known = predictions.iter().filter(|one| one.label.is_some()).count();
+    match predictions {
+        [] => {}
+        [first, ..] if known > 0 => {
+            let figures = figures(predictions, first.probabilities.len())?;
+            write!(out, "  accuracy {}", shown(figures.accuracy))?;
+            if known < predictions.len() {
+                write!(out, " over the {known} whose outcome is known")?;
+            }
         }
-    } else if unknown > 0 {
-        write!(out, "  no outcome is known, so no accuracy")?;
+        _ => write!(out, "  no outcome is known, so no accuracy")?,
     }
     writeln!(out)?;
     Ok(())

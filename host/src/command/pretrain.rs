@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use host::compose::{Draft, Parts};
-use host::sandbox::{Sandbox, SandboxError};
+use host::sandbox::Sandbox;
 use host::{durable, entropy};
 use protocol::agreement::Secret;
-use protocol::codec;
-use protocol::door::{Export, Request, Response};
 use protocol::id::Digest;
 use protocol::identity::Identity;
 
@@ -41,20 +39,12 @@ impl Pretrain {
         let chosen = alone(sandbox, draft)?;
         let cohorts = self.patients.load(&chosen, None, out)?;
         let state = baseline::train(&chosen, &cohorts, None)?;
-        let request = Request::Export(Export {
-            study: chosen.text.into(),
-            state: codec::encode(&state).into(),
-            weights: None,
-            without: self.without.clone(),
-        });
-        let Response::Exported(exported) = chosen.sandbox.instance()?.ask(&request)? else {
-            return Err(SandboxError::OtherAnswer.into());
-        };
-        durable::replace(&self.out, &exported.weights)?;
+        let weights = chosen.export(&state, &self.without)?.weights;
+        durable::replace(&self.out, &weights)?;
         writeln!(
             out,
             "weights  {}  {}",
-            Digest::of(&exported.weights),
+            Digest::of(&weights),
             self.out.display()
         )?;
         Ok(())

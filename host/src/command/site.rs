@@ -14,9 +14,9 @@ use host::durable;
 use host::patients::{self, Cohort};
 use host::pin::{self, Approved};
 use host::reporter::Reporter;
-use host::sandbox::{Allowance, Sandbox};
+use host::sandbox::{Allowance, Sandbox, SandboxError};
 use participant::patience::Patience;
-use protocol::door::{BadRows, Outcomes};
+use protocol::door::{BadRows, Export, Exported, Outcomes, Request, Response};
 use protocol::id::Digest;
 use protocol::study::Study;
 
@@ -94,14 +94,14 @@ impl Choice {
         pin::check_weights(&study, weights.as_deref())?;
         let allowance = self.limits.allowance(config);
         let want = study.manifest().module;
-        let sandbox = if self.study.is_some() {
+        let sandbox = if self.is_of_site() {
+            Sandbox::load_approved(&module, want, allowance, &compiled)?
+        } else {
             let sandbox = Sandbox::load(&module, allowance, &compiled)?;
             if sandbox.digest() != want {
                 Reporter::of_terminal().note(&other_module(want, sandbox.digest()));
             }
             sandbox
-        } else {
-            Sandbox::load_approved(&module, want, allowance, &compiled)?
         };
         Ok(Chosen {
             study,
@@ -109,6 +109,22 @@ impl Choice {
             weights,
             sandbox,
         })
+    }
+}
+
+impl Chosen {
+    /// All weights of the model that `state` encodes, but for the blocks that `without` names.
+    pub(super) fn export(&self, state: &[u8], without: &[String]) -> Result<Exported> {
+        let request = Request::Export(Export {
+            study: self.text.clone().into(),
+            state: state.to_vec().into(),
+            weights: self.weights.clone().map(Into::into),
+            without: without.to_vec(),
+        });
+        match self.sandbox.instance()?.ask(&request)? {
+            Response::Exported(exported) => Ok(exported),
+            _ => Err(SandboxError::OtherAnswer.into()),
+        }
     }
 }
 

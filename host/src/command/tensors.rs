@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
-use host::sandbox::SandboxError;
 use protocol::codec;
-use protocol::door::{Export, Moments, Request, Response, State};
+use protocol::door::{Moments, State};
 use protocol::id::Digest;
-use protocol::study::{Encoding, Normalisation, Shape, Study};
+use protocol::study::{Encoding, Normalisation, Study};
 use protocol::weights::Weights;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -44,21 +43,13 @@ struct Input<'a> {
     mean: f64,
     sd: f64,
     /// Bins of time, the oldest first; 1 where it is static.
-    bins: u32,
+    bins: usize,
 }
 
 impl Tensors {
     /// The weights of the model that `state` encodes: those that the study starts from with the state's offset added.
     pub(super) fn of(chosen: &Chosen, state: &[u8]) -> Result<Self> {
-        let request = Request::Export(Export {
-            study: chosen.text.clone().into(),
-            state: state.to_vec().into(),
-            weights: chosen.weights.clone().map(Into::into),
-            without: Vec::new(),
-        });
-        let Response::Exported(exported) = chosen.sandbox.instance()?.ask(&request)? else {
-            return Err(SandboxError::OtherAnswer.into());
-        };
+        let exported = chosen.export(state, &[])?;
         let weights: Weights =
             codec::decode(&exported.weights).context("reading the model's weights")?;
         let size = |size: u32| usize::try_from(size).unwrap_or(usize::MAX);
@@ -134,10 +125,7 @@ fn inputs<'a>(study: &'a Study, shared: &[Moments]) -> Vec<Input<'a>> {
     let mut shared = shared.iter();
     let mut inputs = Vec::new();
     for modality in &cohort.modalities {
-        let bins = match modality.shape {
-            Shape::Static => 1,
-            Shape::Series { bin, .. } => cohort.history.parts(bin).unwrap_or(0),
-        };
+        let bins = cohort.bins(modality.shape);
         for feature in &modality.features {
             let reference = Moments {
                 mean: feature.mean,

@@ -816,10 +816,7 @@ fn files_are_looked_at_against_a_draft_before_there_is_a_study() {
     // What only a study has is not asked for.
     let draft = draft.split("[[roster]]").next().unwrap();
     std::fs::write(desk.path("draft.toml"), draft).unwrap();
-    std::fs::create_dir_all(desk.path("data")).unwrap();
-    for file in ["events.parquet", "labels.parquet"] {
-        std::fs::write(desk.path("data").join(file), "patients").unwrap();
-    }
+    desk.patients("data");
     let mut found = report(&[9, 8]);
     found.features[0].name = "<heart rate>".to_owned();
     let distribution = |median: f64| Distribution {
@@ -1491,6 +1488,15 @@ impl Desk {
         wasm
     }
 
+    /// Makes a folder of patients, which no module of tests reads.
+    pub(crate) fn patients(&self, folder: &str) {
+        let folder = self.path(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in ["events.parquet", "labels.parquet"] {
+            std::fs::write(folder.join(file), "patients").unwrap();
+        }
+    }
+
     fn module_digest(&self) -> Digest {
         Digest::of(&std::fs::read(self.path("client.wasm")).unwrap())
     }
@@ -1550,11 +1556,7 @@ impl Desk {
         let module = tape::module(&answers.each_ref().map(codec::encode));
         std::fs::write(self.path("client.wasm"), &module).unwrap();
         let module = Digest::of(&module);
-        let data = self.path("anna/data");
-        std::fs::create_dir_all(&data).unwrap();
-        for file in ["events.parquet", "labels.parquet"] {
-            std::fs::write(data.join(file), "patients").unwrap();
-        }
+        self.patients("anna/data");
         let draft = Draft {
             epsilon,
             ..Draft::default()

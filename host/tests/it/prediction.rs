@@ -59,10 +59,7 @@ fn desk() -> Desk {
     );
     std::fs::write(desk.path("study.toml"), text).unwrap();
     std::fs::write(desk.path("model.cbor"), codec::encode(&State::default())).unwrap();
-    std::fs::create_dir(desk.path("data")).unwrap();
-    for file in ["events.parquet", "labels.parquet"] {
-        std::fs::write(desk.path("data").join(file), "patients").unwrap();
-    }
+    desk.patients("data");
     desk
 }
 
