@@ -3,14 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::convert::Infallible;
+
 use client_wasm::handle;
+use cohort::File;
 use cohort::meds::{Events, Labels, Splits, Timestamp};
 use minicbor::bytes::ByteVec;
 use protocol::api::Stage;
 use protocol::codec;
 use protocol::door::{
-    BadRows, Describe, File, Moments, Open, Outcomes, Prepare, Progress, Request, Response, Role,
-    Split, State, Work,
+    BadRows, Describe, Moments, Open, Outcomes, Prepare, Progress, Request, Response, Role, Split,
+    State, Work, ask_with_pieces,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::seed::Seed;
@@ -119,19 +122,22 @@ fn prepared(kit: &TestStudy, first: i64, patients: &[(f32, f32)]) -> ByteVec {
     let file = |name: &str, role, bytes: Vec<u8>| File {
         name: name.to_owned(),
         role,
-        bytes: bytes.into(),
+        bytes,
     };
+    let files = [
+        file("events", Role::Events, events.into_parquet()),
+        file("labels", Role::Labels, labels.into_parquet()),
+        file("splits", Role::Splits, splits.into_parquet()),
+    ];
     let prepare = Request::Prepare(Prepare {
         study: kit.toml.clone().into_bytes().into(),
-        files: vec![
-            file("events", Role::Events, events.into_parquet()),
-            file("labels", Role::Labels, labels.into_parquet()),
-            file("splits", Role::Splits, splits.into_parquet()),
-        ],
+        files: files.iter().map(File::source).collect(),
         bad_rows: BadRows::Stop,
         outcomes: Outcomes::Known,
     });
-    let Response::Prepared(prepared) = expected(&prepare) else {
+    let ask = |request: &Request| Ok::<_, Infallible>(expected(request));
+    let read = |piece| Ok(File::piece(&files, piece).to_vec());
+    let Ok(Response::Prepared(prepared)) = ask_with_pieces(&prepare, ask, read) else {
         panic!("not prepared")
     };
     prepared.cohort

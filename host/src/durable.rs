@@ -50,6 +50,16 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     std::fs::read(path).map_err(FileError::at("reading", path))
 }
 
+/// Bytes of a file.
+///
+/// # Errors
+///
+/// A file that is not there or cannot be read.
+pub fn length(path: &Path) -> Result<u64, FileError> {
+    let metadata = std::fs::metadata(path).map_err(FileError::at("reading", path))?;
+    Ok(metadata.len())
+}
+
 /// The files and folders in a folder, by name; none where the folder is not there.
 ///
 /// # Errors
@@ -132,6 +142,19 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         .and_then(|()| file.sync_all())
         .map_err(FileError::at("writing", &new))?;
     std::fs::rename(&new, path).map_err(FileError::at("replacing", path))?;
+    sync_parent(path)
+}
+
+/// Puts a private file that is written to its end in the place of another, or where none was.
+///
+/// # Errors
+///
+/// A file that cannot be moved; what was there before is left.
+pub fn put(new: &Path, path: &Path) -> Result<(), FileError> {
+    File::open(new)
+        .and_then(|file| file.sync_all())
+        .map_err(FileError::at("writing", new))?;
+    std::fs::rename(new, path).map_err(FileError::at("replacing", path))?;
     sync_parent(path)
 }
 

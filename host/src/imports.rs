@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::door::{File, Role};
+use protocol::door::{Part, Role};
 use protocol::id::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -160,19 +160,18 @@ impl Imports {
         &mut self,
         entry: Entry,
         named: Named,
-        files: &[File],
+        files: &Incoming,
     ) -> Result<Vec<PathBuf>, ImportsError> {
-        self.admit(&entry, named, files)?;
+        self.admit(&entry, named, &files.roles)?;
         let mut replaced = Vec::new();
         for role in ROLES {
             let path = self.path(role, &entry.source);
             let before = path.exists();
-            match files.iter().find(|file| file.role == role) {
-                Some(file) => {
-                    durable::create_folder(&self.folder.join(name(role)))?;
-                    durable::replace(&path, &file.bytes)?;
-                }
-                None => durable::remove(&path)?,
+            if files.roles.contains(&role) {
+                durable::create_folder(&self.folder.join(name(role)))?;
+                durable::put(&files.path(role), &path)?;
+            } else {
+                durable::remove(&path)?;
             }
             replaced.extend(before.then_some(path));
         }
@@ -185,7 +184,7 @@ impl Imports {
         Ok(replaced)
     }
 
-    fn admit(&self, entry: &Entry, named: Named, files: &[File]) -> Result<(), ImportsError> {
+    fn admit(&self, entry: &Entry, named: Named, roles: &[Role]) -> Result<(), ImportsError> {
         let source = &entry.source;
         if source.is_empty() || source.starts_with('.') || source.contains(['/', '\0']) {
             return Err(ImportsError::Name(source.clone()));
@@ -202,13 +201,13 @@ impl Imports {
                 now: entry.csv.clone(),
             });
         }
-        for file in files {
-            let path = self.folder.join(name(file.role));
+        for role in roles {
+            let path = self.folder.join(name(*role));
             if path.is_file() {
                 return Err(ImportsError::InTheWay(path));
             }
         }
-        let makes = |role| files.iter().any(|file| file.role == role);
+        let makes = |role| roles.contains(&role);
         if makes(Role::Labels) && !makes(Role::Splits) {
             let splits = self.folder.join(name(Role::Splits));
             if splits.is_file() {
@@ -241,6 +240,56 @@ impl Imports {
             .join(format!("{source}.parquet"))
     }
 }
+
+/// Files on their way into a folder, in a folder of their own beside where they are to be. What is not taken in is removed.
+#[derive(Debug)]
+pub struct Incoming {
+    folder: PathBuf,
+    roles: Vec<Role>,
+}
+
+impl Incoming {
+    /// Files for `folder`, which need not be there; what another import left on its way is removed.
+    ///
+    /// # Errors
+    ///
+    /// What another import left and cannot be removed.
+    pub fn for_folder(folder: &Path) -> Result<Self, FileError> {
+        let folder = folder.join(INCOMING);
+        durable::remove_folder(&folder)?;
+        Ok(Self {
+            folder,
+            roles: Vec::new(),
+        })
+    }
+
+    /// Adds a part to the end of its file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written.
+    pub fn add(&mut self, part: &Part) -> Result<(), FileError> {
+        if !self.roles.contains(&part.role) {
+            durable::create_folder(&self.folder)?;
+            self.roles.push(part.role);
+        }
+        durable::append(&self.path(part.role), &part.bytes)
+    }
+
+    fn path(&self, role: Role) -> PathBuf {
+        self.folder.join(name(role))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // What stays is removed by the next import.
+        let _ = durable::remove_folder(&self.folder);
+    }
+}
+
+/// Where files are while they are made.
+const INCOMING: &str = ".importing";
 
 /// What a source is called where nobody names it: the CSV file without its endings.
 #[must_use]
@@ -278,18 +327,25 @@ mod tests {
         }
     }
 
-    fn files(roles: &[Role], byte: u8) -> Vec<File> {
-        let file = |role: &Role| File {
-            name: "x".to_owned(),
-            role: *role,
-            bytes: vec![byte].into(),
-        };
-        roles.iter().map(file).collect()
+    type Files = Vec<(Role, u8)>;
+
+    fn files(roles: &[Role], byte: u8) -> Files {
+        roles.iter().map(|role| (*role, byte)).collect()
     }
 
-    fn take(folder: &Path, entry: Entry, named: Named, files: &[File]) -> Result<usize, String> {
+    fn take(folder: &Path, entry: Entry, named: Named, files: &Files) -> Result<usize, String> {
         let mut imports = Imports::of(folder).unwrap();
-        let replaced = imports.take(entry, named, files);
+        let mut incoming = Incoming::for_folder(folder).unwrap();
+        for (role, byte) in files {
+            let part = Part {
+                role: *role,
+                bytes: vec![*byte].into(),
+            };
+            incoming.add(&part).unwrap();
+        }
+        let replaced = imports.take(entry, named, &incoming);
+        drop(incoming);
+        assert!(!folder.join(INCOMING).exists());
         replaced
             .map(|replaced| replaced.len())
             .map_err(|error| error.to_string())

@@ -33,6 +33,7 @@ pub mod ledger;
 pub mod look;
 pub mod nonce;
 pub mod patients;
+pub mod pieces;
 pub mod pin;
 pub mod private;
 pub mod replay;

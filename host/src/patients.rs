@@ -1,13 +1,15 @@
 //! The hospital's patients as the module prepared them, kept at the site.
 //!
-//! The module parses Parquet once; what it made is kept under the state folder, for the owner's eyes alone, and is
+//! The module parses Parquet once, in pieces that it asks for; what it made is kept under the state folder, for the owner's eyes alone, and is
 //! used again while study, module and files are the same bytes ([`participant::reading`]).
 
 use std::path::PathBuf;
 
 use participant::reading::{Next, PatientFile, Reading, ReadingError};
 use participant::{Event, Failure, Key, Step};
-use protocol::door::{BadRows, Check, Checked, File, Outcomes, Prepare, Report, Request, Response};
+use protocol::door::{
+    BadRows, Check, Checked, Outcomes, Prepare, Report, Request, Response, Source, ask_with_pieces,
+};
 use protocol::id::Digest;
 
 pub use participant::reading::Cohort;
@@ -16,9 +18,10 @@ use crate::config::Data;
 use crate::dataset::{DataFile, DataSetError};
 use crate::disk::Disk;
 use crate::durable::{self, FileError};
+use crate::pieces;
 use crate::reporter::Reporter;
 use crate::run;
-use crate::sandbox::{Sandbox, SandboxError};
+use crate::sandbox::{Instance, Sandbox, SandboxError};
 
 /// Patients, and the digest of the files that they were read from.
 #[derive(Debug)]
@@ -43,9 +46,9 @@ pub fn get(
 ) -> Result<Kept, PatientsError> {
     let (files, paths) = files(data)?;
     let mut reading = Reading::new(study, sandbox.digest(), files, bad_rows);
-    let mut step = reading.begin()?;
+    let (mut step, mut instance) = (reading.begin()?, None);
     loop {
-        match reading.next(answer(sandbox, &paths, disk, step))? {
+        match reading.next(answer(sandbox, &mut instance, &paths, disk, step))? {
             Next::Step(next) => step = next,
             Next::Done(cohort) => {
                 return Ok(Kept {
@@ -58,12 +61,19 @@ pub fn get(
 }
 
 /// Does a step of reading.
-fn answer(sandbox: &Sandbox, paths: &[PathBuf], disk: &Disk, step: Step) -> Event {
+fn answer(
+    sandbox: &Sandbox,
+    instance: &mut Option<Instance>,
+    paths: &[PathBuf],
+    disk: &Disk,
+    step: Step,
+) -> Event {
     match step {
-        Step::Read(piece) => run::read(&paths[piece.file], piece),
+        Step::Read(piece) => run::read(paths, piece),
         Step::Load(key) => run::load(disk, key),
         Step::Store(writes) => run::store(disk, writes),
-        Step::Open(request) => run::open(sandbox, &mut None, &request),
+        Step::Open(request) => run::open(sandbox, instance, &request),
+        Step::Ask(request) => run::ask(instance, &request),
         other => Event::Failed(Failure::Site(format!("reading asked for {other:?}"))),
     }
 }
@@ -91,13 +101,14 @@ pub fn prepare(
     bad_rows: BadRows,
     outcomes: Outcomes,
 ) -> Result<Cohort, PatientsError> {
+    let (files, paths) = sources(data)?;
     let request = Request::Prepare(Prepare {
         study: study.to_vec().into(),
-        files: read(data)?,
+        files,
         bad_rows,
         outcomes,
     });
-    match sandbox.instance()?.ask(&request)? {
+    match ask(sandbox, &request, &paths)? {
         Response::Prepared(prepared) => Ok(Cohort::of(prepared)),
         _ => Err(SandboxError::OtherAnswer.into()),
     }
@@ -115,13 +126,14 @@ pub fn check(
     bad_rows: BadRows,
     explain: Option<i64>,
 ) -> Result<Checked, PatientsError> {
+    let (files, paths) = sources(data)?;
     let request = Request::Check(Check {
         study: study.to_vec().into(),
-        files: read(data)?,
+        files,
         bad_rows,
         explain,
     });
-    match sandbox.instance()?.ask(&request)? {
+    match ask(sandbox, &request, &paths)? {
         Response::Checked(checked) => Ok(checked),
         _ => Err(SandboxError::OtherAnswer.into()),
     }
@@ -148,16 +160,28 @@ pub enum PatientsError {
     Reading(#[from] ReadingError),
 }
 
-fn read(data: &Data) -> Result<Vec<File>, PatientsError> {
+/// Asks a fresh instance, which wants pieces of files.
+fn ask(sandbox: &Sandbox, request: &Request, paths: &[PathBuf]) -> Result<Response, PatientsError> {
+    let mut instance = sandbox.instance()?;
+    ask_with_pieces(
+        request,
+        |request| Ok(instance.ask(request)?),
+        |piece| Ok(pieces::of(paths, piece)?),
+    )
+}
+
+/// The files of a hospital's patients as a request lists them, and where they are.
+fn sources(data: &Data) -> Result<(Vec<Source>, Vec<PathBuf>), PatientsError> {
     let (files, paths) = files(data)?;
-    let read = |(file, path): (PatientFile, PathBuf)| {
-        Ok(File {
+    let source = |(file, path): (PatientFile, &PathBuf)| {
+        Ok(Source {
             name: file.name,
             role: file.role,
-            bytes: durable::read(&path)?.into(),
+            bytes: durable::length(path)?,
         })
     };
-    files.into_iter().zip(paths).map(read).collect()
+    let sources: Result<_, PatientsError> = files.into_iter().zip(&paths).map(source).collect();
+    Ok((sources?, paths))
 }
 
 /// The files of a hospital's patients, and where they are. What lies beside them and is not read is told.

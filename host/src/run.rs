@@ -1,15 +1,12 @@
 //! A participant at a hospital's server: its steps, done with files, the sandbox and HTTP.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use participant::reading::Piece;
 use participant::{
     Event, Failure, Key, ModuleFailure, Notice, Now, Participant, Step, Stop, Writes,
 };
-use protocol::door::{Report, Request};
+use protocol::door::{Piece, Report, Request};
 use protocol::id::{Digest, SiteId};
 use protocol::identity::Identity;
 use zeroize::Zeroizing;
@@ -17,8 +14,8 @@ use zeroize::Zeroizing;
 use crate::aggregator::{Aggregator, AggregatorError};
 use crate::coverage;
 use crate::disk::Disk;
-use crate::durable::FileError;
 use crate::entropy;
+use crate::pieces;
 use crate::reporter::Reporter;
 use crate::sandbox::{Instance, Sandbox, SandboxError};
 
@@ -80,12 +77,9 @@ impl Driver<'_> {
                 Ok(seed) => Event::Drawn(Zeroizing::new(seed)),
                 Err(error) => Event::Failed(Failure::Site(error.to_string())),
             },
-            Step::Read(piece) => read(&self.files[piece.file], piece),
+            Step::Read(piece) => read(self.files, piece),
             Step::Open(request) => open(self.sandbox, instance, &request),
-            Step::Ask(request) => match instance {
-                Some(instance) => ask(instance, &request),
-                None => Event::Failed(Failure::Module(failure(&SandboxError::Gone))),
-            },
+            Step::Ask(request) => ask(instance, &request),
             Step::Sign(bytes) => Event::Signed(self.identity.sign(&bytes)),
             Step::Store(writes) => store(self.disk, writes),
             Step::Load(key) => load(self.disk, key),
@@ -122,20 +116,9 @@ impl Driver<'_> {
     }
 }
 
-/// Reads a piece of a file: shorter at its end alone.
-pub(crate) fn read(path: &Path, piece: Piece) -> Event {
-    let bytes = || {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(piece.offset))?;
-        let most = u64::try_from(piece.length).unwrap_or(u64::MAX);
-        let mut bytes = Vec::new();
-        file.take(most).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    bytes().map_or_else(
-        |error| broken(&FileError::at("reading", path)(error)),
-        Event::Read,
-    )
+/// Reads a piece of a file.
+pub(crate) fn read(paths: &[PathBuf], piece: Piece) -> Event {
+    pieces::of(paths, piece).map_or_else(|error| broken(&error), Event::Read)
 }
 
 /// Makes changes durable, one after the other.
@@ -155,14 +138,18 @@ pub(crate) fn open(sandbox: &Sandbox, instance: &mut Option<Instance>, request: 
     // One at a time has its memory.
     *instance = None;
     match sandbox.instance() {
-        Ok(new) => ask(instance.insert(new), request),
+        Ok(new) => {
+            *instance = Some(new);
+            ask(instance, request)
+        }
         Err(error) => Event::Failed(Failure::Module(failure(&error))),
     }
 }
 
 /// What the module answers.
-fn ask(instance: &mut Instance, request: &Request) -> Event {
-    match instance.ask(request) {
+pub(crate) fn ask(instance: &mut Option<Instance>, request: &Request) -> Event {
+    let answer = instance.as_mut().ok_or(SandboxError::Gone);
+    match answer.and_then(|instance| instance.ask(request)) {
         Ok(response) => Event::Answered(Box::new(response)),
         Err(error) => Event::Failed(Failure::Module(failure(&error))),
     }

@@ -254,8 +254,7 @@ impl<'a> Site<'a> {
             Step::Draw => Event::Drawn(self.draw().0.into()),
             Step::Read(piece) => {
                 let patients = format!("patients of site {}", self.id).into_bytes();
-                let from = usize::try_from(piece.offset).expect("few bytes");
-                Event::Read(patients.get(from..).unwrap_or_default().to_vec())
+                Event::Read(protocol::door::piece(&patients, piece.number).to_vec())
             }
             Step::Open(request) => {
                 self.module.drop_instance();

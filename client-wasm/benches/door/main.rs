@@ -13,16 +13,16 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use client_wasm::handle;
+use cohort::File;
 use host::compiled::Compiled;
 use host::compose::{Draft, Parts};
 use host::sandbox::{Allowance, Instance, Sandbox};
 use learning::model::{Batch, Network};
-use minicbor::bytes::ByteVec;
 use protocol::agreement::Secret;
 use protocol::codec;
 use protocol::door::{
-    BadRows, Describe, File, Open, Outcomes, Prepare, Prepared, Progress, Request, Response, Role,
-    State, Work,
+    BadRows, Describe, Open, Outcomes, Prepare, Prepared, Progress, Request, Response, Role, State,
+    Work, ask_with_pieces,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::identity::Identity;
@@ -65,12 +65,12 @@ fn sandbox() -> Result<Sandbox> {
 
 /// How fast, native and in the sandbox turn by turn; and what privacy costs.
 fn rates(sandbox: &Sandbox, study: &[u8]) -> Result<()> {
-    let prepare = prepare(study, PATIENTS)?;
+    let hospital = Hospital::new(study, PATIENTS)?;
     let (mut native, mut inside, mut cost) = (Rates::default(), Rates::default(), Cost::default());
     for _ in 0..REPEATS {
-        native.keep(Rates::of(&mut Door::Native, &prepare, study)?);
+        native.keep(Rates::of(&mut Door::Native, &hospital)?);
         let mut door = Door::Sandbox(Box::new(sandbox.instance()?));
-        inside.keep(Rates::of(&mut door, &prepare, study)?);
+        inside.keep(Rates::of(&mut door, &hospital)?);
         cost.keep(Cost::of(study)?);
     }
     for (name, rates) in [("native", native), ("sandbox", inside)] {
@@ -100,10 +100,10 @@ fn rates(sandbox: &Sandbox, study: &[u8]) -> Result<()> {
 /// The module's memory after it has read hospitals of several sizes and trained on them.
 fn memory(sandbox: &Sandbox, study: &[u8]) -> Result<()> {
     for patients in SIZES {
-        let prepare = prepare(study, patients)?;
-        let mut instance = sandbox.instance()?;
-        let Response::Prepared(prepared) = instance.ask(&prepare)? else {
-            bail!("not prepared")
+        let mut door = Door::Sandbox(Box::new(sandbox.instance()?));
+        let prepared = Hospital::new(study, patients)?.prepare(&mut door)?;
+        let Door::Sandbox(instance) = &door else {
+            bail!("the door is the sandbox's")
         };
         let preparing = instance.memory_bytes();
         // A round has an instance of its own.
@@ -129,22 +129,42 @@ fn mib(bytes: usize) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// The request that reads a synthetic hospital.
-fn prepare(study: &[u8], patients: u32) -> Result<Request> {
-    let settings = synthetic::Settings::new(3, patients, 7, 1)?;
-    let hospital = synthetic::synthesise(settings)
-        .next()
-        .context("no hospital was made")?;
-    Ok(Request::Prepare(Prepare {
-        study: study.to_vec().into(),
-        files: vec![
-            file("events.parquet", Role::Events, &hospital.events),
-            file("labels.parquet", Role::Labels, &hospital.labels),
-            file("splits.parquet", Role::Splits, &hospital.splits),
-        ],
-        bad_rows: BadRows::Stop,
-        outcomes: Outcomes::Known,
-    }))
+/// A synthetic hospital, and the study that it is read for.
+struct Hospital {
+    study: Vec<u8>,
+    files: Vec<File>,
+}
+
+impl Hospital {
+    fn new(study: &[u8], patients: u32) -> Result<Self> {
+        let settings = synthetic::Settings::new(3, patients, 7, 1)?;
+        let hospital = synthetic::synthesise(settings)
+            .next()
+            .context("no hospital was made")?;
+        Ok(Self {
+            study: study.to_vec(),
+            files: vec![
+                file("events.parquet", Role::Events, hospital.events),
+                file("labels.parquet", Role::Labels, hospital.labels),
+                file("splits.parquet", Role::Splits, hospital.splits),
+            ],
+        })
+    }
+
+    /// Has the module read it.
+    fn prepare(&self, door: &mut Door) -> Result<Prepared> {
+        let request = Request::Prepare(Prepare {
+            study: self.study.clone().into(),
+            files: self.files.iter().map(File::source).collect(),
+            bad_rows: BadRows::Stop,
+            outcomes: Outcomes::Known,
+        });
+        let read = |piece| Ok(File::piece(&self.files, piece).to_vec());
+        match ask_with_pieces(&request, |request| door.ask(request), read)? {
+            Response::Prepared(prepared) => Ok(prepared),
+            _ => bail!("not prepared"),
+        }
+    }
 }
 
 /// Through the door, per second: the best of some repeats.
@@ -155,13 +175,11 @@ struct Rates {
 }
 
 impl Rates {
-    fn of(door: &mut Door, prepare: &Request, study: &[u8]) -> Result<Self> {
+    fn of(door: &mut Door, hospital: &Hospital) -> Result<Self> {
         let start = Instant::now();
-        let Response::Prepared(prepared) = door.ask(prepare)? else {
-            bail!("not prepared")
-        };
+        let prepared = hospital.prepare(door)?;
         let events = prepared.report.events as f64 / start.elapsed().as_secs_f64();
-        let patients = train(door, study, prepared)?;
+        let patients = train(door, &hospital.study, prepared)?;
         Ok(Self { events, patients })
     }
 
@@ -264,11 +282,11 @@ impl Door {
     }
 }
 
-fn file(name: &str, role: Role, bytes: &[u8]) -> File {
+fn file(name: &str, role: Role, bytes: Vec<u8>) -> File {
     File {
         name: name.to_owned(),
         role,
-        bytes: ByteVec::from(bytes.to_vec()),
+        bytes,
     }
 }
 

@@ -17,7 +17,7 @@ use protocol::study::Study;
 use testkit::round::{Next, Play};
 use testkit::{Draft, TestStudy};
 
-use super::{Door, prepare};
+use super::{Door, Hospital};
 
 /// Sites and weights of the rounds that are measured.
 const ROUNDS: [(u16, u32); 11] = [
@@ -41,10 +41,8 @@ const OURS: SiteId = SiteId(0);
 pub(super) fn measure(sandbox: &Sandbox) -> Result<()> {
     for (sites, parameters) in ROUNDS {
         let kit = study(sites, parameters)?;
-        let Response::Prepared(prepared) = Door::Native.ask(&prepare(kit.toml.as_bytes(), 20)?)?
-        else {
-            bail!("not prepared")
-        };
+        let hospital = Hospital::new(kit.toml.as_bytes(), 20)?;
+        let prepared = hospital.prepare(&mut Door::Native)?;
         let (mut native, mut inside) = (Spent::most(), Spent::most());
         for _ in 0..REPEATS {
             native.keep(play(&mut Door::Native, &kit, &prepared)?);

@@ -15,6 +15,8 @@ use crate::vector::VectorError;
 pub(crate) enum SessionError {
     #[error("no session is open: ask to open a round or a baseline first")]
     NoSession,
+    #[error("no file is read: ask to prepare, check or import files first")]
+    NothingRead,
     #[error("no baseline is open")]
     NoBaseline,
     #[error("work is not done: {done} of {total}")]

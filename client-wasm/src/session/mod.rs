@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Open ─▶ Round: work, then the protocol's stages          Baseline ─▶ training on this site alone
+//! Prepare, Check, Import ─▶ Reading: pieces of files
 //! ```
 //!
 //! A session is gone after a refusal in the middle of a protocol's stage: each stage is used once.
@@ -13,6 +14,7 @@ mod inputs;
 mod local;
 mod memory;
 mod predict;
+mod reading;
 mod round;
 mod schedule;
 mod work;
@@ -20,15 +22,14 @@ mod work;
 use minicbor::bytes::ByteVec;
 use protocol::codec;
 use protocol::door::{
-    Check, Checked, Describe, Described, Export, Exported, Import, Imported, Outcomes, Prepare,
-    Prepared, Progress, Refusal, Request, Response, State,
+    Describe, Described, Export, Exported, Progress, Refusal, Request, Response, State,
 };
-use protocol::id::Digest;
-use protocol::study::{Cohort, Study};
+use protocol::study::Study;
 
 use crate::session::baseline::Baseline;
 use crate::session::error::SessionError;
 use crate::session::inputs::network;
+use crate::session::reading::{Next, Reading};
 use crate::session::round::Round;
 
 /// The module: at most one session at a time.
@@ -43,6 +44,7 @@ enum Session {
     None,
     Round(Box<Round>),
     Baseline(Box<Baseline>),
+    Reading(Box<Reading>),
 }
 
 impl Module {
@@ -61,9 +63,11 @@ impl Module {
     fn try_answer(&mut self, request: Request) -> Result<Response, SessionError> {
         match request {
             Request::Describe(request) => describe(&request).map(Response::Described),
-            Request::Prepare(request) => prepare(&request).map(Response::Prepared),
-            Request::Check(request) => check(&request).map(Response::Checked),
-            Request::Import(request) => import(&request).map(Response::Imported),
+            Request::Prepare(request) => self.read(Reading::prepare(&request)?, None),
+            Request::Check(request) => self.read(Reading::check(&request)?, None),
+            Request::Import(request) => self.read(Reading::import(request)?, None),
+            Request::Piece(bytes) => self.go_on(Some(&bytes)),
+            Request::Kept => self.go_on(None),
             Request::Export(request) => export(&request).map(Response::Exported),
             Request::Predict(request) => predict::predict(&request).map(Response::Predicted),
             Request::Open(request) => {
@@ -92,9 +96,35 @@ impl Module {
         }
     }
 
+    /// Goes on with the files that are read.
+    fn go_on(&mut self, given: Option<&[u8]>) -> Result<Response, SessionError> {
+        match std::mem::take(&mut self.session) {
+            Session::Reading(reading) => self.read(*reading, given),
+            other => {
+                self.session = other;
+                Err(SessionError::NothingRead)
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        mut reading: Reading,
+        given: Option<&[u8]>,
+    ) -> Result<Response, SessionError> {
+        self.session = Session::None;
+        match reading.next(given)? {
+            Next::Over(response) => Ok(response),
+            Next::Asked(response) => {
+                self.session = Session::Reading(Box::new(reading));
+                Ok(response)
+            }
+        }
+    }
+
     fn work(&mut self, patients: u32) -> Result<Progress, SessionError> {
         match &mut self.session {
-            Session::None => Err(SessionError::NoSession),
+            Session::None | Session::Reading(_) => Err(SessionError::NoSession),
             Session::Round(round) => round.work(patients),
             Session::Baseline(baseline) => baseline.work(patients),
         }
@@ -113,14 +143,14 @@ impl Module {
     fn remember(&self) -> Result<ByteVec, SessionError> {
         match &self.session {
             Session::Round(round) => round.memory().map(ByteVec::from),
-            Session::None | Session::Baseline(_) => Err(SessionError::NoSession),
+            _ => Err(SessionError::NoSession),
         }
     }
 
     fn chunk(&self, number: u32) -> Result<ByteVec, SessionError> {
         match &self.session {
             Session::Round(round) => Ok(round.chunk(number)?.to_vec().into()),
-            Session::None | Session::Baseline(_) => Err(SessionError::NoSession),
+            _ => Err(SessionError::NoSession),
         }
     }
 
@@ -165,41 +195,4 @@ fn export(request: &Export) -> Result<Exported, SessionError> {
             .map(|block| block.shape.iter().map(size).collect())
             .collect(),
     })
-}
-
-fn prepare(request: &Prepare) -> Result<Prepared, SessionError> {
-    let study = Study::parse(&request.study)?;
-    network(&study)?;
-    let (cohort, digest) = (&study.manifest().cohort, study.digest());
-    let (files, bad_rows) = (&request.files, request.bad_rows);
-    let (cohort, report) = match request.outcomes {
-        Outcomes::Known => {
-            let (patients, report) = cohort::prepare(cohort, &digest, files, bad_rows)?;
-            (patients.encode(), report)
-        }
-        Outcomes::Any => {
-            let (candidates, report) = cohort::prepare_any(cohort, &digest, files, bad_rows)?;
-            (candidates.encode(), report)
-        }
-    };
-    Ok(Prepared {
-        cohort: cohort.into(),
-        report,
-    })
-}
-
-/// A look at files for a study or a draft: of its text the cohort alone is read.
-fn check(request: &Check) -> Result<Checked, SessionError> {
-    let cohort = Cohort::of_draft(&request.study)?;
-    Ok(cohort::check(
-        &cohort,
-        &Digest::of(&request.study),
-        &request.files,
-        request.bad_rows,
-        request.explain,
-    )?)
-}
-
-fn import(request: &Import) -> Result<Imported, SessionError> {
-    Ok(cohort::import::import(request)?)
 }

@@ -5,33 +5,41 @@
 //! CSV ────────┴▶ rows ─▶ filters ─▶ first row a subject ─▶ events, labels, splits ─▶ Parquet
 //! ```
 //!
+//! The CSV comes in pieces, and is read more than once where its events do not fit in memory ([`batch`]).
+//!
 //! A wide table has one row a subject or stay, and its columns become codes (a column may be given more than once, with
 //! other codes and levels); a long table has one row an event. What
 //! a map can say is in [`Map`]; the maps that come with Wardround are in `maps/`.
 
+mod batch;
 mod cell;
 mod clock;
 mod id;
+mod importing;
 mod level;
 mod long;
 mod map;
 mod records;
+mod scan;
 mod table;
+mod take;
 mod text;
 mod wide;
 mod written;
 
+pub use importing::{Importing, Makes};
 pub use level::LevelRule;
 pub use map::{
     As, ClassRule, Column, Csv, EventColumns, Filter, IdKind, Label, LinesInCells, Map, Offset,
     Prediction, Sequence, SplitColumn, Subject, SubjectColumn, TimeFormat, Transform, Unit,
 };
-use minicbor::bytes::ByteVec;
-use protocol::door::{Counted, File, Import, Imported, Role};
+use protocol::door::{Counted, Import, Imported, Role, piece};
 pub use records::Broken;
 
 use crate::bad_row::{BadRow, Quoted, Triage};
-use crate::meds::{Events, Labels, Splits};
+use crate::file::File;
+use crate::meds::{self, Labels, Splits};
+use batch::Batch;
 
 /// Why a CSV file cannot be imported.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -149,6 +157,24 @@ pub enum ImportError {
         /// What became of them.
         why: String,
     },
+    /// One patient has more events than memory is to hold.
+    #[error(
+        "{file} has more than {most} events of one patient: is the column of subjects the right one?"
+    )]
+    OnePatient {
+        /// The file's name.
+        file: String,
+        /// The most events of a patient.
+        most: usize,
+    },
+    /// The file is another one than it was when it was read first.
+    #[error(
+        "{0} changed while it was read: wait until whatever writes it is done, then start again"
+    )]
+    Changed(String),
+    /// More was given than was asked for: a fault of the program that runs this one.
+    #[error("the import was over, and was asked to go on: please report this")]
+    Over,
     /// The counts of rows do not add up: a fault of this program.
     #[error(
         "{file} has {rows} rows, and {counted} are accounted for: nothing was imported; please report this"
@@ -163,6 +189,13 @@ pub enum ImportError {
     },
 }
 
+fn one_patient(file: &str) -> ImportError {
+    ImportError::OnePatient {
+        file: file.to_owned(),
+        most: batch::MOST_EVENTS,
+    }
+}
+
 fn row_name(row: u64) -> String {
     match row {
         0 => "the header line".to_owned(),
@@ -170,62 +203,41 @@ fn row_name(row: u64) -> String {
     }
 }
 
-/// Makes MEDS files of a CSV file.
+/// As [`Importing`], of a file that is in memory.
 ///
 /// The files are named after the CSV: `labs.csv` gives `labs.events.parquet`, and where the map has them
-/// `labs.labels.parquet` and `labs.splits.parquet`. Missing values make no event.
+/// `labs.labels.parquet` and `labs.splits.parquet`.
 ///
 /// # Errors
 ///
-/// A map that is malformed or does not fit the file; a file whose rows cannot be told apart, or without a usable row; ids
-/// or times that cannot be compared; with `Stop` for bad rows, the first row that cannot be used, named by file, row
-/// and column.
-pub fn import(request: &Import) -> Result<Imported, ImportError> {
-    let name = &request.name;
-    let map = Map::parse(&request.map)?;
-    let table = table::Table::open(name, &request.csv, &map.csv)?;
-    let mut triage = Triage::new(request.bad_rows);
-    let mut output = Output::default();
-    let kind = match &map.subject {
-        Subject::Column(column) => column.kind,
-        Subject::RowNumber => IdKind::Number,
-    };
-    let mut ids = id::Ids::new(kind, request.id_key.as_ref(), table.digits)?;
-    match &map.event {
-        None => wide::read(&map, &table, &mut ids, &mut triage, &mut output)?,
-        Some(columns) => long::read(&map, columns, &table, &mut ids, &mut triage, &mut output)?,
+/// As [`Importing::next`].
+pub fn import(request: &Import, csv: &[u8]) -> Result<(Vec<File>, Imported), ImportError> {
+    let mut importing = Importing::new(request.clone())?;
+    let stem = request.name.strip_suffix(".csv").unwrap_or(&request.name);
+    let mut files: Vec<File> = Vec::new();
+    let mut given = None;
+    loop {
+        match importing.next(given.take())? {
+            Makes::Wants(number) => given = Some(piece(csv, number)),
+            Makes::Part(part) => match files.iter_mut().find(|file| file.role == part.role) {
+                Some(file) => file.bytes.extend_from_slice(&part.bytes),
+                None => files.push(File {
+                    name: format!("{stem}.{}.parquet", kind(part.role)),
+                    role: part.role,
+                    bytes: part.bytes.into(),
+                }),
+            },
+            Makes::Imported(imported) => return Ok((files, *imported)),
+        }
     }
-    output.account(name, &triage)?;
-    let stem = name.strip_suffix(".csv").unwrap_or(name.as_str());
-    let file = |kind: &str, role, bytes: Vec<u8>| File {
-        name: format!("{stem}.{kind}.parquet"),
-        role,
-        bytes: ByteVec::from(bytes),
-    };
-    let mut files = Vec::new();
-    if map.event.is_some() || !map.columns.is_empty() {
-        files.push(file("events", Role::Events, output.events.into_parquet()));
+}
+
+fn kind(role: Role) -> &'static str {
+    match role {
+        Role::Events => "events",
+        Role::Labels => "labels",
+        Role::Splits => "splits",
     }
-    if map.label.is_some() {
-        files.push(file("labels", Role::Labels, output.labels.into_parquet()));
-    }
-    if map.split.is_some() {
-        files.push(file("splits", Role::Splits, output.splits.into_parquet()));
-    }
-    let texts = ids.into_texts();
-    Ok(Imported {
-        files,
-        rows: output.read.rows,
-        kept: output.kept,
-        passed: output.passed,
-        later: output.later,
-        dropped: triage.dropped,
-        dropped_by: triage.dropped_by(),
-        reasons: triage.reasons,
-        unused: output.unused,
-        notes: output.notes,
-        ids: (!texts.is_empty()).then(|| id::table(&texts).into()),
-    })
 }
 
 /// The lines that, added at the end of a map, keep only the rows whose `column` is `value`.
@@ -254,13 +266,12 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// What an import makes, and what became of each row.
-#[derive(Default)]
+/// What a reading of a table makes, and what became of each row.
 struct Output {
-    events: Events,
+    events: Batch,
     labels: Labels,
     splits: Splits,
-    read: table::Read,
+    turn: Turn,
     /// Rows that passed the filters and could be used.
     kept: u64,
     /// Rows that a filter passed over.
@@ -273,37 +284,70 @@ struct Output {
     notes: Vec<String>,
 }
 
+/// Which reading of a table it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The first: every row is looked at and accounted for.
+    First,
+    /// A later one, for the events of patients that the one before put off.
+    Later,
+}
+
 impl Output {
+    fn new(events: Batch, turn: Turn) -> Self {
+        Self {
+            events,
+            labels: Labels::default(),
+            splits: Splits::default(),
+            turn,
+            kept: 0,
+            passed: Vec::new(),
+            seen: Vec::new(),
+            later: 0,
+            unused: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Whether a row of this subject has to be looked at.
+    fn wants(&self, subject: i64) -> bool {
+        self.turn == Turn::First || self.events.takes(subject)
+    }
+
     /// Once all rows were read: takes over the counts of filters, the columns that neither they nor the plan, whose
     /// `columns` these are, use, and the clock of the files' times.
     fn finish(
         &mut self,
-        table: &table::Table<'_>,
-        filters: &table::Filters<'_>,
-        columns: impl Iterator<Item = usize>,
-        clock: &clock::Clock<'_>,
-    ) -> Result<(), ImportError> {
+        table: &table::Table,
+        filters: &table::Filters,
+        columns: Vec<usize>,
+        clock: &clock::Clock,
+    ) -> Result<meds::Clock, ImportError> {
         for (what, rows, seen) in filters.counts() {
             self.passed.push(Counted { what, rows });
             self.seen.push(seen.join(", "));
         }
         self.unused = table.others(&filters.columns().chain(columns).collect());
-        let (kept, notes) = clock.finish(table.name)?;
+        let (kept, notes) = clock.finish(&table.name)?;
         self.notes.extend(notes);
-        if kept == clock::Kept::Utc {
-            self.events.in_utc();
-            self.labels.in_utc();
-        }
-        Ok(())
+        Ok(match kept {
+            clock::Kept::Utc => meds::Clock::Utc,
+            clock::Kept::Local => meds::Clock::Local,
+        })
     }
 
     /// Sees that each row is accounted for, and that one is left.
-    fn account(&mut self, file: &str, triage: &Triage) -> Result<(), ImportError> {
-        let table::Read {
+    fn account(
+        &mut self,
+        file: &str,
+        read: scan::Read,
+        triage: &Triage,
+    ) -> Result<(), ImportError> {
+        let scan::Read {
             rows,
             blank,
             broken: (broken, first),
-        } = self.read;
+        } = read;
         let passed: u64 = self.passed.iter().map(|counted| counted.rows).sum();
         let counted = self.kept + passed + self.later + triage.dropped;
         let file = file.to_owned();

@@ -32,7 +32,7 @@ pub(crate) fn of_subjects<L>(labelled: &[Labelled<L>]) -> impl Iterator<Item = &
 }
 
 /// The patients' values while events are read.
-pub(crate) struct Values<'a> {
+pub(crate) struct Values {
     targets: HashMap<Vec<u8>, Target>,
     /// Microseconds before the prediction time that are looked at.
     history: i64,
@@ -49,15 +49,15 @@ pub(crate) struct Values<'a> {
     /// Labels and bins that the last event was used for.
     uses: Vec<(usize, usize)>,
     tally: Tally,
-    inspection: Option<&'a mut Inspection>,
+    inspection: Option<Inspection>,
     pub(crate) events: u64,
 }
 
-impl<'a> Values<'a> {
+impl Values {
     pub(crate) fn new<L>(
         cohort: &Cohort,
         labelled: &[Labelled<L>],
-        inspection: Option<&'a mut Inspection>,
+        inspection: Option<Inspection>,
     ) -> Result<Self, CohortError> {
         let slots = Slots::of(cohort);
         let labels = labelled.len();
@@ -257,6 +257,11 @@ impl<'a> Values<'a> {
         } else {
             Ok(Age::Micros(age))
         }
+    }
+
+    /// What was noted for a closer look.
+    pub(crate) fn take_inspection(&mut self) -> Option<Inspection> {
+        self.inspection.take()
     }
 
     /// The patients, and what was counted.

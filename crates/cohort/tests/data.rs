@@ -8,9 +8,10 @@ use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
+use cohort::File;
 use cohort::import::{import, only_rows};
 use cohort::{Patients, prepare};
-use protocol::door::{BadRows, File, Import, Imported, Report, Role, Split};
+use protocol::door::{BadRows, Import, Imported, Report, Role, Split};
 use protocol::id::Digest;
 use protocol::study::Cohort;
 
@@ -62,17 +63,22 @@ fn diabetes() -> Cohort {
     cohort("diabetes-130.toml")
 }
 
-fn imported(map: &str, name: &str, csv: &[u8]) -> Imported {
+/// What an import made, and what it told.
+struct Made {
+    files: Vec<File>,
+    told: Imported,
+}
+
+fn imported(map: &str, name: &str, csv: &[u8]) -> Made {
     let request = Import {
         map: map.as_bytes().to_vec().into(),
         name: name.to_owned(),
-        csv: csv.to_vec().into(),
         bad_rows: BadRows::Stop,
         id_key: None,
     };
-    let imported = import(&request).unwrap();
-    assert_eq!(imported.dropped, 0);
-    imported
+    let (files, told) = import(&request, csv).unwrap();
+    assert_eq!(told.dropped, 0);
+    Made { files, told }
 }
 
 fn prepared(cohort: &Cohort, files: &[File]) -> (Patients, Report) {
@@ -154,7 +160,7 @@ fn the_files_of_uci_hold_all_patients_and_with_flambys_filter_its_own() {
         };
         let map = map("heart-disease-uci.toml");
         let all = imported(&map, &name, &csv);
-        assert_eq!(all.rows, rows, "{site}");
+        assert_eq!(all.told.rows, rows, "{site}");
         assert_eq!(prepared(&cohort, &all.files).0.len() as u64, rows, "{site}");
         let (patients, _) = prepared(&cohort, &imported(&(map + complete), &name, &csv).files);
         assert_eq!(patients.len(), kept, "{site}");
@@ -176,7 +182,7 @@ fn diabetes_has_all_stays_of_each_patient() {
         return;
     };
     let imported = imported(&map("diabetes130.toml"), "diabetic_data.csv", &csv);
-    assert_eq!(imported.rows, 101_766);
+    assert_eq!(imported.told.rows, 101_766);
     let cohort = diabetes();
     let (patients, report) = prepared(&cohort, &imported.files);
     // The counts of SOURCE.md; of ten stays a patient at most.
@@ -231,7 +237,7 @@ fn the_demo_of_mimic_is_read_as_a_long_table() {
         return;
     };
     let imported = imported(&map("mimic-iv-demo.toml"), "events.csv", &csv);
-    assert_eq!(imported.rows, 916_166);
+    assert_eq!(imported.told.rows, 916_166);
     assert_eq!(
         imported
             .files

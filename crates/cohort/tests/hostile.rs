@@ -4,12 +4,13 @@
 
 mod support;
 
+use cohort::File;
 use cohort::{DecodeError, Patients, prepare};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
-use protocol::door::{BadRows, File, Role};
+use protocol::door::{BadRows, Role};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Encoding as Coding, Shape, Span};
 use support::{Cell, EVENTS, cell, event, feature, modality, study, written};

@@ -406,10 +406,10 @@ fn a_long_table_becomes_events() {
         cohort::meds::Timestamp(2 * cohort::meds::Timestamp::DAY),
         1,
     );
-    let labels = protocol::door::File {
+    let labels = cohort::File {
         name: "l".to_owned(),
         role: Role::Labels,
-        bytes: labels.into_parquet().into(),
+        bytes: labels.into_parquet(),
     };
     let files = [imported.files[0].clone(), labels];
     let (patients, report) =

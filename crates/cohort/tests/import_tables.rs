@@ -72,7 +72,10 @@ fn a_stray_quote_takes_no_rows_with_it() {
     );
 
     let plain = imported(&map("quote = \"\""), &closed, BadRows::Stop).unwrap();
-    assert_eq!((plain.kept, plain.unused), (30, vec!["note".to_owned()]));
+    assert_eq!(
+        (plain.kept, plain.unused.clone()),
+        (30, vec!["note".to_owned()])
+    );
     let inside = imported(&map(""), wards(7, "5\" nodule"), BadRows::Stop).unwrap();
     assert_eq!(inside.kept, 30);
     let lines = imported(&map(""), wards(7, "\"one, two\nthree\""), BadRows::Stop).unwrap();
@@ -89,7 +92,10 @@ fn names_that_could_mean_two_columns_are_refused() {
     );
     // A name that the map does not use may be there twice.
     let unused = "pid,when,y,hb,dx,x,x,\n1,2024-01-02,0,7,A,,,\n";
-    let unused = imported(&map(""), unused, BadRows::Stop).unwrap().unused;
+    let unused = imported(&map(""), unused, BadRows::Stop)
+        .unwrap()
+        .unused
+        .clone();
     assert_eq!(unused, ["x", "x", "(column 8, without a name)"]);
     let map = MAP.replace("{ name = \"hb\" }", "{ name = \"hb\" }, { name = \"hb\" }");
     assert!(refused(&map, "pid\n1\n").contains("twice"));
@@ -290,7 +296,7 @@ fn ids_join_and_never_merge() {
     let subjects: Vec<i64> = labels(&wide).iter().map(|label| label.0).collect();
     assert_eq!(subjects.len(), 3);
     assert!(subjects.iter().all(|subject| *subject >= 0));
-    let ids = String::from_utf8(wide.ids.unwrap().to_vec()).unwrap();
+    let ids = String::from_utf8(wide.ids.clone().unwrap().to_vec()).unwrap();
     assert!(
         ids.contains(&format!(",\"{uuid}\"\n")) && ids.contains(",\"0012\"\n"),
         "{ids}"

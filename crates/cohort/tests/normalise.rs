@@ -4,13 +4,13 @@
 
 mod support;
 
+use cohort::File;
 use cohort::meds::{Events, Labels, Splits, Timestamp};
 use cohort::{
     MOST_DEVIATIONS, NormaliseError, Normaliser, Patients, PoolError, Slots, moment_vector,
     prepare, reference,
 };
-use minicbor::bytes::ByteVec;
-use protocol::door::{BadRows, File, Moments, Role, Split};
+use protocol::door::{BadRows, Moments, Role, Split};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Encoding, Shape, Span, moments_from_sum};
 use support::{feature, modality, study};
@@ -67,7 +67,7 @@ fn prepared(cohort: &Cohort, events: Events, labels: Labels, splits: Splits) -> 
     let file = |role, bytes| File {
         name: format!("{role:?}"),
         role,
-        bytes: ByteVec::from(bytes),
+        bytes,
     };
     let files = [
         file(Role::Events, events.into_parquet()),

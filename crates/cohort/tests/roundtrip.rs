@@ -2,10 +2,11 @@
 
 mod support;
 
+use cohort::File;
 use cohort::meds::{Events, Labels, Splits, Timestamp};
 use cohort::{Patients, Slots, prepare};
 use proptest::prelude::*;
-use protocol::door::{BadRows, File, Role, Split};
+use protocol::door::{BadRows, Role, Split};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Encoding, Shape, Span};
 use support::{feature, modality, study};

@@ -269,6 +269,8 @@ pub fn stage_of(request: &Request) -> Option<Stage> {
         | Request::Import(_)
         | Request::Chunk(_)
         | Request::Check(_)
+        | Request::Piece(_)
+        | Request::Kept
         | Request::Remember => None,
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! files ─pieces─▶ digest of study, module, files ──kept?──▶ the cohort that was prepared of them
-//!                                                  └─ no ─▶ files ─pieces─▶ module: Prepare ─▶ kept
+//!                                                  └─ no ─▶ module: Prepare ◀─the pieces that it wants─ files ─▶ kept
 //! ```
+//!
+//! The module is given the same bytes that were hashed, piece by piece; no more of a file than one piece is in memory here.
 //!
 //! Files are read and judged before a round: by people when the study is approved, and here once more at the start. After that
 //! whether the site answers does not depend on them.
 
 use minicbor::bytes::ByteVec;
 use protocol::codec;
-use protocol::door::{BadRows, File, Outcomes, Prepare, Prepared, Report, Request, Response, Role};
+use protocol::door::{
+    BadRows, Outcomes, PIECE, Piece, Prepare, Prepared, Report, Request, Response, Role, Source,
+};
 use protocol::id::Digest;
-use ring::digest::{Context, SHA256};
 
 use crate::step::{Event, Failure, Step};
 use crate::writes::{Key, Tickets, Write};
@@ -24,17 +27,6 @@ pub struct PatientFile {
     pub name: String,
     /// What it holds.
     pub role: Role,
-}
-
-/// A piece of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// The file's place in the list that the participant was given.
-    pub file: usize,
-    /// Where it begins, in bytes.
-    pub offset: u64,
-    /// Its bytes, at most; fewer at the file's end alone.
-    pub length: usize,
 }
 
 /// The model's inputs of a hospital's patients: patient data, which stays at the site.
@@ -93,36 +85,37 @@ pub enum Next {
 #[derive(Debug)]
 enum Task {
     Hashing(Hashing),
-    Named(Digest, Vec<Digest>),
-    Kept(Digest, Digest, Vec<Digest>),
-    Collecting(Collecting),
-    Preparing(Digest),
+    Named(Digest, Vec<Hashed>),
+    Kept(Digest, Digest, Vec<Hashed>),
+    /// The module was asked.
+    Preparing(Digest, Vec<Hashed>),
+    /// The module wants a piece.
+    Fetching(Digest, Vec<Hashed>, Piece),
     Storing(Box<Cohort>, u64),
     Over,
 }
 
 /// The first pass: which files these are.
+#[derive(Debug, Default)]
 struct Hashing {
-    offset: u64,
-    context: Context,
-    done: Vec<Digest>,
+    done: Vec<Hashed>,
+    /// The file that is read.
+    file: Hashed,
 }
 
-impl std::fmt::Debug for Hashing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hashing")
-            .field("done", &self.done.len())
-            .finish_non_exhaustive()
+/// A file that was hashed.
+#[derive(Debug, Default)]
+struct Hashed {
+    bytes: u64,
+    /// The digest of each piece, the last one shorter than [`PIECE`], perhaps empty.
+    pieces: Vec<Digest>,
+}
+
+impl Hashed {
+    fn digest(&self) -> Digest {
+        let pieces: Vec<[u8; 32]> = self.pieces.iter().map(|piece| piece.0).collect();
+        Digest::of(&pieces.concat())
     }
-}
-
-/// The second pass, where nothing is kept.
-#[derive(Debug)]
-struct Collecting {
-    key: Digest,
-    digests: Vec<Digest>,
-    done: Vec<Vec<u8>>,
-    bytes: Vec<u8>,
 }
 
 impl Reading {
@@ -164,11 +157,7 @@ impl Reading {
         if self.files.is_empty() {
             return Err(ReadingError::NoFiles);
         }
-        self.task = Task::Hashing(Hashing {
-            offset: 0,
-            context: Context::new(&SHA256),
-            done: Vec::new(),
-        });
+        self.task = Task::Hashing(Hashing::default());
         Ok(Step::Read(piece(0, 0)))
     }
 
@@ -184,21 +173,21 @@ impl Reading {
             (Task::Hashing(hashing), Event::Read(bytes)) => {
                 self.hashed(hashing, &bytes).map(Next::Step)
             }
-            (Task::Named(key, digests), Event::Loaded(name)) => {
-                Ok(Next::Step(self.named(key, digests, name.as_deref())))
+            (Task::Named(key, files), Event::Loaded(name)) => {
+                Ok(Next::Step(self.named(key, files, name.as_deref())))
             }
-            (Task::Kept(key, name, digests), Event::Loaded(kept)) => {
+            (Task::Kept(key, name, files), Event::Loaded(kept)) => {
                 let cohort = kept.and_then(|bytes| Cohort::kept(&bytes, name));
                 Ok(match cohort {
                     Some(cohort) => Next::Done(Box::new(cohort)),
-                    None => Next::Step(self.collect(key, digests)),
+                    None => Next::Step(self.prepare(key, files)),
                 })
             }
-            (Task::Collecting(collecting), Event::Read(bytes)) => {
-                self.collected(collecting, bytes).map(Next::Step)
+            (Task::Preparing(key, files), Event::Answered(response)) => {
+                self.answered(key, files, *response).map(Next::Step)
             }
-            (Task::Preparing(key), Event::Answered(response)) => {
-                self.prepared(key, *response).map(Next::Step)
+            (Task::Fetching(key, files, piece), Event::Read(bytes)) => {
+                self.fetched(key, files, piece, bytes).map(Next::Step)
             }
             (Task::Storing(cohort, ticket), Event::Stored(receipt)) if receipt.is_of(ticket) => {
                 Ok(Next::Done(cohort))
@@ -208,15 +197,10 @@ impl Reading {
     }
 
     fn hashed(&mut self, mut hashing: Hashing, bytes: &[u8]) -> Result<Step, ReadingError> {
-        hashing.context.update(bytes);
-        hashing.offset += bytes.len() as u64;
+        hashing.file.bytes += bytes.len() as u64;
+        hashing.file.pieces.push(Digest::of(bytes));
         if bytes.len() < PIECE {
-            let context = std::mem::replace(&mut hashing.context, Context::new(&SHA256));
-            let digest = context.finish();
-            hashing.done.push(Digest(
-                digest.as_ref().try_into().expect("SHA-256 gives 32 bytes"),
-            ));
-            hashing.offset = 0;
+            hashing.done.push(std::mem::take(&mut hashing.file));
         }
         let file = hashing.done.len();
         if file == self.files.len() {
@@ -229,73 +213,76 @@ impl Reading {
             self.task = Task::Named(key, hashing.done);
             return Ok(Step::Load(Key::Prepared(key)));
         }
-        let offset = hashing.offset;
+        let number = hashing.file.pieces.len();
         self.task = Task::Hashing(hashing);
-        Ok(Step::Read(piece(file, offset)))
+        Ok(Step::Read(piece(file, number)))
     }
 
-    fn named(&mut self, key: Digest, digests: Vec<Digest>, name: Option<&[u8]>) -> Step {
+    fn named(&mut self, key: Digest, files: Vec<Hashed>, name: Option<&[u8]>) -> Step {
         let name = name
             .and_then(|name| std::str::from_utf8(name).ok())
             .and_then(|name| name.parse().ok());
         match name {
             Some(name) => {
-                self.task = Task::Kept(key, name, digests);
+                self.task = Task::Kept(key, name, files);
                 Step::Load(Key::Cohort(name))
             }
-            None => self.collect(key, digests),
+            None => self.prepare(key, files),
         }
     }
 
-    fn collect(&mut self, key: Digest, digests: Vec<Digest>) -> Step {
-        self.task = Task::Collecting(Collecting {
-            key,
-            digests,
-            done: Vec::new(),
-            bytes: Vec::new(),
-        });
-        Step::Read(piece(0, 0))
-    }
-
-    fn collected(
-        &mut self,
-        mut collecting: Collecting,
-        bytes: Vec<u8>,
-    ) -> Result<Step, ReadingError> {
-        let is_last = bytes.len() < PIECE;
-        collecting.bytes.extend(bytes);
-        if is_last {
-            let file = collecting.done.len();
-            if Digest::of(&collecting.bytes) != collecting.digests[file] {
-                return Err(ReadingError::Changed(self.files[file].name.clone()));
-            }
-            collecting.done.push(std::mem::take(&mut collecting.bytes));
-        }
-        let file = collecting.done.len();
-        if file < self.files.len() {
-            let offset = collecting.bytes.len() as u64;
-            self.task = Task::Collecting(collecting);
-            return Ok(Step::Read(piece(file, offset)));
-        }
-        self.task = Task::Preparing(collecting.key);
-        let files = self.files.iter().zip(collecting.done);
-        let files = files.map(|(file, bytes)| File {
+    fn prepare(&mut self, key: Digest, files: Vec<Hashed>) -> Step {
+        let sources = self.files.iter().zip(&files);
+        let sources = sources.map(|(file, hashed)| Source {
             name: file.name.clone(),
             role: file.role,
-            bytes: bytes.into(),
+            bytes: hashed.bytes,
         });
-        Ok(Step::Open(Box::new(Request::Prepare(Prepare {
+        let request = Request::Prepare(Prepare {
             study: self.study.clone().into(),
-            files: files.collect(),
+            files: sources.collect(),
             bad_rows: self.bad_rows,
             outcomes: Outcomes::Known,
-        }))))
+        });
+        self.task = Task::Preparing(key, files);
+        Step::Open(Box::new(request))
     }
 
-    fn prepared(&mut self, key: Digest, response: Response) -> Result<Step, ReadingError> {
-        let Response::Prepared(prepared) = response else {
-            return Err(ReadingError::OutOfOrder);
-        };
+    fn answered(
+        &mut self,
+        key: Digest,
+        files: Vec<Hashed>,
+        response: Response,
+    ) -> Result<Step, ReadingError> {
+        match response {
+            Response::Read(piece) => {
+                self.task = Task::Fetching(key, files, piece);
+                Ok(Step::Read(piece))
+            }
+            Response::Prepared(prepared) => Ok(self.prepared(key, prepared)),
+            _ => Err(ReadingError::OutOfOrder),
+        }
+    }
+
+    fn fetched(
+        &mut self,
+        key: Digest,
+        files: Vec<Hashed>,
+        piece: Piece,
+        bytes: Vec<u8>,
+    ) -> Result<Step, ReadingError> {
+        let place = usize::try_from(piece.file).map_err(|_| ReadingError::OutOfOrder)?;
+        let file = files.get(place).ok_or(ReadingError::OutOfOrder)?;
+        let number = usize::try_from(piece.number).map_err(|_| ReadingError::OutOfOrder)?;
+        let hashed = file.pieces.get(number).ok_or(ReadingError::OutOfOrder)?;
+        if Digest::of(&bytes) != *hashed {
+            return Err(ReadingError::Changed(self.files[place].name.clone()));
+        }
+        self.task = Task::Preparing(key, files);
+        Ok(Step::Ask(Box::new(Request::Piece(bytes.into()))))
+    }
+
+    fn prepared(&mut self, key: Digest, prepared: Prepared) -> Step {
         let bytes = codec::encode(&prepared);
         let cohort = Cohort::of(prepared);
         let name = cohort.digest;
@@ -304,7 +291,7 @@ impl Reading {
             Write::Put(Key::Prepared(key), name.to_string().into_bytes()),
         ]);
         self.task = Task::Storing(Box::new(cohort), writes.ticket());
-        Ok(Step::Store(writes))
+        Step::Store(writes)
     }
 
     /// What a cohort follows from.
@@ -312,28 +299,24 @@ impl Reading {
         Digest::of(&[self.module.0, Digest::of(&self.study).0, data.0].concat())
     }
 
-    /// [`Reading::data`], of the digests of the files.
-    fn digest(&self, digests: &[Digest]) -> Digest {
+    /// [`Reading::data`], of the files' digests.
+    fn digest(&self, hashed: &[Hashed]) -> Digest {
         let mut text = vec![u8::from(self.bad_rows == BadRows::Drop)];
-        for (file, digest) in self.files.iter().zip(digests) {
+        for (file, hashed) in self.files.iter().zip(hashed) {
             text.extend(codec::encode(&file.role));
             text.extend(Digest::of(file.name.as_bytes()).0);
-            text.extend(digest.0);
+            text.extend(hashed.digest().0);
         }
         Digest::of(&text)
     }
 }
 
-fn piece(file: usize, offset: u64) -> Piece {
+fn piece(file: usize, number: usize) -> Piece {
     Piece {
-        file,
-        offset,
-        length: PIECE,
+        file: u32::try_from(file).unwrap_or(u32::MAX),
+        number: number as u64,
     }
 }
-
-/// Bytes of a piece: little beside a computer's memory, much beside the cost of a step.
-const PIECE: usize = 4 << 20;
 
 /// Why there are no patients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -390,6 +373,9 @@ mod tests {
     /// A site's files and disk, and a module that joins the files' bytes.
     #[derive(Default)]
     struct Site {
+        /// Files that the module still wants to the end, with the pieces that it was given.
+        wanted: Vec<Piece>,
+        given: Vec<u8>,
         files: Vec<Vec<u8>>,
         kept: std::collections::BTreeMap<Key, Vec<u8>>,
         prepared: usize,
@@ -421,14 +407,25 @@ mod tests {
             }
         }
 
+        /// The module wants the next piece, or is done.
+        fn go_on(&mut self) -> Event {
+            if self.wanted.is_empty() {
+                return Event::Answered(Box::new(Response::Prepared(Prepared {
+                    cohort: self.given.clone().into(),
+                    report: Report::default(),
+                })));
+            }
+            Event::Answered(Box::new(Response::Read(self.wanted.remove(0))))
+        }
+
         fn answer(&mut self, step: Step) -> Event {
             match step {
                 Step::Read(piece) => {
                     self.pieces += 1;
-                    let bytes = &self.files[piece.file];
-                    let start = usize::try_from(piece.offset).unwrap().min(bytes.len());
-                    let end = (start + piece.length).min(bytes.len());
-                    Event::Read(bytes[start..end].to_vec())
+                    let bytes = &self.files[piece.file as usize];
+                    let mut pieces = bytes.chunks(PIECE).chain([&[][..]]);
+                    let number = usize::try_from(piece.number).unwrap();
+                    Event::Read(pieces.nth(number).unwrap().to_vec())
                 }
                 Step::Load(key) => Event::Loaded(self.kept.get(&key).cloned()),
                 Step::Open(request) => {
@@ -436,11 +433,21 @@ mod tests {
                         panic!("{request:?}");
                     };
                     self.prepared += 1;
-                    let files = prepare.files.iter().map(|file| file.bytes.to_vec());
-                    Event::Answered(Box::new(Response::Prepared(Prepared {
-                        cohort: files.collect::<Vec<_>>().concat().into(),
-                        report: Report::default(),
-                    })))
+                    self.given.clear();
+                    let files = (0..).zip(&prepare.files);
+                    let pieces = files.flat_map(|(file, source)| {
+                        let pieces = 0..source.bytes.div_ceil(PIECE as u64);
+                        pieces.map(move |number| Piece { file, number })
+                    });
+                    self.wanted = pieces.collect();
+                    self.go_on()
+                }
+                Step::Ask(request) => {
+                    let Request::Piece(bytes) = *request else {
+                        panic!("{request:?}");
+                    };
+                    self.given.extend_from_slice(&bytes);
+                    self.go_on()
                 }
                 Step::Store(writes) => {
                     for write in writes.list() {
@@ -464,10 +471,10 @@ mod tests {
         };
         let cohort = site.run().unwrap();
         assert_eq!(cohort.bytes.len(), 2 * PIECE + 10);
-        // Two whole pieces, one of nothing that says it is the end, and the other file; twice.
-        assert_eq!((site.prepared, site.pieces), (1, 8));
+        // Two whole pieces, one of nothing that says it is the end, and the other file; then those that the module wants.
+        assert_eq!((site.prepared, site.pieces), (1, 4 + 3));
         assert_eq!(site.run().unwrap(), cohort);
-        assert_eq!((site.prepared, site.pieces), (1, 12));
+        assert_eq!((site.prepared, site.pieces), (1, 11));
         // Damage is not taken for what was kept.
         site.kept.insert(Key::Cohort(cohort.digest), vec![0; 9]);
         assert_eq!(site.run().unwrap(), cohort);
@@ -475,6 +482,28 @@ mod tests {
         site.files[1][0] = 9;
         assert_ne!(site.run().unwrap().digest, cohort.digest);
         assert_eq!(site.prepared, 3);
+    }
+
+    #[test]
+    fn the_module_is_given_no_other_bytes_than_were_hashed() {
+        let mut site = Site {
+            files: vec![vec![1; PIECE + 9], vec![2; 10]],
+            ..Site::default()
+        };
+        let mut reading = Site::reading();
+        let mut step = reading.begin().unwrap();
+        let error = loop {
+            if let Step::Ask(_) = &step {
+                site.files[0][PIECE + 1] = 7;
+            }
+            let event = site.answer(step);
+            match reading.next(event) {
+                Ok(Next::Step(next)) => step = next,
+                Ok(Next::Done(cohort)) => panic!("{cohort:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, ReadingError::Changed("events".to_owned()));
     }
 
     #[test]

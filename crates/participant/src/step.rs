@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use protocol::api::Stage;
-use protocol::door::{Request, Response};
+use protocol::door::{Piece, Request, Response};
 use protocol::id::{Digest, SiteId};
 use zeroize::Zeroizing;
 
 use crate::outgoing::Outgoing;
-use crate::reading::Piece;
 use crate::writes::{Key, Receipt, Writes};
 
 /// What is to be done next: one thing at a time, answered by one [`Event`].

@@ -1,20 +1,24 @@
 //! The module's door: one request in, one response out, both in CBOR ([`crate::codec`]).
 //!
 //! ```text
-//! Prepare ──▶ cohort bytes (kept by the host, never sent)
+//! Prepare ─▶ (Read ─▶ Piece)… ─▶ cohort bytes (kept by the host, never sent)
+//! Import ─▶ (Read ─▶ Piece | Part ─▶ Kept)… ─▶ Imported
 //! Open ─▶ Work… ─▶ Advertise ─▶ Share ─▶ Mask ─▶ Chunk… ─▶ Agree ─▶ Remember ─▶ Unmask   one instance, one round
 //! Baseline ─▶ Work… ─▶ Finish                                          trains on this site alone, sends nothing
-//! Import, Check, Predict, Export, Describe                                   need no session
+//! Check ─▶ (Read ─▶ Piece)… ─▶ Checked
+//! Predict, Export, Describe                                                  need no session
 //! ```
 //!
 //! Byte for byte in `docs/MODULE.md`. All randomness comes from the 32-byte seed of [`Open`].
 
 mod check;
+mod pieces;
 mod report;
 
 pub use check::{
     Check, Checked, Distribution, Explained, ExplainedLabel, ExplainedRow, Spike, Use,
 };
+pub use pieces::{PIECE, Piece, ask_with_pieces, piece};
 pub use report::{CodeCount, Coverage, Report};
 
 use minicbor::bytes::ByteVec;
@@ -29,7 +33,7 @@ pub enum Request {
     /// Checks a study against the module's own model.
     #[n(0)]
     Describe(#[n(0)] Describe),
-    /// Parses a hospital's files into the model's inputs.
+    /// Parses a hospital's files into the model's inputs; their bytes are asked for with [`Response::Read`].
     #[n(1)]
     Prepare(#[n(0)] Prepare),
     /// Starts a round.
@@ -62,7 +66,7 @@ pub enum Request {
     /// Asks for the class probabilities of patients.
     #[n(11)]
     Predict(#[n(0)] Predict),
-    /// Asks for the MEDS files that hold what CSV files hold.
+    /// Asks for the MEDS files that hold what a CSV file holds, whose bytes are asked for with [`Response::Read`].
     #[n(12)]
     Import(#[n(0)] Import),
     /// Asks for what the site is to keep for its next round; any time after [`Request::Advertise`].
@@ -79,6 +83,12 @@ pub enum Request {
     /// Asks what a hospital's files hold and what a study, or a draft of one, would use of them.
     #[n(16)]
     Check(#[n(0)] Check),
+    /// The bytes that [`Response::Read`] asked for: [`PIECE`] of them, or fewer at the file's end.
+    #[n(17)]
+    Piece(#[n(0)] ByteVec),
+    /// The part of a file that [`Response::Part`] gave is kept.
+    #[n(18)]
+    Kept,
 }
 
 /// What the module answers.
@@ -121,6 +131,13 @@ pub enum Response {
     /// To [`Request::Check`]: patient data, for people at the site.
     #[n(11)]
     Checked(#[n(0)] Checked),
+    /// To [`Request::Prepare`], [`Request::Check`] and [`Request::Import`], before their own answers: a piece of a file is
+    /// wanted, with [`Request::Piece`].
+    #[n(12)]
+    Read(#[n(0)] Piece),
+    /// To [`Request::Import`]: a part of a file that is made, to be kept behind its parts before; [`Request::Kept`] goes on.
+    #[n(13)]
+    Part(#[n(0)] Part),
 }
 
 /// Why a request was refused.
@@ -168,7 +185,7 @@ pub struct Prepare {
     pub study: ByteVec,
     /// The hospital's files, in any order.
     #[n(1)]
-    pub files: Vec<File>,
+    pub files: Vec<Source>,
     /// What to do with rows that cannot be used.
     #[n(2)]
     pub bad_rows: BadRows,
@@ -189,17 +206,28 @@ pub enum Outcomes {
     Any,
 }
 
-/// A file of a hospital.
+/// A file of a hospital, whose bytes are asked for: Parquet.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct File {
+pub struct Source {
     /// Its name, for messages.
     #[n(0)]
     pub name: String,
     /// What it holds.
     #[n(1)]
     pub role: Role,
-    /// Its bytes: Parquet.
+    /// How many bytes it has.
     #[n(2)]
+    pub bytes: u64,
+}
+
+/// A part of a file that is made.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Part {
+    /// Which file: what it holds.
+    #[n(0)]
+    pub role: Role,
+    /// The part's bytes: patient data, for the host to keep at the site.
+    #[n(1)]
     pub bytes: ByteVec,
 }
 
@@ -486,52 +514,46 @@ pub struct Import {
     /// The name of the CSV file, for messages.
     #[n(1)]
     pub name: String,
-    /// The bytes of the CSV file.
-    #[n(2)]
-    pub csv: ByteVec,
     /// What to do with rows that cannot be used.
-    #[n(3)]
+    #[n(2)]
     pub bad_rows: BadRows,
     /// The site's key for ids of text, where the map has such.
-    #[n(4)]
+    #[n(3)]
     pub id_key: Option<Seed>,
 }
 
-/// Of [`Response::Imported`]. `rows` is the sum of `kept`, `passed`, `later` and `dropped`.
+/// Of [`Response::Imported`], once all parts of the files are kept. `rows` is the sum of `kept`, `passed`, `later` and `dropped`.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Imported {
-    /// Events, labels and, where the map says so, splits: patient data, for the host to keep at the site.
-    #[n(0)]
-    pub files: Vec<File>,
     /// Rows read.
-    #[n(1)]
+    #[n(0)]
     pub rows: u64,
     /// Rows left out.
-    #[n(2)]
+    #[n(1)]
     pub dropped: u64,
     /// The first few reasons, each naming file, row and column.
-    #[n(3)]
+    #[n(2)]
     pub reasons: Vec<String>,
     /// Rows that the files are made of.
-    #[n(4)]
+    #[n(3)]
     pub kept: u64,
     /// Rows that a filter of the map passed over, by filter.
-    #[n(5)]
+    #[n(4)]
     pub passed: Vec<Counted>,
     /// Rows that are not the first of their subject, where the map keeps only that.
-    #[n(6)]
+    #[n(5)]
     pub later: u64,
     /// Rows left out, by reason.
-    #[n(7)]
+    #[n(6)]
     pub dropped_by: Vec<Counted>,
     /// Columns of the table that the map does not use.
-    #[n(8)]
+    #[n(7)]
     pub unused: Vec<String>,
     /// What a person should know of how the table was read.
-    #[n(9)]
+    #[n(8)]
     pub notes: Vec<String>,
     /// For ids of text: a CSV file of `subject_id,id`, the way back from the numbers. Patient data.
-    #[n(10)]
+    #[n(9)]
     pub ids: Option<ByteVec>,
 }
 

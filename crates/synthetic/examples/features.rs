@@ -13,10 +13,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use cohort::File;
 use cohort::{Normaliser, Patients, split};
 use learning::model::{Batch, Network};
 use protocol::codec;
-use protocol::door::{BadRows, File, Role};
+use protocol::door::{BadRows, Role};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Model, Normalisation};
 use protocol::weights::Weights;
@@ -173,7 +174,7 @@ impl Encoder {
         let file = |name: &str, role, bytes: Vec<u8>| File {
             name: name.to_owned(),
             role,
-            bytes: bytes.into(),
+            bytes,
         };
         let files = [
             file("events", Role::Events, hospital.events),

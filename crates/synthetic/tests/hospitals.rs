@@ -5,8 +5,9 @@
 use std::fs;
 use std::path::Path;
 
+use cohort::File;
 use cohort::{Patients, Slots, prepare};
-use protocol::door::{BadRows, File, Report, Role};
+use protocol::door::{BadRows, Report, Role};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Feature};
 use synthetic::{Hospital, Population, Settings, best_accuracy, spec, synthesise};
@@ -19,7 +20,7 @@ fn prepared(settings: Settings, hospital: &Hospital) -> (Patients, Report) {
     let file = |role, bytes: &Vec<u8>| File {
         name: format!("{role:?}"),
         role,
-        bytes: bytes.clone().into(),
+        bytes: bytes.clone(),
     };
     let files = [
         file(Role::Events, &hospital.events),

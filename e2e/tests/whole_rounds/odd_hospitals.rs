@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::simulation::{Federation, Outcome};
+use cohort::File;
 use cohort::meds::{Events, Labels, Splits, Timestamp};
-use protocol::door::{File, Messages, Request, Response, Role, Split, State, Survivors};
+use protocol::door::{Messages, Request, Response, Role, Split, State, Survivors};
 use protocol::id::Purpose;
 
 const DRAFT: &str = r#"
@@ -96,7 +97,7 @@ fn files(patients: &[Patient]) -> Vec<File> {
     let file = |name: &str, role, bytes: Vec<u8>| File {
         name: name.to_owned(),
         role,
-        bytes: bytes.into(),
+        bytes,
     };
     vec![
         file("events", Role::Events, events.into_parquet()),

@@ -19,8 +19,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aggregator::rounds::Figures;
+use cohort::File;
 use protocol::api::Metrics;
-use protocol::door::{File, Role, State};
+use protocol::door::{Role, State};
 use protocol::id::{Purpose, SiteId};
 use protocol::study::Study;
 use synthetic::{Settings, synthesise};
@@ -174,7 +175,7 @@ fn files(study: &Study, hospital: &synthetic::Hospital) -> Vec<File> {
     let file = |name: &str, role, bytes: &[u8]| File {
         name: name.to_owned(),
         role,
-        bytes: bytes.to_vec().into(),
+        bytes: bytes.to_vec(),
     };
     let mut files = vec![
         file("events", Role::Events, &hospital.events),

@@ -1,8 +1,9 @@
 //! A hospital's files.
 
+use cohort::File;
 use cohort::meds::{Events, Labels, Splits, Timestamp};
 use cohort::{Patients, prepare};
-use protocol::door::{BadRows, File, Import, Role, Split};
+use protocol::door::{BadRows, Import, Role, Split};
 
 use super::play::kit;
 use super::{choose, chosen};
@@ -82,16 +83,15 @@ pub(crate) fn maps() -> Vec<Vec<u8>> {
 
 fn import(map: &[u8], table: &[u8]) {
     for bad_rows in [BadRows::Stop, BadRows::Drop] {
-        let imported = cohort::import::import(&Import {
+        let request = Import {
             map: map.to_vec().into(),
             name: "table.csv".to_owned(),
-            csv: table.to_vec().into(),
             bad_rows,
             id_key: None,
-        });
-        if let Ok(imported) = imported {
+        };
+        if let Ok((files, _)) = cohort::import::import(&request, table) {
             // Whatever was written can be read, though its codes need not be of the study.
-            let _ = prepared(&imported.files, BadRows::Drop);
+            let _ = prepared(&files, BadRows::Drop);
         }
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn files() -> [File; 3] {
     let file = |name: &str, role, bytes: Vec<u8>| File {
         name: name.to_owned(),
         role,
-        bytes: bytes.into(),
+        bytes,
     };
     [
         file("events.parquet", Role::Events, events.into_parquet()),

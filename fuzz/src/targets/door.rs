@@ -1,14 +1,16 @@
 //! The module's door: requests in turn.
 
+use std::convert::Infallible;
 use std::sync::OnceLock;
 
+use ::cohort::File;
 use client_wasm::handle;
 use learning::model::Network;
 use protocol::api::Stage;
 use protocol::codec;
 use protocol::door::{
     BadRows, Baseline, Describe, Export, Import, Open, Outcomes, Predict, Prepare, Prepared,
-    Request, Response, State, Work,
+    Request, Response, State, Work, ask_with_pieces,
 };
 use protocol::id::{Digest, Header, Purpose, SiteId};
 use protocol::seed::Seed;
@@ -54,6 +56,13 @@ pub(crate) fn sequences() -> Vec<Vec<u8>> {
         Request::Finish,
         Request::Remember,
         Request::Chunk(0),
+        Request::Piece(
+            b"subject_id,time,code,value\n1,2020-01-02,A,2.5\n"
+                .to_vec()
+                .into(),
+        ),
+        Request::Kept,
+        Request::Kept,
     ];
     let rest: Vec<u8> = small
         .iter()
@@ -135,14 +144,17 @@ impl Host {
     }
 
     fn prepare(&mut self) -> Prepared {
-        let prepare = Prepare {
+        let files = cohort::files();
+        let prepare = Request::Prepare(Prepare {
             study: study(),
-            files: cohort::files().into(),
+            files: files.iter().map(File::source).collect(),
             bad_rows: BadRows::Stop,
             outcomes: Outcomes::Known,
-        };
-        match self.ask(&Request::Prepare(prepare)) {
-            Response::Prepared(prepared) => prepared,
+        });
+        let ask = |request: &Request| Ok::<_, Infallible>(self.ask(request));
+        let read = |piece| Ok(File::piece(&files, piece).to_vec());
+        match ask_with_pieces(&prepare, ask, read) {
+            Ok(Response::Prepared(prepared)) => prepared,
             other => panic!("not prepared: {other:?}"),
         }
     }
@@ -206,9 +218,6 @@ fn others() -> Vec<Request> {
                 .to_vec()
                 .into(),
             name: "events.csv".to_owned(),
-            csv: b"subject_id,time,code,value\n1,2020-01-02,A,2.5\n"
-                .to_vec()
-                .into(),
             bad_rows: BadRows::Drop,
             id_key: None,
         }),

@@ -1,15 +1,15 @@
 //! `host import`
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
-use flate2::read::MultiGzDecoder;
 use host::compiled::Compiled;
 use host::durable;
 use host::id_key::{self, IdKey};
-use host::imports::{self, Entry, Imports, Named, source_of};
+use host::imports::{self, Entry, Imports, Incoming, Named, source_of};
+use host::pieces::Stream;
 use host::sandbox::{Sandbox, SandboxError};
 use protocol::door::{self, BadRows, Counted, Imported, Request, Response, Role};
 use protocol::id::Digest;
@@ -84,7 +84,6 @@ impl Csv {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned(),
-            csv: self.csv()?.into(),
             bad_rows: if self.drop_bad_rows {
                 BadRows::Drop
             } else {
@@ -92,9 +91,8 @@ impl Csv {
             },
             id_key: key.as_ref().map(|key| key.seed().clone()),
         });
-        let Response::Imported(imported) = sandbox.instance()?.ask(&request)? else {
-            return Err(SandboxError::OtherAnswer.into());
-        };
+        let mut incoming = Incoming::for_folder(&self.out)?;
+        let imported = self.import(&sandbox, &request, &mut incoming)?;
         let entry = Entry {
             source: self.source.clone().unwrap_or(source_of(&self.csv)),
             csv: self
@@ -123,7 +121,7 @@ impl Csv {
             )?;
         }
         let replaced = imports
-            .take(entry, named, &imported.files)
+            .take(entry, named, &incoming)
             .with_context(|| format!("importing {}", self.csv.display()))?;
         if let Some(ids) = &imported.ids {
             let folder = self.out.join("ids");
@@ -161,17 +159,27 @@ impl Csv {
         Ok(map)
     }
 
-    /// The CSV file, unpacked where it is packed with gzip.
-    fn csv(&self) -> Result<Vec<u8>> {
-        let bytes = durable::read(&self.csv)?;
-        if !bytes.starts_with(&GZIP) {
-            return Ok(bytes);
+    /// Gives the module the pieces that it wants, and keeps the parts that it makes.
+    fn import(
+        &self,
+        sandbox: &Sandbox,
+        request: &Request,
+        incoming: &mut Incoming,
+    ) -> Result<Imported> {
+        let (mut csv, mut instance) = (Stream::new(&self.csv), sandbox.instance()?);
+        let mut response = instance.ask(request)?;
+        loop {
+            let request = match response {
+                Response::Read(piece) => Request::Piece(csv.read(piece.number)?.into()),
+                Response::Part(part) => {
+                    incoming.add(&part)?;
+                    Request::Kept
+                }
+                Response::Imported(imported) => return Ok(imported),
+                _ => return Err(SandboxError::OtherAnswer.into()),
+            };
+            response = instance.ask(&request)?;
         }
-        let mut unpacked = Vec::new();
-        MultiGzDecoder::new(bytes.as_slice())
-            .read_to_end(&mut unpacked)
-            .with_context(|| format!("unpacking {}", self.csv.display()))?;
-        Ok(unpacked)
     }
 }
 
@@ -225,6 +233,3 @@ fn tell(imported: &Imported, folder: &Path, out: &mut dyn Write) -> Result<()> {
     }
     Ok(())
 }
-
-/// What a gzip file starts with (RFC 1952, section 2.3.1).
-const GZIP: [u8; 2] = [0x1f, 0x8b];

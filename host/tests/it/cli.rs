@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use crate::server::{Reply, Server};
 use protocol::codec;
 use protocol::door::{
-    Checked, Counted, Coverage, Described, Distribution, Explained, ExplainedRow, File, Imported,
-    Prepared, Progress, Refusal, Report, Response, Role,
+    Checked, Counted, Coverage, Described, Distribution, Explained, ExplainedRow, Imported, Part,
+    Piece, Prepared, Progress, Refusal, Report, Response, Role,
 };
 use protocol::id::Digest;
 use protocol::identity::Identity;
@@ -653,14 +653,15 @@ fn a_refusal_of_the_module_is_told() {
 }
 
 /// An import of `roles`, as the module answers it.
-fn imported(roles: &[Role]) -> Response {
-    let file = |role: &Role| File {
-        name: "t".to_owned(),
-        role: *role,
-        bytes: b"parquet".to_vec().into(),
+fn imported(roles: &[Role]) -> Vec<u8> {
+    let piece = Response::Read(Piece { file: 0, number: 0 });
+    let part = |role: &Role| {
+        Response::Part(Part {
+            role: *role,
+            bytes: b"parquet".to_vec().into(),
+        })
     };
-    Response::Imported(Imported {
-        files: roles.iter().map(file).collect(),
+    let told = Response::Imported(Imported {
         rows: 5,
         dropped: 1,
         reasons: vec!["labs.csv, row 2, column hr: `abc` is not a number".to_owned()],
@@ -677,15 +678,23 @@ fn imported(roles: &[Role]) -> Response {
         unused: vec!["note".to_owned()],
         notes: vec!["2 empty lines are not counted as rows".to_owned()],
         ids: Some(b"subject_id,id\n1,\"a\"\n".to_vec().into()),
-    })
+    });
+    let parts = roles.iter().map(part);
+    let answers = [piece].into_iter().chain(parts).chain([told]);
+    let answers: Vec<Vec<u8>> = answers.map(|answer| codec::encode(&answer)).collect();
+    tape::in_turn(&answers)
 }
 
 #[test]
 fn imports_of_several_tables_stand_beside_each_other() {
     let desk = Desk::new();
-    desk.module("client.wasm", &imported(&[Role::Events]));
-    desk.module("stays.wasm", &imported(&[Role::Labels, Role::Splits]));
-    desk.module("labels.wasm", &imported(&[Role::Labels]));
+    std::fs::write(desk.path("client.wasm"), imported(&[Role::Events])).unwrap();
+    std::fs::write(
+        desk.path("stays.wasm"),
+        imported(&[Role::Labels, Role::Splits]),
+    )
+    .unwrap();
+    std::fs::write(desk.path("labels.wasm"), imported(&[Role::Labels])).unwrap();
     std::fs::write(
         desk.path("map.toml"),
         "subject = { column = \"id\", as = \"text\" }",

@@ -56,8 +56,8 @@ pub(super) enum Kept {
 
 /// Reads the times of a table, and takes note of how they are written.
 #[derive(Debug)]
-pub(super) struct Clock<'a> {
-    format: &'a TimeFormat,
+pub(super) struct Clock {
+    format: TimeFormat,
     zone: Option<Zone>,
     /// The first row of a time with a zone, and of one without.
     zoned: Option<u64>,
@@ -67,8 +67,8 @@ pub(super) struct Clock<'a> {
     dates: u64,
 }
 
-impl<'a> Clock<'a> {
-    pub(super) fn new(format: &'a TimeFormat, zone: Option<&str>) -> Result<Self, ImportError> {
+impl Clock {
+    pub(super) fn new(format: &TimeFormat, zone: Option<&str>) -> Result<Self, ImportError> {
         let zone = zone.map(|name| {
             Zone::of(name).ok_or(ImportError::Setting {
                 setting: "zone",
@@ -76,7 +76,7 @@ impl<'a> Clock<'a> {
             })
         });
         Ok(Self {
-            format,
+            format: format.clone(),
             zone: zone.transpose()?,
             zoned: None,
             naive: None,
@@ -92,7 +92,7 @@ impl<'a> Clock<'a> {
         digits: Digits,
         row: u64,
     ) -> Result<Timestamp, Problem> {
-        let written = written(self.format, cell, digits).ok_or_else(|| {
+        let written = written(&self.format, cell, digits).ok_or_else(|| {
             Problem::NotTime(Quoted::new(cell.as_bytes()), self.format.help(cell))
         })?;
         self.times += 1;

@@ -102,12 +102,12 @@ impl Ids {
         }
     }
 
-    /// The ids of text with their numbers, by number: the way back.
-    pub(super) fn into_texts(self) -> Vec<(i64, String)> {
+    /// Takes out the ids of text with their numbers, by number: the way back.
+    pub(super) fn take_texts(&mut self) -> Vec<(i64, String)> {
         if self.kind == IdKind::Number {
             return Vec::new();
         }
-        let texts = self.first.into_iter();
+        let texts = std::mem::take(&mut self.first).into_iter();
         let mut texts: Vec<_> = texts
             .map(|(number, (text, _))| (number, text.into_string()))
             .collect();

@@ -30,14 +30,14 @@ pub struct LevelRule {
 
 /// The rules of a column, ready for its cells.
 #[derive(Debug)]
-pub(super) struct Levels<'a> {
+pub(super) struct Levels {
     digits: Digits,
-    rules: Vec<(&'a LevelRule, Listed<()>)>,
+    rules: Vec<(LevelRule, Listed<()>)>,
 }
 
-impl<'a> Levels<'a> {
-    pub(super) fn of(rules: &'a [LevelRule], digits: Digits) -> Self {
-        let listed = |rule: &'a LevelRule| (rule, Listed::cells(&rule.is, digits));
+impl Levels {
+    pub(super) fn of(rules: &[LevelRule], digits: Digits) -> Self {
+        let listed = |rule: &LevelRule| (rule.clone(), Listed::cells(&rule.is, digits));
         Self {
             digits,
             rules: rules.iter().map(listed).collect(),
@@ -49,8 +49,8 @@ impl<'a> Levels<'a> {
     }
 
     /// The level of the first rule that fits.
-    pub(super) fn of_cell(&self, cell: &str) -> Option<&'a str> {
-        let fits = |(rule, listed): &&(&'a LevelRule, Listed<()>)| {
+    pub(super) fn of_cell(&self, cell: &str) -> Option<&str> {
+        let fits = |(rule, listed): &&(LevelRule, Listed<()>)| {
             let ranged = rule.from.is_some() || rule.below.is_some();
             let catches_all = listed.is_empty() && rule.prefix.is_empty() && !ranged;
             let in_range = |number: f64| {

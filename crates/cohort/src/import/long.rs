@@ -3,40 +3,64 @@
 use super::clock::Clock;
 use super::id::Ids;
 use super::map::{EventColumns, Map, Subject};
-use super::table::{BadCell, Filters, Passes, Row, Since, Table, value};
-use super::{ImportError, Output};
+use super::table::{BadCell, Passes, Row, Since, Table, value};
+use super::take::Hands;
+use super::{ImportError, one_patient};
 use crate::bad_row::Triage;
 use crate::meds::Timestamp;
 
+/// Reads a table's rows as events.
+pub(super) struct Long {
+    plan: Plan,
+    /// Memory for the next row's code.
+    code: String,
+}
+
 /// The places of a long table's columns.
-struct Plan<'a> {
+struct Plan {
     subject: usize,
-    time: When<'a>,
+    time: When,
     code: usize,
-    prefix: &'a str,
+    prefix: String,
     value: Option<usize>,
     text: Option<usize>,
 }
 
-enum When<'a> {
+enum When {
     Column(usize),
-    Since(Since<'a>),
+    Since(Since),
 }
 
-/// Reads a table's rows as events.
-pub(super) fn read(
-    map: &Map,
-    columns: &EventColumns,
-    table: &Table<'_>,
-    ids: &mut Ids,
-    triage: &mut Triage,
-    output: &mut Output,
-) -> Result<(), ImportError> {
-    let mut filters = Filters::of(&map.filters, table)?;
-    let mut clock = Clock::new(&map.time_format, map.zone.as_deref())?;
-    let plan = Plan::of(map, columns, table)?;
-    let mut code = String::new();
-    output.read = table.rows(triage, |row, triage| {
+impl Long {
+    pub(super) fn new(
+        map: &Map,
+        columns: &EventColumns,
+        table: &Table,
+    ) -> Result<Self, ImportError> {
+        Ok(Self {
+            plan: Plan::of(map, columns, table)?,
+            code: String::new(),
+        })
+    }
+
+    /// The columns that are used.
+    pub(super) fn columns(&self) -> Vec<usize> {
+        self.plan.columns().collect()
+    }
+
+    pub(super) fn row(
+        &mut self,
+        table: &Table,
+        row: &Row<'_>,
+        triage: &mut Triage,
+        hands: &mut Hands,
+    ) -> Result<(), ImportError> {
+        let Hands {
+            ids,
+            filters,
+            clock,
+            output,
+        } = hands;
         let passes = match filters.pass(row) {
             Ok(Passes::Not(place)) => {
                 filters.count(place, row);
@@ -45,22 +69,27 @@ pub(super) fn read(
             Ok(Passes::Yes) => Ok(()),
             Err(bad) => Err(bad),
         };
-        let event = passes.and_then(|()| plan.read_row(row, &mut clock, ids, &mut code));
+        let here = |subject| output.wants(subject);
+        let event =
+            passes.and_then(|()| self.plan.read_row(row, clock, (ids, here), &mut self.code));
         match event {
-            Ok(event) => {
-                if let Subject::Column(_) = &map.subject {
-                    ids.note(table.name, event.subject, event.id, row.number)?;
-                }
-                output
-                    .events
-                    .push(event.subject, event.time, &code, event.value);
+            Ok(None) => Ok(()),
+            Ok(Some(event)) => {
+                ids.note(&table.name, event.subject, event.id, row.number)?;
+                let Event {
+                    subject,
+                    time,
+                    value,
+                    ..
+                } = event;
                 output.kept += 1;
-                Ok(())
+                let events = &mut output.events;
+                let pushed = events.push(subject, time, &self.code, value);
+                pushed.map_err(|_| one_patient(&table.name))
             }
             Err(bad) => Ok(table.refuse(triage, row, bad)?),
         }
-    })?;
-    output.finish(table, &filters, plan.columns(), &clock)
+    }
 }
 
 struct Event<'a> {
@@ -70,8 +99,8 @@ struct Event<'a> {
     value: Option<f32>,
 }
 
-impl<'a> Plan<'a> {
-    fn of(map: &Map, columns: &'a EventColumns, table: &Table<'_>) -> Result<Self, ImportError> {
+impl Plan {
+    fn of(map: &Map, columns: &EventColumns, table: &Table) -> Result<Self, ImportError> {
         let place =
             |name: &Option<String>| name.as_ref().map(|name| table.column(name)).transpose();
         let subject = match &map.subject {
@@ -98,7 +127,7 @@ impl<'a> Plan<'a> {
             subject,
             time,
             code: table.column(&columns.code)?,
-            prefix: &columns.prefix,
+            prefix: columns.prefix.clone(),
             value: place(&columns.value)?,
             text: place(&columns.text)?,
         })
@@ -116,22 +145,25 @@ impl<'a> Plan<'a> {
             .chain(optional)
     }
 
-    /// The event of a row, whose code is left in `code`.
+    /// The event of a row, whose code is left in `code`; nothing where its subject is not wanted.
     fn read_row<'row>(
         &self,
         row: &'row Row<'_>,
-        clock: &mut Clock<'_>,
-        ids: &Ids,
+        clock: &mut Clock,
+        (ids, wanted): (&Ids, impl Fn(i64) -> bool),
         code: &mut String,
-    ) -> Result<Event<'row>, BadCell> {
+    ) -> Result<Option<Event<'row>>, BadCell> {
         let id = row.required(self.subject)?;
         let subject = ids.number(id).map_err(|problem| (self.subject, problem))?;
+        if !wanted(subject) {
+            return Ok(None);
+        }
         let time = match &self.time {
             When::Column(place) => row.time(*place, clock)?,
             When::Since(since) => since.time(row, clock)?,
         };
         code.clear();
-        code.push_str(self.prefix);
+        code.push_str(&self.prefix);
         code.push_str(row.required(self.code)?);
         let value = self.value(row)?;
         if let (None, Some(text)) = (value, self.text)
@@ -140,12 +172,12 @@ impl<'a> Plan<'a> {
             code.push_str("//");
             code.push_str(text);
         }
-        Ok(Event {
+        Ok(Some(Event {
             subject,
             id,
             time,
             value,
-        })
+        }))
     }
 
     /// The number of a row. A cell that is not a number is a bad one, unless the column holds texts too.

@@ -89,6 +89,14 @@ pub enum Broken {
         "spaces stand before the opening quote of a cell, so whether it is quoted cannot be known. Take the spaces out; or, where quotes are part of the text, set csv.quote = \"\" in the map"
     )]
     SpaceBeforeQuote,
+    /// No end is found of a row.
+    #[error(
+        "the row has no end within {mib} MiB: a quote may open in it and never close. Close it in the file; or, where quotes are part of the text, set csv.quote = \"\" in the map"
+    )]
+    TooLong {
+        /// How long a row may be.
+        mib: usize,
+    },
     /// A quoted cell holds what looks like rows.
     #[error(
         "a quoted cell spans {lines} lines that look like rows of the table. Where its quote is a stray one, mend it or set csv.quote = \"\" in the map; where the cell is right, set csv.lines-in-cells = \"any\""
@@ -99,10 +107,55 @@ pub enum Broken {
     },
 }
 
+impl Broken {
+    /// A row without an end.
+    pub(super) fn too_long() -> Self {
+        Self::TooLong {
+            mib: LONGEST_ROW >> 20,
+        }
+    }
+}
+
+/// The most bytes of a row.
+pub(super) const LONGEST_ROW: usize = 4 << 20;
+
+/// What was found of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// All of it.
+    Record,
+    /// Not its end: the rest is in a later piece of the file.
+    Part,
+    /// No record: the file's end.
+    End,
+}
+
+/// Whether a file goes on behind its bytes at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goes {
+    On,
+    NoFurther,
+}
+
+/// Why a record is not read.
+enum Halt {
+    /// Its end is not at hand.
+    Part,
+    Broken(Broken),
+}
+
+impl From<Broken> for Halt {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
 /// Reads records from the beginning of `rest` on.
 #[derive(Clone, Debug)]
 pub(super) struct Records<'a> {
-    rest: &'a [u8],
+    /// What follows the records that were read.
+    pub(super) rest: &'a [u8],
+    goes: Goes,
     dialect: Dialect,
     /// Cells of a row, where they are known: by the header, or by the map.
     columns: usize,
@@ -111,33 +164,50 @@ pub(super) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn new(bytes: &'a [u8], dialect: Dialect, columns: usize) -> Self {
+    pub(super) fn new(bytes: &'a [u8], goes: Goes, dialect: Dialect, columns: usize) -> Self {
         Self {
             rest: bytes,
+            goes,
             dialect,
             columns,
             blank: 0,
         }
     }
 
-    /// The next record; `false` at the end of the file. Empty lines are counted and are no records.
-    pub(super) fn read(&mut self, record: &mut Record) -> Result<bool, Broken> {
+    /// The next record. Empty lines are counted and are no records.
+    pub(super) fn read(&mut self, record: &mut Record) -> Result<Found, Broken> {
+        let before = (self.rest, self.blank);
+        match self.record(record) {
+            Ok(found) => Ok(found),
+            Err(Halt::Broken(broken)) => Err(broken),
+            Err(Halt::Part) => {
+                (self.rest, self.blank) = before;
+                Ok(Found::Part)
+            }
+        }
+    }
+
+    fn record(&mut self, record: &mut Record) -> Result<Found, Halt> {
         record.clear();
         while let [b'\r' | b'\n', ..] = self.rest {
-            self.end_of_line();
+            self.end_of_line()?;
             self.blank += 1;
         }
         if self.rest.is_empty() {
-            return Ok(false);
+            self.no_further()?;
+            return Ok(Found::End);
         }
         loop {
             self.cell(record)?;
             record.close();
             match self.rest {
-                [] => return Ok(true),
+                [] => {
+                    self.no_further()?;
+                    return Ok(Found::Record);
+                }
                 [b'\r' | b'\n', ..] => {
-                    self.end_of_line();
-                    return Ok(true);
+                    self.end_of_line()?;
+                    return Ok(Found::Record);
                 }
                 // The delimiter: a cell ends nowhere else.
                 [_, tail @ ..] => self.rest = tail,
@@ -145,8 +215,16 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Halts at the end of what is at hand, unless the file ends there.
+    fn no_further(&self) -> Result<(), Halt> {
+        match self.goes {
+            Goes::On => Err(Halt::Part),
+            Goes::NoFurther => Ok(()),
+        }
+    }
+
     /// Takes a cell up to what ends it.
-    fn cell(&mut self, record: &mut Record) -> Result<(), Broken> {
+    fn cell(&mut self, record: &mut Record) -> Result<(), Halt> {
         if let (Some(quote), Some(first)) = (self.dialect.quote, self.rest.first())
             && *first == quote
         {
@@ -154,10 +232,13 @@ impl<'a> Records<'a> {
         }
         let ends = |byte: &u8| matches!(byte, b'\r' | b'\n') || *byte == self.dialect.delimiter;
         let length = self.rest.iter().position(ends);
+        if length.is_none() {
+            self.no_further()?;
+        }
         let (cell, rest) = self.rest.split_at(length.unwrap_or(self.rest.len()));
         let begins = cell.trim_ascii_start().first().copied();
         if begins.is_some() && begins == self.dialect.quote {
-            return Err(Broken::SpaceBeforeQuote);
+            return Err(Broken::SpaceBeforeQuote.into());
         }
         record.bytes.extend_from_slice(cell);
         self.rest = rest;
@@ -165,12 +246,15 @@ impl<'a> Records<'a> {
     }
 
     /// Takes a quoted cell, and the spaces after it.
-    fn quoted(&mut self, record: &mut Record, quote: u8) -> Result<(), Broken> {
+    fn quoted(&mut self, record: &mut Record, quote: u8) -> Result<(), Halt> {
         let begin = record.bytes.len();
         let raw = &self.rest[1..];
         self.rest = raw;
         loop {
             let end = self.rest.iter().position(|byte| *byte == quote);
+            if end.is_none() {
+                self.no_further()?;
+            }
             let (part, tail) = self.rest.split_at(end.ok_or(Broken::Open)?);
             record.bytes.extend_from_slice(part);
             self.rest = &tail[1..];
@@ -192,13 +276,14 @@ impl<'a> Records<'a> {
         let after = self.rest.iter().take_while(|byte| spaces(byte)).count();
         let lines = breaks + 1;
         match self.rest.get(after) {
-            None | Some(b'\r' | b'\n') => {}
+            None => self.no_further()?,
+            Some(b'\r' | b'\n') => {}
             Some(byte) if *byte == self.dialect.delimiter => {}
-            Some(_) => return Err(Broken::TextAfterQuote { lines }),
+            Some(_) => return Err(Broken::TextAfterQuote { lines }.into()),
         }
         self.rest = &self.rest[after..];
         if self.dialect.lines == Lines::OfText && self.looks_like_rows(cell, record.len()) {
-            return Err(Broken::LooksLikeRows { lines });
+            return Err(Broken::LooksLikeRows { lines }.into());
         }
         Ok(())
     }
@@ -224,11 +309,16 @@ impl<'a> Records<'a> {
         self.columns > 1 && lines.iter().any(is_row)
     }
 
-    fn end_of_line(&mut self) {
+    fn end_of_line(&mut self) -> Result<(), Halt> {
+        if self.rest == b"\r" {
+            // Its \n may follow.
+            self.no_further()?;
+        }
         self.rest = match self.rest {
             [b'\r', b'\n', tail @ ..] | [_, tail @ ..] => tail,
             [] => &[],
         };
+        Ok(())
     }
 }
 
@@ -248,10 +338,10 @@ mod tests {
     };
 
     fn read(text: &str, dialect: Dialect, columns: usize) -> Result<Vec<Vec<String>>, Broken> {
-        let mut records = Records::new(text.as_bytes(), dialect, columns);
+        let mut records = Records::new(text.as_bytes(), Goes::NoFurther, dialect, columns);
         let mut record = Record::default();
         let mut found = Vec::new();
-        while records.read(&mut record)? {
+        while records.read(&mut record)? == Found::Record {
             let cells = record.iter().map(|cell| String::from_utf8_lossy(cell));
             found.push(cells.map(std::borrow::Cow::into_owned).collect());
         }
@@ -316,7 +406,29 @@ mod tests {
         assert_eq!(read(prose, COMMA, 4).unwrap()[0].len(), 4);
     }
 
+    /// As [`read`], with the text cut into two pieces.
+    fn read_in_two(text: &str, cut: usize) -> Result<(Vec<Vec<u8>>, u64), Broken> {
+        let (mut record, mut found, mut blank) = (Record::default(), Vec::new(), 0);
+        let mut begin = 0;
+        for (end, goes) in [(cut, Goes::On), (text.len(), Goes::NoFurther)] {
+            let mut records = Records::new(&text.as_bytes()[begin..end], goes, COMMA, 3);
+            while records.read(&mut record)? == Found::Record {
+                found.push(record.iter().collect::<Vec<_>>().join(&b'|'));
+            }
+            begin = end - records.rest.len();
+            blank += records.blank;
+        }
+        Ok((found, blank))
+    }
+
     proptest! {
+        /// It does not matter where a file is cut into pieces.
+        #[test]
+        fn pieces_are_read_as_the_whole(text in "[ab,\"\r\n ]{0,40}", cut in 0_usize..40) {
+            let cut = cut.min(text.len());
+            prop_assert_eq!(read_in_two(&text, cut), read_in_two(&text, 0));
+        }
+
         /// What the `csv` crate writes is read as it was meant, by any delimiter, and as that crate reads it.
         #[test]
         fn what_another_writes_is_read_alike(

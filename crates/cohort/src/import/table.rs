@@ -1,31 +1,36 @@
 //! A CSV file as rows of named cells.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::ImportError;
 use super::cell::{Digits, Listed};
 use super::clock::Clock;
-use super::map::{Csv, Filter, Offset};
-use super::records::{Dialect, Record, Records};
-use super::{ImportError, text};
+use super::map::{Csv, Filter, Offset, Unit};
+use super::records::{Broken, Dialect, Found, Goes, Record, Records};
+use super::text::Text;
 use crate::bad_row::{BadRow, Problem, Quoted, Triage};
 use crate::meds::Timestamp;
 
-/// A CSV file.
-pub(super) struct Table<'a> {
-    pub(super) name: &'a str,
+/// A CSV file's name, columns and ways: all but its rows ([`super::scan::Scan`]).
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) name: String,
+    encoding: Option<String>,
     pub(super) digits: Digits,
-    /// Decoded, without what stands before the table.
-    bytes: Cow<'a, [u8]>,
-    start: usize,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
+    pub(super) columns: Vec<String>,
+    pub(super) missing: Listed<()>,
+    /// Bytes of its text before the first row.
+    pub(super) start: usize,
     header: Header,
-    columns: Vec<String>,
-    missing: Listed<()>,
+    /// Its first lines, from the header on, for messages.
+    head: Vec<u8>,
+    /// Lines before these.
+    skipped: usize,
 }
 
 /// Where the names of the columns are.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Header {
     InFile,
     InMap,
@@ -35,31 +40,27 @@ enum Header {
 pub(super) struct Row<'a> {
     /// From 1, without the header line.
     pub(super) number: u64,
-    record: &'a Record,
-    missing: &'a Listed<()>,
+    pub(super) record: &'a Record,
+    pub(super) missing: &'a Listed<()>,
     pub(super) digits: Digits,
 }
 
 /// A cell that cannot be used: its column and what is wrong.
 pub(super) type BadCell = (usize, Problem);
 
-/// What was read.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Read {
-    /// Rows, bad ones included.
-    pub(super) rows: u64,
-    /// Lines that hold nothing.
-    pub(super) blank: u64,
-    /// Rows with line breaks in their cells, and the first of them.
-    pub(super) broken: (u64, u64),
-}
-
-impl<'a> Table<'a> {
-    pub(super) fn open(name: &'a str, bytes: &'a [u8], layout: &Csv) -> Result<Self, ImportError> {
-        let bytes = text::decode(name, bytes, layout.encoding.as_deref())?;
+impl Table {
+    /// The table of a file whose first piece this is.
+    pub(super) fn open(
+        name: &str,
+        piece: &[u8],
+        goes: Goes,
+        layout: &Csv,
+    ) -> Result<Self, ImportError> {
+        let mut text = Vec::new();
+        Text::of(name, piece, layout.encoding.as_deref())?.push(piece, goes, &mut text)?;
         let mut dialect = layout.dialect();
-        let mut start = skip(&bytes, layout.skip_lines);
-        if let Some((delimiter, length)) = separator_line(&bytes[start..]) {
+        let mut start = skip(&text, layout.skip_lines);
+        if let Some((delimiter, length)) = separator_line(&text[start..]) {
             if layout.delimiter.is_some() && dialect.delimiter != delimiter {
                 return Err(ImportError::Unreadable {
                     file: name.to_owned(),
@@ -72,28 +73,43 @@ impl<'a> Table<'a> {
             dialect.delimiter = delimiter;
             start += length;
         }
+        let head = &text[start..];
         let mut table = Self {
-            name,
+            name: name.to_owned(),
+            encoding: layout.encoding.clone(),
             digits: layout.digits(),
-            bytes,
-            start,
             dialect,
-            header: Header::InMap,
             columns: Vec::new(),
             missing: Listed::cells(&layout.missing, layout.digits()),
+            start,
+            header: Header::InMap,
+            head: head[..head.len().min(HEAD)].to_owned(),
+            skipped: bytes_lines(&text[..start]),
         };
         match &layout.columns {
             Some(columns) => table.columns.clone_from(columns),
-            None => {
-                table.header = Header::InFile;
-                let mut header = Record::default();
-                let read = table.records().read(&mut header);
-                read.map_err(|broken| table.broken(0, broken))?;
-                let names = header.iter().map(|cell| String::from_utf8_lossy(cell));
-                table.columns = names.map(|name| name.trim().to_owned()).collect();
-            }
+            None => table.read_header(head, goes)?,
         }
         Ok(table)
+    }
+
+    /// The text of its file, whose first piece this is.
+    pub(super) fn text(&self, piece: &[u8]) -> Result<Text, ImportError> {
+        Text::of(&self.name, piece, self.encoding.as_deref())
+    }
+
+    fn read_header(&mut self, head: &[u8], goes: Goes) -> Result<(), ImportError> {
+        self.header = Header::InFile;
+        let mut header = Record::default();
+        let mut records = Records::new(head, goes, self.dialect, 0);
+        let read = records.read(&mut header);
+        if read.map_err(|broken| self.broken(0, broken))? == Found::Part {
+            return Err(self.broken(0, Broken::too_long()));
+        }
+        let names = header.iter().map(|cell| String::from_utf8_lossy(cell));
+        self.columns = names.map(|name| name.trim().to_owned()).collect();
+        self.start += head.len() - records.rest.len();
+        Ok(())
     }
 
     /// The place of a column.
@@ -102,7 +118,7 @@ impl<'a> Table<'a> {
         let mut places = places.filter(|(_, column)| *column == name);
         let Some((place, _)) = places.next() else {
             return Err(ImportError::NoColumn {
-                file: self.name.to_owned(),
+                file: self.name.clone(),
                 column: name.to_owned(),
                 found: self.found(),
                 help: self.help(name),
@@ -111,7 +127,7 @@ impl<'a> Table<'a> {
         match places.next() {
             None => Ok(place),
             Some((second, _)) => Err(ImportError::SameName {
-                file: self.name.to_owned(),
+                file: self.name.clone(),
                 column: name.to_owned(),
                 first: place + 1,
                 second: second + 1,
@@ -131,54 +147,6 @@ impl<'a> Table<'a> {
             .collect()
     }
 
-    /// Gives every row with as many cells as there are columns to `each`; others are bad.
-    pub(super) fn rows(
-        &self,
-        triage: &mut Triage,
-        mut each: impl FnMut(&Row<'_>, &mut Triage) -> Result<(), ImportError>,
-    ) -> Result<Read, ImportError> {
-        let mut records = self.records();
-        let mut record = Record::default();
-        if self.header == Header::InFile {
-            let header = records.read(&mut record);
-            header.map_err(|broken| self.broken(0, broken))?;
-        }
-        let before = records.blank;
-        let mut found = Read::default();
-        loop {
-            let number = found.rows + 1;
-            let more = records.read(&mut record);
-            if !more.map_err(|broken| self.broken(number, broken))? {
-                break;
-            }
-            found.rows = number;
-            if record.breaks > 0 {
-                found.broken.0 += 1;
-                if found.broken.0 == 1 {
-                    found.broken.1 = number;
-                }
-            }
-            let (cells, want) = (record.len(), self.columns.len());
-            let name = |place: usize| self.columns.get(place).map_or("(none)", String::as_str);
-            if cells != want {
-                let problem = Problem::Cells { found: cells, want };
-                triage.refuse(self.name, number, name(cells), problem)?;
-            } else if let Some(place) = record.nul() {
-                triage.refuse(self.name, number, name(place), Problem::Nul)?;
-            } else {
-                let row = Row {
-                    number,
-                    record: &record,
-                    missing: &self.missing,
-                    digits: self.digits,
-                };
-                each(&row, triage)?;
-            }
-        }
-        found.blank = records.blank - before;
-        Ok(found)
-    }
-
     /// Takes note of a bad cell.
     pub(super) fn refuse(
         &self,
@@ -187,16 +155,12 @@ impl<'a> Table<'a> {
         bad: BadCell,
     ) -> Result<(), BadRow> {
         let (column, problem) = bad;
-        triage.refuse(self.name, row.number, &self.columns[column], problem)
+        triage.refuse(&self.name, row.number, &self.columns[column], problem)
     }
 
-    fn records(&self) -> Records<'_> {
-        Records::new(&self.bytes[self.start..], self.dialect, self.columns.len())
-    }
-
-    fn broken(&self, row: u64, broken: super::records::Broken) -> ImportError {
+    pub(super) fn broken(&self, row: u64, broken: Broken) -> ImportError {
         ImportError::Broken {
-            file: self.name.to_owned(),
+            file: self.name.clone(),
             row,
             broken,
         }
@@ -244,7 +208,7 @@ impl<'a> Table<'a> {
         if self.header == Header::InFile
             && let Some(line) = self.line_with(name)
         {
-            let skipped = bytes_lines(&self.bytes[..self.start]) + line;
+            let skipped = self.skipped + line;
             return format!(". A later line has it: set csv.skip-lines = {skipped} in the map");
         }
         String::new()
@@ -252,12 +216,11 @@ impl<'a> Table<'a> {
 
     /// Lines before the one of the first few that holds a cell `name`.
     fn line_with(&self, name: &str) -> Option<usize> {
-        let text = &self.bytes[self.start..];
-        let mut lines = text.split(|byte| *byte == b'\n').take(LINES_SEARCHED);
+        let mut lines = self.head.split(|byte| *byte == b'\n').take(LINES_SEARCHED);
         lines.position(|line| {
             let mut record = Record::default();
-            let read = Records::new(line, self.dialect, 0).read(&mut record);
-            read == Ok(true)
+            let read = Records::new(line, Goes::NoFurther, self.dialect, 0).read(&mut record);
+            read == Ok(Found::Record)
                 && record
                     .iter()
                     .any(|cell| cell.trim_ascii() == name.as_bytes())
@@ -267,6 +230,9 @@ impl<'a> Table<'a> {
 
 /// Columns that a message names.
 const COLUMNS_TOLD: usize = 40;
+
+/// Bytes in which a header is looked for.
+const HEAD: usize = 1 << 16;
 
 /// Lines in which a header is looked for.
 const LINES_SEARCHED: usize = 50;
@@ -350,7 +316,7 @@ impl Row<'_> {
     pub(super) fn time(
         &self,
         column: usize,
-        clock: &mut Clock<'_>,
+        clock: &mut Clock,
     ) -> Result<Option<Timestamp>, BadCell> {
         let Some(cell) = self.cell(column)? else {
             return Ok(None);
@@ -372,19 +338,21 @@ pub(super) fn value(number: f64, cell: &str, column: usize) -> Result<f32, BadCe
 }
 
 /// A time that is told from another one, with the places of its columns.
-pub(super) struct Since<'a> {
-    offset: &'a Offset,
+#[derive(Debug)]
+pub(super) struct Since {
+    unit: Unit,
     column: usize,
     from: From,
 }
 
+#[derive(Debug)]
 enum From {
     Time(Timestamp),
     Column(usize),
 }
 
-impl<'a> Since<'a> {
-    pub(super) fn of(offset: &'a Offset, table: &Table<'_>) -> Result<Self, ImportError> {
+impl Since {
+    pub(super) fn of(offset: &Offset, table: &Table) -> Result<Self, ImportError> {
         let from = match &offset.since_column {
             Some(name) => From::Column(table.column(name)?),
             None => {
@@ -393,7 +361,7 @@ impl<'a> Since<'a> {
             }
         };
         Ok(Self {
-            offset,
+            unit: offset.unit,
             column: table.column(&offset.column)?,
             from,
         })
@@ -416,13 +384,13 @@ impl<'a> Since<'a> {
     pub(super) fn time(
         &self,
         row: &Row<'_>,
-        clock: &mut Clock<'_>,
+        clock: &mut Clock,
     ) -> Result<Option<Timestamp>, BadCell> {
         let Some(cell) = row.cell(self.column)? else {
             return Ok(None);
         };
         let number = row.number(cell, self.column)?;
-        let micros = (number * micros(self.offset.unit.micros())).round();
+        let micros = (number * micros(self.unit.micros())).round();
         if micros.abs() > LONGEST {
             let quoted = Quoted::new(cell.as_bytes());
             return Err((self.column, Problem::NotNumber(quoted)));
@@ -448,12 +416,14 @@ fn micros(micros: i64) -> f64 {
 }
 
 /// A map's filters, with the places of their columns and the rows that each passed over.
-pub(super) struct Filters<'a> {
-    filters: Vec<Placed<'a>>,
+#[derive(Debug)]
+pub(super) struct Filters {
+    filters: Vec<Placed>,
 }
 
-struct Placed<'a> {
-    filter: &'a Filter,
+#[derive(Debug)]
+struct Placed {
+    name: String,
     column: Option<usize>,
     complete: Vec<usize>,
     is: Listed<()>,
@@ -474,13 +444,13 @@ pub(super) enum Passes {
     Not(usize),
 }
 
-impl<'a> Filters<'a> {
-    pub(super) fn of(filters: &'a [Filter], table: &Table<'_>) -> Result<Self, ImportError> {
-        let place = |filter: &'a Filter| {
+impl Filters {
+    pub(super) fn of(filters: &[Filter], table: &Table) -> Result<Self, ImportError> {
+        let place = |filter: &Filter| {
             let column = filter.column.as_ref().map(|name| table.column(name));
             let complete = filter.complete.iter().map(|name| table.column(name));
             Ok(Placed {
-                filter,
+                name: filter.to_string(),
                 column: column.transpose()?,
                 complete: complete.collect::<Result<_, _>>()?,
                 is: Listed::cells(&filter.is, table.digits),
@@ -495,7 +465,7 @@ impl<'a> Filters<'a> {
 
     pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
         let of_filter =
-            |placed: &'_ Placed<'a>| placed.column.into_iter().chain(placed.complete.clone());
+            |placed: &'_ Placed| placed.column.into_iter().chain(placed.complete.clone());
         self.filters.iter().flat_map(of_filter)
     }
 
@@ -535,13 +505,7 @@ impl<'a> Filters<'a> {
     /// The rows that each filter passed over, with its name and the cells that it saw first.
     pub(super) fn counts(&self) -> impl Iterator<Item = (String, u64, &[String])> {
         let counts = self.filters.iter();
-        counts.map(|placed| {
-            (
-                placed.filter.to_string(),
-                placed.passed,
-                placed.seen.as_slice(),
-            )
-        })
+        counts.map(|placed| (placed.name.clone(), placed.passed, placed.seen.as_slice()))
     }
 }
 

@@ -1,77 +1,107 @@
 //! A file's bytes as text: encodings, and files that are no CSV at all.
 
-use std::borrow::Cow;
-
-use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::ImportError;
+use super::records::Goes;
 
-/// A file as UTF-8, without its byte order mark.
-///
-/// A byte order mark says UTF-8 or UTF-16; what has none is in the map's encoding, or else UTF-8. Bytes that are not
-/// UTF-8 are left in place where the map names no encoding, for only the cells that are read need be.
-///
-/// # Errors
-///
-/// A file of another kind, an encoding that the map's name is not one of, and bytes that are not of it.
-pub(super) fn decode<'a>(
-    file: &str,
-    bytes: &'a [u8],
-    encoding: Option<&str>,
-) -> Result<Cow<'a, [u8]>, ImportError> {
-    let refuse = |problem: String| ImportError::Unreadable {
-        file: file.to_owned(),
-        problem,
-    };
-    if bytes.is_empty() {
-        return Err(refuse("it is empty".to_owned()));
-    }
-    if let Some(kind) = other_kind(bytes) {
-        return Err(refuse(kind.to_owned()));
-    }
-    let named = match encoding {
-        None => None,
-        Some(label) => {
-            Some(Encoding::for_label(label.as_bytes()).ok_or(ImportError::Setting {
-                setting: "csv.encoding",
-                problem: "want the name of an encoding of the web, such as utf-8, utf-16le, windows-1252 or latin1",
-            })?)
+/// A file's bytes on their way to UTF-8, without the byte order mark.
+pub(super) struct Text {
+    file: String,
+    /// None where bytes are taken as they are.
+    decoder: Option<Decoder>,
+    /// Bytes of the mark that are still to be left out.
+    mark: usize,
+}
+
+impl Text {
+    /// The text of a file that begins with these bytes.
+    ///
+    /// A byte order mark says UTF-8 or UTF-16; what has none is in the map's encoding, or else UTF-8. Bytes that are not
+    /// UTF-8 are left in place where the map names no encoding, for only the cells that are read need be.
+    ///
+    /// # Errors
+    ///
+    /// A file of another kind, and an encoding that the map's name is not one of.
+    pub(super) fn of(file: &str, head: &[u8], encoding: Option<&str>) -> Result<Self, ImportError> {
+        let refuse = |problem: String| ImportError::Unreadable {
+            file: file.to_owned(),
+            problem,
+        };
+        if head.is_empty() {
+            return Err(refuse("it is empty".to_owned()));
         }
-    };
-    let marked = Encoding::for_bom(bytes);
-    let (encoding, mark) = match (marked, named) {
-        (Some((marked, _)), Some(named)) if marked != named => {
-            return Err(refuse(format!(
-                "its byte order mark says {}, and the map's csv.encoding {}: take csv.encoding out",
-                marked.name(),
-                named.name()
-            )));
+        if let Some(kind) = other_kind(head) {
+            return Err(refuse(kind.to_owned()));
         }
-        (Some(marked), _) => marked,
-        (None, Some(named)) => (named, 0),
-        (None, None) => match without_mark(bytes) {
-            Some(encoding) => {
+        let named = encoding.map(by_name).transpose()?;
+        let (encoding, mark) = match (Encoding::for_bom(head), named) {
+            (Some((marked, _)), Some(named)) if marked != named => {
                 return Err(refuse(format!(
-                    "it holds NUL bytes as {0} has them, without a byte order mark: set csv.encoding = \"{0}\" in the map",
-                    encoding.name().to_lowercase()
+                    "its byte order mark says {}, and the map's csv.encoding {}: take csv.encoding out",
+                    marked.name(),
+                    named.name()
                 )));
             }
-            None => return Ok(Cow::Borrowed(bytes)),
-        },
-    };
-    let body = &bytes[mark..];
-    if encoding == encoding_rs::UTF_8 {
-        return Ok(Cow::Borrowed(body));
+            (Some(marked), _) => marked,
+            (None, Some(named)) => (named, 0),
+            (None, None) => match without_mark(head) {
+                Some(encoding) => {
+                    return Err(refuse(format!(
+                        "it holds NUL bytes as {0} has them, without a byte order mark: set csv.encoding = \"{0}\" in the map",
+                        encoding.name().to_lowercase()
+                    )));
+                }
+                None => (UTF_8, 0),
+            },
+        };
+        let decoder = (encoding != UTF_8).then(|| encoding.new_decoder_without_bom_handling());
+        Ok(Self {
+            file: file.to_owned(),
+            decoder,
+            mark,
+        })
     }
-    let text = encoding
-        .decode_without_bom_handling_and_without_replacement(body)
-        .ok_or_else(|| {
-            refuse(format!(
-                "it is not written in {}, as its byte order mark or the map's csv.encoding says",
-                encoding.name()
-            ))
-        })?;
-    Ok(Cow::Owned(text.into_owned().into_bytes()))
+
+    /// Adds the text of the next bytes to `out`.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are not of the encoding.
+    pub(super) fn push(
+        &mut self,
+        bytes: &[u8],
+        goes: Goes,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ImportError> {
+        let bytes = &bytes[std::mem::take(&mut self.mark).min(bytes.len())..];
+        let Some(decoder) = &mut self.decoder else {
+            out.extend_from_slice(bytes);
+            return Ok(());
+        };
+        let most = decoder.max_utf8_buffer_length_without_replacement(bytes.len());
+        let mut text = String::with_capacity(most.unwrap_or(0));
+        let last = goes == Goes::NoFurther;
+        let (result, _) = decoder.decode_to_string_without_replacement(bytes, &mut text, last);
+        if result != DecoderResult::InputEmpty {
+            return Err(ImportError::Unreadable {
+                file: self.file.clone(),
+                problem: format!(
+                    "it is not written in {}, as its byte order mark or the map's csv.encoding says",
+                    decoder.encoding().name()
+                ),
+            });
+        }
+        out.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+fn by_name(label: &str) -> Result<&'static Encoding, ImportError> {
+    Encoding::for_label(label.as_bytes()).ok_or(ImportError::Setting {
+        setting: "csv.encoding",
+        problem: "want the name of an encoding of the web, such as utf-8, utf-16le, windows-1252 or latin1",
+    })
 }
 
 /// What a file is that is no table of text.
@@ -117,8 +147,18 @@ fn without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
 mod tests {
     use super::*;
 
+    fn decoded(bytes: &[u8], encoding: Option<&str>) -> Result<Vec<u8>, ImportError> {
+        let mut text = Text::of("t.csv", bytes, encoding)?;
+        let mut out = Vec::new();
+        // Any cut, inside of a character or of the mark's end.
+        let (one, other) = bytes.split_at(bytes.len().min(5));
+        text.push(one, Goes::On, &mut out)?;
+        text.push(other, Goes::NoFurther, &mut out)?;
+        Ok(out)
+    }
+
     fn told(bytes: &[u8], encoding: Option<&str>) -> String {
-        match decode("t.csv", bytes, encoding) {
+        match decoded(bytes, encoding) {
             Ok(text) => String::from_utf8_lossy(&text).into_owned(),
             Err(error) => error.to_string(),
         }
@@ -139,7 +179,7 @@ mod tests {
             assert_eq!(told(&bytes, encoding), "größe", "{encoding:?}");
         }
         assert_eq!(
-            decode("t.csv", b"a\xff", None).unwrap().as_ref(),
+            decoded(b"a\xff", None).unwrap(),
             b"a\xff",
             "only the cells that are read must be text"
         );

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use protocol::door::{BadRows, Split};
+use protocol::door::Split;
 
 use super::cell::Listed;
 use super::clock::Clock;
@@ -10,60 +10,158 @@ use super::id::Ids;
 use super::level::Levels;
 use super::map::{As, ClassRule, Column, Label, Map, Prediction, SplitColumn, Subject};
 use super::table::{BadCell, Filters, Passes, Row, Since, Table, value};
-use super::written::{self, Written};
-use super::{ImportError, Output};
+use super::take::Hands;
+use super::written::{Seen, Written};
+use super::{ImportError, Output, one_patient};
 use crate::bad_row::{Problem, Quoted, Triage};
 use crate::first_rows::{FirstRow, FirstRows};
 use crate::meds::Timestamp;
 use crate::split;
 
 /// Reads a table's rows as subjects, or as their stays. A row is used whole or not at all.
-pub(super) fn read(
-    map: &Map,
-    table: &Table<'_>,
-    ids: &mut Ids,
-    triage: &mut Triage,
-    output: &mut Output,
-) -> Result<(), ImportError> {
-    let mut filters = Filters::of(&map.filters, table)?;
-    let mut clock = Clock::new(&map.time_format, map.zone.as_deref())?;
-    let mut plan = Plan::of(map, table)?;
-    plan.find_written(table, output)?;
-    let ranks = plan.ranks(&filters, ids, table)?;
-    let mut stood = Stood::default();
-    let mut cells = Cells::default();
-    output.read = table.rows(triage, |row, triage| {
-        let kept = plan.read_row(row, &filters, ranks.as_ref(), (ids, &mut clock), &mut cells);
+pub(super) struct Wide {
+    plan: Plan,
+    stood: Stood,
+    /// Memory for the next row.
+    cells: Cells,
+}
+
+impl Wide {
+    pub(super) fn new(map: &Map, table: &Table, looked: &Looked) -> Result<Self, ImportError> {
+        let mut plan = Plan::of(map, table)?;
+        for (placed, written) in plan.columns.iter_mut().zip(&looked.written) {
+            if let Some(written) = written {
+                placed.written = *written;
+            }
+        }
+        Ok(Self {
+            plan,
+            stood: Stood::default(),
+            cells: Cells::default(),
+        })
+    }
+
+    /// The columns that are used.
+    pub(super) fn columns(&self) -> Vec<usize> {
+        self.plan.columns().collect()
+    }
+
+    pub(super) fn row(
+        &mut self,
+        table: &Table,
+        looked: &Looked,
+        row: &Row<'_>,
+        triage: &mut Triage,
+        hands: &mut Hands,
+    ) -> Result<(), ImportError> {
+        let (plan, cells) = (&self.plan, &mut self.cells);
+        let kept = plan.read_row(row, looked.ranks.as_ref(), hands, cells);
         // Of each row that counts as its subject's, whether it is used or not.
         if let (Ok(Kept::Yes | Kept::Later), Some(column)) = (&kept, plan.subject) {
             let id = row.cell(column).ok().flatten().unwrap_or_default();
-            ids.note(table.name, cells.subject, id, row.number)?;
+            hands.ids.note(&table.name, cells.subject, id, row.number)?;
         }
-        let kept = match kept {
-            Ok(Kept::Yes) => stood
-                .note(table.name, row.number, &cells)
-                .map(Some)
-                .map_err(|problem| (plan.subject.unwrap_or(0), problem)),
+        let first = match kept {
+            Ok(Kept::Yes) => {
+                let noted = self.stood.note(&table.name, row.number, cells);
+                noted.map_err(|problem| (plan.subject.unwrap_or(0), problem))
+            }
             Ok(Kept::Passed(place)) => {
-                filters.count(place, row);
-                Ok(None)
+                hands.filters.count(place, row);
+                return Ok(());
             }
             Ok(Kept::Later) => {
-                output.later += 1;
-                Ok(None)
+                hands.output.later += 1;
+                return Ok(());
             }
+            Ok(Kept::Elsewhere) => return Ok(()),
             Err(bad) => Err(bad),
         };
-        match kept {
-            Ok(None) => Ok(()),
-            Ok(Some(first)) => {
-                plan.write_row(&mut cells, first, output);
-                Ok(())
-            }
+        match first {
+            Ok(first) => plan.write_row(&table.name, cells, first, &mut hands.output),
             Err(bad) => Ok(table.refuse(triage, row, bad)?),
         }
-    })?;
-    output.finish(table, &filters, plan.columns(), &clock)
+    }
+}
+
+/// What can only be known once all rows were seen.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// How each column of the map writes its levels, where the map does not say.
+    written: Vec<Option<Written>>,
+    /// Of each row that passes the filters: how many of its subject are before it, where the map asks for an order.
+    ranks: Option<HashMap<u64, u32>>,
+    pub(super) notes: Vec<String>,
+}
+
+/// A first look at all rows. Bad ones are told of when they are read for good.
+pub(super) struct Look {
+    plan: Plan,
+    /// One a column of the map: what was seen of it, where the map does not say how it is written.
+    seen: Vec<Option<Seen>>,
+    /// Subject, order and number of each row.
+    rows: Option<Vec<(i64, i64, u64)>>,
+}
+
+impl Look {
+    /// A look, where there is something to look for.
+    pub(super) fn new(map: &Map, table: &Table) -> Result<Option<Self>, ImportError> {
+        let plan = Plan::of(map, table)?;
+        let is_open = |placed: &Placed| {
+            placed.column.kind == As::Level
+                && placed.levels.is_empty()
+                && placed.column.verbatim.is_none()
+        };
+        let seen = plan.columns.iter();
+        let seen: Vec<_> = seen
+            .map(|placed| is_open(placed).then(Seen::default))
+            .collect();
+        let rows = plan.order.is_some().then(Vec::new);
+        let needed = rows.is_some() || seen.iter().any(Option::is_some);
+        Ok(needed.then_some(Self { plan, seen, rows }))
+    }
+
+    pub(super) fn row(&mut self, row: &Row<'_>, filters: &Filters, ids: &Ids) {
+        for (placed, seen) in self.plan.columns.iter().zip(&mut self.seen) {
+            if let Some(seen) = seen
+                && let Ok(Some(cell)) = row.cell(placed.place)
+                && !placed.missing.contains(cell)
+            {
+                seen.note(cell);
+            }
+        }
+        if let (Some(rows), Some(order)) = (&mut self.rows, self.plan.order)
+            && let Ok(Passes::Yes) = filters.pass(row)
+            && let Ok(subject) = self.plan.subject(row, ids)
+            && let Ok(order) = row.integer(order)
+        {
+            rows.push((subject, order, row.number));
+        }
+    }
+
+    pub(super) fn finish(self) -> Looked {
+        let mut notes = Vec::new();
+        for (placed, seen) in self.plan.columns.iter().zip(&self.seen) {
+            let note = seen
+                .as_ref()
+                .and_then(|seen| seen.note_for(&placed.column.name));
+            notes.extend(note.filter(|note| !notes.contains(note)));
+        }
+        let ranks = self.rows.map(|mut rows| {
+            rows.sort_unstable();
+            let of_subjects = rows.chunk_by(|one, next| one.0 == next.0);
+            let ranked = of_subjects.flat_map(|rows| (0..).zip(rows));
+            ranked.map(|(rank, (_, _, row))| (*row, rank)).collect()
+        });
+        let written = self.seen.iter();
+        Looked {
+            written: written
+                .map(|seen| seen.as_ref().map(Seen::written))
+                .collect(),
+            ranks,
+            notes,
+        }
+    }
 }
 
 /// The rows that stood before: one a subject and prediction time, all of a subject in one split.
@@ -98,25 +196,28 @@ impl Stood {
 }
 
 /// A map with the places of its columns.
-struct Plan<'a> {
-    map: &'a Map,
+struct Plan {
+    /// Whether of a subject's rows the first one alone is used.
+    first_alone: bool,
+    /// Microseconds from events to the prediction time.
+    lead: i64,
     /// None where the row's number is the subject's.
     subject: Option<usize>,
     /// The column that orders a subject's rows.
     order: Option<usize>,
-    prediction: When<'a>,
+    prediction: When,
     label: Option<(Class, usize)>,
-    split: Option<(Listed<&'a str>, usize)>,
-    columns: Vec<Placed<'a>>,
+    split: Option<(Listed<String>, usize)>,
+    columns: Vec<Placed>,
 }
 
 /// A column of the map, ready for its cells.
-struct Placed<'a> {
-    column: &'a Column,
+struct Placed {
+    column: Column,
     place: usize,
     missing: Listed<()>,
     numbers: Listed<f64>,
-    levels: Levels<'a>,
+    levels: Levels,
     written: Written,
 }
 
@@ -128,10 +229,10 @@ enum Class {
 }
 
 /// When a row's label is to be predicted.
-enum When<'a> {
+enum When {
     Column(usize),
     At(Timestamp),
-    Since(Since<'a>),
+    Since(Since),
     /// The first of a subject, and microseconds to each next one.
     Sequence(Timestamp, i64),
 }
@@ -143,6 +244,8 @@ enum Kept {
     Passed(usize),
     /// It is not the first of its subject.
     Later,
+    /// Its subject is of another batch.
+    Elsewhere,
 }
 
 /// What a row holds.
@@ -157,8 +260,8 @@ struct Cells {
     used: usize,
 }
 
-impl<'a> Plan<'a> {
-    fn of(map: &'a Map, table: &Table<'_>) -> Result<Self, ImportError> {
+impl Plan {
+    fn of(map: &Map, table: &Table) -> Result<Self, ImportError> {
         let subject = match &map.subject {
             Subject::Column(subject) => Some(table.column(&subject.column)?),
             Subject::RowNumber => None,
@@ -181,7 +284,8 @@ impl<'a> Plan<'a> {
         let split = map.split.as_ref().map(|split| splits_of(split, table));
         let columns = map.columns.iter().map(|column| Placed::of(column, table));
         Ok(Self {
-            map,
+            first_alone: map.first_by.is_some(),
+            lead: i64::from(map.lead_days) * Timestamp::DAY,
             subject,
             order: order.map(|name| table.column(name)).transpose()?,
             prediction,
@@ -209,91 +313,26 @@ impl<'a> Plan<'a> {
             .chain(columns)
     }
 
-    /// Finds how columns of levels are written, where the map does not say.
-    fn find_written(&mut self, table: &Table<'_>, output: &mut Output) -> Result<(), ImportError> {
-        let open = |placed: &&mut Placed<'_>| {
-            placed.column.kind == As::Level
-                && placed.levels.is_empty()
-                && placed.column.verbatim.is_none()
-        };
-        let mut open: Vec<&mut Placed<'_>> = self.columns.iter_mut().filter(open).collect();
-        if open.is_empty() {
-            return Ok(());
-        }
-        let mut seen = vec![written::Seen::default(); open.len()];
-        // Bad rows are told of when the rows are read for good.
-        table.rows(&mut Triage::new(BadRows::Drop), |row, _| {
-            for (placed, seen) in open.iter().zip(&mut seen) {
-                if let Ok(Some(cell)) = row.cell(placed.place)
-                    && !placed.missing.contains(cell)
-                {
-                    seen.note(cell);
-                }
-            }
-            Ok(())
-        })?;
-        for (placed, seen) in open.iter_mut().zip(seen) {
-            placed.written = seen.written();
-            let note = seen.note_for(&placed.column.name);
-            if let Some(note) = note
-                && !output.notes.contains(&note)
-            {
-                output.notes.push(note);
-            }
-        }
-        Ok(())
-    }
-
-    /// Of each row that passes the filters: how many of its subject are before it, where the map asks for an order.
-    fn ranks(
-        &self,
-        filters: &Filters<'_>,
-        ids: &Ids,
-        table: &Table<'_>,
-    ) -> Result<Option<HashMap<u64, u32>>, ImportError> {
-        let Some(order) = self.order else {
-            return Ok(None);
-        };
-        let mut rows: Vec<(i64, i64, u64)> = Vec::new();
-        // Bad rows are told of when the rows are read for good.
-        table.rows(&mut Triage::new(BadRows::Drop), |row, _| {
-            let place = || {
-                Ok::<_, BadCell>((
-                    filters.pass(row)?,
-                    self.subject(row, ids)?,
-                    row.integer(order)?,
-                ))
-            };
-            if let Ok((Passes::Yes, subject, order)) = place() {
-                rows.push((subject, order, row.number));
-            }
-            Ok(())
-        })?;
-        rows.sort_unstable();
-        let of_subjects = rows.chunk_by(|one, next| one.0 == next.0);
-        let ranked = of_subjects.flat_map(|rows| (0..).zip(rows));
-        Ok(Some(
-            ranked.map(|(rank, (_, _, row))| (*row, rank)).collect(),
-        ))
-    }
-
     fn read_row(
         &self,
         row: &Row<'_>,
-        filters: &Filters<'_>,
         ranks: Option<&HashMap<u64, u32>>,
-        (ids, clock): (&Ids, &mut Clock<'_>),
+        hands: &mut Hands,
         cells: &mut Cells,
     ) -> Result<Kept, BadCell> {
-        if let Passes::Not(place) = filters.pass(row)? {
+        if let Passes::Not(place) = hands.filters.pass(row)? {
             return Ok(Kept::Passed(place));
         }
-        cells.subject = self.subject(row, ids)?;
+        cells.subject = self.subject(row, &hands.ids)?;
+        if !hands.output.wants(cells.subject) {
+            return Ok(Kept::Elsewhere);
+        }
+        let clock: &mut Clock = &mut hands.clock;
         let mut rank = 0;
         if let (Some(ranks), Some(order)) = (ranks, self.order) {
             row.integer(order)?;
             rank = ranks.get(&row.number).copied().unwrap_or(0);
-            if rank > 0 && self.map.first_by.is_some() {
+            if rank > 0 && self.first_alone {
                 return Ok(Kept::Later);
             }
         }
@@ -329,14 +368,21 @@ impl<'a> Plan<'a> {
         Ok(Kept::Yes)
     }
 
-    fn write_row(&self, cells: &mut Cells, subject: Subjects, output: &mut Output) {
+    fn write_row(
+        &self,
+        file: &str,
+        cells: &Cells,
+        subject: Subjects,
+        output: &mut Output,
+    ) -> Result<(), ImportError> {
         output.kept += 1;
         let Some(prediction) = cells.prediction else {
-            return;
+            return Ok(());
         };
-        let time = prediction.plus(-i64::from(self.map.lead_days) * Timestamp::DAY);
+        let time = prediction.plus(-self.lead);
         for (code, value) in &cells.events[..cells.used] {
-            output.events.push(cells.subject, Some(time), code, *value);
+            let pushed = output.events.push(cells.subject, Some(time), code, *value);
+            pushed.map_err(|_| one_patient(file))?;
         }
         if let Some(class) = cells.class {
             output.labels.push(cells.subject, prediction, class);
@@ -344,6 +390,7 @@ impl<'a> Plan<'a> {
         if let (Subjects::New, Some(split)) = (subject, cells.split) {
             output.splits.push(cells.subject, split);
         }
+        Ok(())
     }
 
     fn subject(&self, row: &Row<'_>, ids: &Ids) -> Result<i64, BadCell> {
@@ -357,13 +404,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl<'a> Placed<'a> {
-    fn of(column: &'a Column, table: &Table<'_>) -> Result<Self, ImportError> {
+impl Placed {
+    fn of(column: &Column, table: &Table) -> Result<Self, ImportError> {
         let numbers = column.numbers.iter();
         let numbers = numbers.map(|(cell, number)| (cell.as_str(), *number));
         let digits = table.digits;
         Ok(Self {
-            column,
+            column: column.clone(),
             place: table.column(&column.name)?,
             missing: Listed::cells(&column.missing, digits),
             numbers: Listed::of("column.numbers", numbers, digits)?,
@@ -397,7 +444,7 @@ impl<'a> Placed<'a> {
 }
 
 impl Cells {
-    fn add(&mut self, placed: &Placed<'_>, row: &Row<'_>, cell: &str) -> Result<(), BadCell> {
+    fn add(&mut self, placed: &Placed, row: &Row<'_>, cell: &str) -> Result<(), BadCell> {
         let (level, value) = match placed.column.kind {
             As::Level => (Some(placed.level(cell)?), None),
             As::Number => (None, Some(placed.number(row, cell)?)),
@@ -420,7 +467,7 @@ impl Cells {
 }
 
 impl Class {
-    fn of(label: &Label, table: &Table<'_>) -> Result<(Self, usize), ImportError> {
+    fn of(label: &Label, table: &Table) -> Result<(Self, usize), ImportError> {
         let class = match &label.class {
             ClassRule::Integer => Self::Integer,
             ClassRule::Above(limit) => Self::Above(*limit),
@@ -445,19 +492,16 @@ impl Class {
     }
 }
 
-fn splits_of<'a>(
-    split: &'a SplitColumn,
-    table: &Table<'_>,
-) -> Result<(Listed<&'a str>, usize), ImportError> {
+fn splits_of(split: &SplitColumn, table: &Table) -> Result<(Listed<String>, usize), ImportError> {
     let levels = split.levels.iter();
-    let levels = levels.map(|(cell, name)| (cell.as_str(), name.as_str()));
+    let levels = levels.map(|(cell, name)| (cell.as_str(), name.clone()));
     let levels = Listed::of("split.levels", levels, table.digits)?;
     Ok((levels, table.column(&split.column)?))
 }
 
-fn split_of(levels: &Listed<&str>, row: &Row<'_>, column: usize) -> Result<Split, BadCell> {
+fn split_of(levels: &Listed<String>, row: &Row<'_>, column: usize) -> Result<Split, BadCell> {
     let cell = row.required(column)?;
-    let name = levels.get(cell).copied().unwrap_or(cell);
+    let name = levels.get(cell).map_or(cell, String::as_str);
     let wrong = || (column, Problem::UnknownSplit(Quoted::new(cell.as_bytes())));
     split::by_name(name.as_bytes()).ok_or_else(wrong)
 }

@@ -8,7 +8,7 @@ use crate::error::CohortError;
 
 /// Where the clock of a column of times hangs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Clock {
+pub(crate) enum Clock {
     /// In Greenwich: the file says so.
     Utc,
     /// The file does not say.
@@ -38,11 +38,11 @@ impl Clocks {
     /// A column before had another clock.
     pub(super) fn note(
         &mut self,
-        parquet: &ParquetFile<'_>,
+        parquet: &ParquetFile,
         column: &'static str,
         place: usize,
     ) -> Result<(), CohortError> {
-        let file = parquet.name;
+        let file = parquet.name.as_str();
         let Some(clock) = parquet.clock(place) else {
             return Ok(());
         };

@@ -2,7 +2,7 @@
 
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use protocol::door::{File, Outcomes};
+use protocol::door::Outcomes;
 
 use super::column::{Booleans, Cell, Integers, Numbers, Texts};
 use super::parquet_file::ParquetFile;
@@ -40,67 +40,104 @@ pub(crate) enum LabelValue<'a> {
     Many,
 }
 
+/// The columns of a file of labels.
+#[derive(Debug)]
+pub(crate) struct LabelColumns {
+    subject: usize,
+    time: usize,
+    /// In the order of [`COLUMNS`]; each may be absent.
+    values: [Option<usize>; COLUMNS.len()],
+    /// Rows that were read.
+    row: u64,
+}
+
+impl LabelColumns {
+    /// Their places.
+    pub(crate) fn places(&self) -> Vec<usize> {
+        let values = self.values.into_iter().flatten();
+        [self.subject, self.time]
+            .into_iter()
+            .chain(values)
+            .collect()
+    }
+}
+
 impl Reader {
-    /// Gives every row of `file` to `each`, in order, but those with a cell that holds no such value.
-    ///
-    /// Each value column may be absent, but all of them only with [`Outcomes::Any`].
+    /// The columns of a file of labels: all of its value columns may be absent only with [`Outcomes::Any`].
+    pub(crate) fn label_columns(
+        &mut self,
+        parquet: &ParquetFile,
+        outcomes: Outcomes,
+    ) -> Result<LabelColumns, CohortError> {
+        let (subject, time) = (
+            parquet.required("subject_id")?,
+            parquet.required("prediction_time")?,
+        );
+        self.clocks.note(parquet, "prediction_time", time)?;
+        let mut values = [None; COLUMNS.len()];
+        for (value, name) in values.iter_mut().zip(COLUMNS) {
+            *value = parquet.column(name)?;
+        }
+        if outcomes == Outcomes::Known && values.iter().all(Option::is_none) {
+            return Err(parquet.absent(&COLUMNS.join(" or ")));
+        }
+        Ok(LabelColumns {
+            subject,
+            time,
+            values,
+            row: 0,
+        })
+    }
+
+    /// Gives every row of a row group to `each`, in order, but those with a cell that holds no such value.
     pub(crate) fn labels(
         &mut self,
-        file: &File,
-        outcomes: Outcomes,
+        parquet: &ParquetFile,
+        group: usize,
+        columns: &mut LabelColumns,
         mut each: impl FnMut(&LabelRow<'_>, &mut Triage) -> Result<(), CohortError>,
     ) -> Result<(), CohortError> {
-        let parquet = ParquetFile::open(file)?;
-        let subject = parquet.required("subject_id")?;
-        let time = parquet.required("prediction_time")?;
-        self.clocks.note(&parquet, "prediction_time", time)?;
         let failed = |error| parquet.unreadable(&error);
         let (mut subjects, mut times) = (vec![], vec![]);
-        let mut row = 0;
-        for group in 0..parquet.groups() {
-            let mut subject = parquet.ids(group, subject)?;
-            let mut time = parquet.times(group, time)?;
-            let mut values = Values::open(&parquet, group, outcomes)?;
-            loop {
-                subject.read(&mut subjects, 0).map_err(failed)?;
-                let rows = subjects.len();
-                time.read(&mut times, rows).map_err(failed)?;
-                parquet.check_lengths(rows, &[times.len()])?;
-                parquet.check_lengths(rows, &values.read(rows).map_err(failed)?)?;
-                if rows == 0 {
-                    break;
-                }
-                for (at, (subject, time)) in subjects.iter().zip(&times).enumerate() {
-                    row += 1;
-                    let place = Place {
-                        file: &file.name,
-                        row,
-                    };
-                    let triage = &mut self.triage;
-                    let subject = place.take("subject_id", subject, triage)?;
-                    let time = place.take("prediction_time", time, triage)?;
-                    let (Taken::Cell(subject), Taken::Cell(time)) = (subject, time) else {
+        let mut subject = parquet.ids(group, columns.subject)?;
+        let mut time = parquet.times(group, columns.time)?;
+        let mut values = Values::open(parquet, group, columns.values)?;
+        loop {
+            subject.read(&mut subjects, 0).map_err(failed)?;
+            let rows = subjects.len();
+            time.read(&mut times, rows).map_err(failed)?;
+            parquet.check_lengths(rows, &[times.len()])?;
+            parquet.check_lengths(rows, &values.read(rows).map_err(failed)?)?;
+            if rows == 0 {
+                return Ok(());
+            }
+            for (at, (subject, time)) in subjects.iter().zip(&times).enumerate() {
+                columns.row += 1;
+                let (file, row) = (&parquet.name, columns.row);
+                let place = Place { file, row };
+                let triage = &mut self.triage;
+                let subject = place.take("subject_id", subject, triage)?;
+                let time = place.take("prediction_time", time, triage)?;
+                let (Taken::Cell(subject), Taken::Cell(time)) = (subject, time) else {
+                    continue;
+                };
+                let (column, value) = match values.at(at) {
+                    (column, Ok(value)) => (column, value),
+                    (column, Err(problem)) => {
+                        triage.refuse(file, row, column, problem.clone())?;
                         continue;
-                    };
-                    let (column, value) = match values.at(at) {
-                        (column, Ok(value)) => (column, value),
-                        (column, Err(problem)) => {
-                            triage.refuse(&file.name, row, column, problem.clone())?;
-                            continue;
-                        }
-                    };
-                    let label = LabelRow {
-                        row,
-                        subject,
-                        time,
-                        value,
-                        column,
-                    };
-                    each(&label, triage)?;
-                }
+                    }
+                };
+                let label = LabelRow {
+                    row,
+                    subject,
+                    time,
+                    value,
+                    column,
+                };
+                each(&label, triage)?;
             }
         }
-        Ok(())
     }
 }
 
@@ -116,25 +153,15 @@ struct Values {
 
 impl Values {
     fn open(
-        parquet: &ParquetFile<'_>,
+        parquet: &ParquetFile,
         group: usize,
-        outcomes: Outcomes,
+        found: [Option<usize>; COLUMNS.len()],
     ) -> Result<Self, CohortError> {
-        let [boolean, integer, float, category] = COLUMNS;
-        let found = [
-            parquet.column(boolean)?,
-            parquet.column(integer)?,
-            parquet.column(float)?,
-            parquet.column(category)?,
-        ];
         let first = COLUMNS
             .into_iter()
             .zip(found)
             .find_map(|(name, place)| place.map(|_| name));
-        if outcomes == Outcomes::Known && first.is_none() {
-            return Err(parquet.absent(&COLUMNS.join(" or ")));
-        }
-        let first = first.unwrap_or(category);
+        let first = first.unwrap_or(COLUMNS[COLUMNS.len() - 1]);
         let [boolean, integer, float, category] = found;
         let boolean = boolean.map_or(Ok(Booleans::Nothing), |place| {
             parquet.booleans(group, place)

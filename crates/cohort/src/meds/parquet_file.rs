@@ -1,15 +1,14 @@
 //! A Parquet file whose footer has been checked.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, Type};
 use parquet::column::reader::{ColumnReader, get_column_reader};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetStatisticsPolicy};
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedPageReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
-use protocol::door::File;
 
 use super::clock::Clock;
 use super::codec::Codec;
@@ -22,39 +21,49 @@ use crate::error::{CohortError, ColumnProblem};
 /// Columns that a message names.
 const MOST_NAMED: usize = 12;
 
-/// A Parquet file.
-pub(super) struct ParquetFile<'a> {
-    pub(super) name: &'a str,
+/// A Parquet file's footer, and the bytes of the row group that is read.
+#[derive(Debug)]
+pub(crate) struct ParquetFile {
+    pub(super) name: String,
+    metadata: ParquetMetaData,
     bytes: Arc<FileBytes>,
-    reader: SerializedFileReader<FileBytes>,
 }
 
-impl<'a> ParquetFile<'a> {
-    /// Opens a file whose every column lies within its bytes.
-    pub(super) fn open(file: &'a File) -> Result<Self, CohortError> {
-        let options = ReadOptionsBuilder::new()
-            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .build();
-        let bytes = FileBytes::new(&file.bytes);
-        let reader = SerializedFileReader::new_with_options(bytes.clone(), options)
-            .map_err(|error| unreadable(&file.name, &error))?;
-        check_extents(reader.metadata(), file.bytes.len()).map_err(|problem| {
-            CohortError::Unreadable {
-                file: file.name.clone(),
-                problem: problem.to_owned(),
-            }
+impl ParquetFile {
+    /// A file of so many bytes, whose every column lies within them.
+    pub(super) fn new(
+        name: &str,
+        length: u64,
+        metadata: ParquetMetaData,
+    ) -> Result<Self, CohortError> {
+        check_extents(&metadata, length).map_err(|problem| CohortError::Unreadable {
+            file: name.to_owned(),
+            problem: problem.to_owned(),
         })?;
         Ok(Self {
-            name: &file.name,
-            bytes: Arc::new(bytes),
-            reader,
+            name: name.to_owned(),
+            metadata,
+            bytes: Arc::default(),
         })
     }
 
+    /// The file's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Takes the bytes of the row group that is read next.
+    pub(super) fn load(&mut self, bytes: FileBytes) {
+        self.bytes = Arc::new(bytes);
+    }
+
     pub(super) fn groups(&self) -> usize {
-        self.reader.num_row_groups()
+        self.metadata.num_row_groups()
+    }
+
+    /// Where a column's bytes of a row group lie.
+    pub(super) fn range(&self, group: usize, column: usize) -> Range<u64> {
+        extent(self.metadata.row_group(group).column(column)).unwrap_or(0..0)
     }
 
     /// The place of a column that is not nested in another; nothing where there is none of this name.
@@ -231,7 +240,7 @@ impl<'a> ParquetFile<'a> {
     }
 
     fn schema(&self) -> &SchemaDescriptor {
-        self.reader.metadata().file_metadata().schema_descr()
+        self.metadata.file_metadata().schema_descr()
     }
 
     /// A column of numbers; nothing where its physical type is none of a number.
@@ -241,7 +250,7 @@ impl<'a> ParquetFile<'a> {
     }
 
     pub(super) fn unreadable(&self, error: &ParquetError) -> CohortError {
-        unreadable(self.name, error)
+        unreadable(&self.name, error)
     }
 
     /// Refuses columns that end at different rows.
@@ -250,13 +259,13 @@ impl<'a> ParquetFile<'a> {
             return Ok(());
         }
         Err(CohortError::Unreadable {
-            file: self.name.to_owned(),
+            file: self.name.clone(),
             problem: "its columns differ in length".to_owned(),
         })
     }
 
     fn open_column(&self, group: usize, place: usize) -> Result<ColumnReader, CohortError> {
-        let group = self.reader.metadata().row_group(group);
+        let group = self.metadata.row_group(group);
         let chunk = group.column(place);
         let Some(codec) = Codec::of(chunk.compression()) else {
             let codec = format!("{:?}", chunk.compression_codec());
@@ -294,7 +303,7 @@ impl<'a> ParquetFile<'a> {
 
     fn refuse(&self, column: &str, problem: ColumnProblem) -> CohortError {
         CohortError::Column {
-            file: self.name.to_owned(),
+            file: self.name.clone(),
             column: column.to_owned(),
             problem,
         }
@@ -318,25 +327,25 @@ fn unreadable(file: &str, error: &ParquetError) -> CohortError {
 }
 
 /// Refuses a footer that points outside of the file: the reader takes its offsets as they are, and panics on some.
-fn check_extents(metadata: &ParquetMetaData, file: usize) -> Result<(), &'static str> {
+fn check_extents(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static str> {
     let columns = metadata.file_metadata().schema_descr().num_columns();
     for group in metadata.row_groups() {
         if group.num_rows() < 0 || group.num_columns() != columns {
             return Err("a row group does not fit the schema");
         }
         for chunk in group.columns() {
-            let start = chunk
-                .dictionary_page_offset()
-                .unwrap_or_else(|| chunk.data_page_offset());
-            let start = usize::try_from(start).ok();
-            let length = usize::try_from(chunk.compressed_size()).ok();
-            let end = start
-                .zip(length)
-                .and_then(|(start, length)| start.checked_add(length));
-            if end.is_none_or(|end| end > file) || chunk.num_values() < 0 {
+            if extent(chunk).is_none_or(|extent| extent.end > length) || chunk.num_values() < 0 {
                 return Err("a column lies outside of the file");
             }
         }
     }
     Ok(())
+}
+
+/// Where the bytes of a column lie; nothing where the numbers are none of a place.
+fn extent(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let start = chunk.dictionary_page_offset();
+    let start = u64::try_from(start.unwrap_or_else(|| chunk.data_page_offset())).ok()?;
+    let length = u64::try_from(chunk.compressed_size()).ok()?;
+    Some(start..start.checked_add(length)?)
 }

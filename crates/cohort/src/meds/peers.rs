@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
-use protocol::door::{BadRows, File, Outcomes, Role, Split};
+use protocol::door::{BadRows, Outcomes, Role, Source, Split, piece};
 use serde::Deserialize;
 
-use super::{Events, LabelValue, Labels, Reader, Splits, Timestamp};
+use super::{Arrived, Arriving, EventRow, Events, LabelValue, Labels, Reader, Splits, Timestamp};
+use crate::error::CohortError;
 
 #[derive(Deserialize)]
 struct Case {
@@ -44,7 +45,7 @@ fn every_file_of_pyarrow_and_polars_is_read_as_they_read_it_or_refused() {
     for line in cases.lines() {
         let case: Case = serde_json::from_str(line).unwrap();
         let bytes = std::fs::read(folder.join(&case.file)).unwrap();
-        let got = read(&case.r#use, &case.file, bytes);
+        let got = read(&case.r#use, &case.file, &bytes);
         refused += usize::from(matches!(got, Want::Refused(_)));
         let same = match (&got, &case.want) {
             (Want::Refused(message), Want::Refused(_)) => is_helpful(message),
@@ -80,43 +81,15 @@ fn difference(case: &Case, got: &Want) -> String {
 }
 
 /// What is read of a file, one text a row.
-fn read(use_of: &str, name: &str, bytes: Vec<u8>) -> Want {
+fn read(use_of: &str, name: &str, bytes: &[u8]) -> Want {
     let mut reader = Reader::new(BadRows::Drop);
     let mut rows: Vec<(u64, String)> = Vec::new();
-    let file = File {
-        name: name.to_owned(),
-        role: Role::Events,
-        bytes: bytes.into(),
-    };
-    let last = match use_of {
-        "boolean" | "integer" => reader
-            .labels(&file, Outcomes::Known, |label, _| {
-                let text = match &label.value {
-                    LabelValue::None => NULL.to_owned(),
-                    LabelValue::Boolean(value) => value.to_string(),
-                    LabelValue::Integer(value) => value.to_string(),
-                    _ => "another value".to_owned(),
-                };
-                rows.push((label.row, text));
-                Ok(())
-            })
-            .map(|()| 0),
-        _ => reader.events(&file, |event, _| {
-            let text = match use_of {
-                "id" => event.subject.map(|subject| subject.to_string()),
-                "time" => event.time.map(|Timestamp(micros)| micros.to_string()),
-                "text" => event
-                    .code
-                    .map(|code| String::from_utf8_lossy(code).into_owned()),
-                _ => event.value.map(number),
-            };
-            rows.push((event.row, text.unwrap_or_else(|| NULL.to_owned())));
-            Ok(())
-        }),
-    };
+    let last = read_rows(&mut reader, use_of, name, bytes, |row, text| {
+        rows.push((row, text.unwrap_or_else(|| NULL.to_owned())));
+    });
     match last {
         Err(error) => Want::Refused(error.to_string()),
-        Ok(_) => {
+        Ok(()) => {
             let bad = usize::try_from(reader.triage.dropped).unwrap();
             let mut texts = vec![BAD.to_owned(); rows.len() + bad];
             for (row, text) in rows {
@@ -124,6 +97,75 @@ fn read(use_of: &str, name: &str, bytes: Vec<u8>) -> Want {
             }
             Want::Rows(texts)
         }
+    }
+}
+
+/// Gives the number and the cell of each row.
+fn read_rows(
+    reader: &mut Reader,
+    use_of: &str,
+    name: &str,
+    bytes: &[u8],
+    mut each: impl FnMut(u64, Option<String>),
+) -> Result<(), CohortError> {
+    let mut arriving = Arriving::new(&Source {
+        name: name.to_owned(),
+        role: Role::Events,
+        bytes: bytes.len() as u64,
+    })?;
+    let is_label = matches!(use_of, "boolean" | "integer");
+    let (mut labels, mut events) = (None, None);
+    loop {
+        match arriving.next()? {
+            Arrived::End => return Ok(()),
+            Arrived::Wants(number) => arriving.take(piece(bytes, number))?,
+            Arrived::Footer(parquet) if is_label => {
+                let columns = reader.label_columns(parquet, Outcomes::Known)?;
+                let places = columns.places();
+                labels = Some(columns);
+                arriving.choose(places);
+            }
+            Arrived::Footer(parquet) => {
+                let columns = reader.event_columns(parquet)?;
+                let places = columns.places();
+                events = Some(columns);
+                arriving.choose(places);
+            }
+            Arrived::Group(parquet, group) => {
+                if let Some(columns) = &mut labels {
+                    reader.labels(parquet, group, columns, |label, _| {
+                        each(label.row, label_text(&label.value));
+                        Ok(())
+                    })?;
+                }
+                if let Some(columns) = &mut events {
+                    reader.events(parquet, group, columns, |event, _| {
+                        each(event.row, event_text(use_of, event));
+                        Ok(())
+                    })?;
+                }
+            }
+        }
+    }
+}
+
+fn label_text(value: &LabelValue<'_>) -> Option<String> {
+    match value {
+        LabelValue::None => None,
+        LabelValue::Boolean(value) => Some(value.to_string()),
+        LabelValue::Integer(value) => Some(value.to_string()),
+        _ => Some("another value".to_owned()),
+    }
+}
+
+fn event_text(use_of: &str, event: &EventRow<'_>) -> Option<String> {
+    match use_of {
+        "id" => event.subject.map(|subject| subject.to_string()),
+        "time" => event.time.map(|Timestamp(micros)| micros.to_string()),
+        "text" => event
+            .code
+            .map(|code| String::from_utf8_lossy(code).into_owned()),
+        _ => event.value.map(number),
     }
 }
 

@@ -1,8 +1,26 @@
 //! Imports of tables written in a test.
 
+use std::ops::Deref;
+
+use cohort::File;
 use cohort::import::import;
-use protocol::door::{BadRows, Import, Imported};
+use protocol::door::{self, BadRows, Import};
 use protocol::seed::Seed;
+
+/// What an import made, and what it told.
+#[derive(Debug)]
+pub(crate) struct Imported {
+    pub(crate) files: Vec<File>,
+    told: door::Imported,
+}
+
+impl Deref for Imported {
+    type Target = door::Imported;
+
+    fn deref(&self) -> &door::Imported {
+        &self.told
+    }
+}
 
 /// Imports a table by a map.
 pub(crate) fn imported(
@@ -13,15 +31,14 @@ pub(crate) fn imported(
     let request = Import {
         map: map.as_bytes().to_vec().into(),
         name: "t.csv".to_owned(),
-        csv: csv.as_ref().to_vec().into(),
         bad_rows,
         id_key: Some(Seed::new([7; 32])),
     };
-    let imported = import(&request).map_err(|error| error.to_string())?;
-    let passed: u64 = imported.passed.iter().map(|counted| counted.rows).sum();
-    let accounted = imported.kept + passed + imported.later + imported.dropped;
-    assert_eq!(imported.rows, accounted, "every row is accounted for");
-    let by: u64 = imported.dropped_by.iter().map(|counted| counted.rows).sum();
-    assert_eq!(imported.dropped, by, "every row left out has a reason");
-    Ok(imported)
+    let (files, told) = import(&request, csv.as_ref()).map_err(|error| error.to_string())?;
+    let passed: u64 = told.passed.iter().map(|counted| counted.rows).sum();
+    let accounted = told.kept + passed + told.later + told.dropped;
+    assert_eq!(told.rows, accounted, "every row is accounted for");
+    let by: u64 = told.dropped_by.iter().map(|counted| counted.rows).sum();
+    assert_eq!(told.dropped, by, "every row left out has a reason");
+    Ok(Imported { files, told })
 }

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+pub(crate) use cohort::File;
 use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
@@ -17,7 +18,6 @@ use parquet::data_type::{
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
-pub(crate) use protocol::door::File;
 use protocol::door::Role;
 use protocol::study::{Cohort, Encoding, Feature, Modality, Normalisation, Shape, Span, Split};
 
@@ -188,7 +188,7 @@ pub(crate) fn written(
     File {
         name: name.to_owned(),
         role,
-        bytes: writer.into_inner().unwrap().into(),
+        bytes: writer.into_inner().unwrap(),
     }
 }
 

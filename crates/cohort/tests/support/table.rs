@@ -1,9 +1,12 @@
 //! The events and labels that imports of tables make.
 
 use bytes::Bytes;
+use cohort::File;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
-use protocol::door::{File, Imported, Role};
+use protocol::door::Role;
+
+use crate::imported::Imported;
 
 /// The rows of the file of a role, a cell each.
 pub(crate) fn cells(files: &[File], role: Role) -> Vec<Vec<Field>> {

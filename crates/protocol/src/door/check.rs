@@ -3,7 +3,7 @@
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
-use super::{BadRows, File, Report, Split};
+use super::{BadRows, Report, Source, Split};
 
 /// Of [`super::Request::Check`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -13,7 +13,7 @@ pub struct Check {
     pub study: ByteVec,
     /// The hospital's files, in any order.
     #[n(1)]
-    pub files: Vec<File>,
+    pub files: Vec<Source>,
     /// What to do with rows that cannot be used.
     #[n(2)]
     pub bad_rows: BadRows,

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cohort::File;
 use minicbor::bytes::ByteVec;
 use participant::ledger::LedgerId;
 use participant::pace::Pace;
 use participant::patience::Patience;
-use participant::reading::{PatientFile, Piece};
+use participant::reading::PatientFile;
 use participant::{Event, Failure, Key, ModuleFailure, Now, Participant, Step};
-use protocol::door::{BadRows, File, Request, Response};
+use protocol::door::{BadRows, Request, Response};
 use protocol::id::{Digest, SiteId};
 use protocol::seed::Seed;
 use testkit::{Disk, TestStudy};
@@ -114,7 +115,7 @@ impl Hospital {
                 let seed = session_seed(self.id, service.number());
                 Event::Drawn((*seed.expose()).into())
             }
-            Step::Read(piece) => Event::Read(self.read(piece)),
+            Step::Read(piece) => Event::Read(File::piece(&self.files, piece).to_vec()),
             Step::Open(request) => {
                 self.module = Module::start();
                 self.ask(&request)
@@ -136,12 +137,6 @@ impl Hospital {
                 Event::Waited
             }
         })
-    }
-
-    fn read(&self, piece: Piece) -> Vec<u8> {
-        let from = usize::try_from(piece.offset).expect("files in memory");
-        let bytes = &self.files[piece.file].bytes[from..];
-        bytes[..bytes.len().min(piece.length)].to_vec()
     }
 
     fn ask(&mut self, request: &Request) -> Event {

@@ -1,0 +1,153 @@
+//! A site's files, piece by piece.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use protocol::door::{PIECE, Piece};
+
+use crate::durable::FileError;
+
+/// What a gzip file starts with (RFC 1952, section 2.3.1).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Reads a piece of a file: shorter at its end alone.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn read(path: &Path, number: u64) -> Result<Vec<u8>, FileError> {
+    let bytes = || {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(number.saturating_mul(PIECE as u64)))?;
+        next(&mut file)
+    };
+    bytes().map_err(FileError::at("reading", path))
+}
+
+/// Reads a piece of one of `paths`.
+///
+/// # Errors
+///
+/// A file that cannot be read, or is none of them.
+pub fn of(paths: &[PathBuf], piece: Piece) -> Result<Vec<u8>, FileError> {
+    let place = usize::try_from(piece.file).ok();
+    match place.and_then(|place| paths.get(place)) {
+        Some(path) => read(path, piece.number),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// A file that is read from its beginning to its end, perhaps more than once, and unpacked where it is packed with gzip.
+#[derive(Debug)]
+pub struct Stream {
+    path: PathBuf,
+    /// The number of the next piece, and what it is read from.
+    open: Option<(u64, Source)>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Plain(File),
+    Gzip(Box<MultiGzDecoder<File>>),
+}
+
+impl Stream {
+    /// A file that is opened when it is read.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            open: None,
+        }
+    }
+
+    /// Reads a piece: shorter at the file's end alone. Those after the first follow each other.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or unpacked.
+    pub fn read(&mut self, number: u64) -> Result<Vec<u8>, FileError> {
+        let (path, open) = (&self.path, self.open.take());
+        let (mut place, mut source) = match open {
+            Some(open) if open.0 <= number => open,
+            _ => (
+                0,
+                Source::open(path).map_err(FileError::at("reading", path))?,
+            ),
+        };
+        loop {
+            let bytes = source
+                .next()
+                .map_err(FileError::at(source.action(), path))?;
+            place += 1;
+            if place > number {
+                self.open = Some((place, source));
+                return Ok(bytes);
+            }
+        }
+    }
+}
+
+impl Source {
+    fn open(path: &Path) -> std::io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut mark = Vec::new();
+        file.by_ref().take(2).read_to_end(&mut mark)?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(if mark == GZIP {
+            Self::Gzip(Box::new(MultiGzDecoder::new(file)))
+        } else {
+            Self::Plain(file)
+        })
+    }
+
+    fn next(&mut self) -> std::io::Result<Vec<u8>> {
+        match self {
+            Self::Plain(file) => next(file),
+            Self::Gzip(packed) => next(packed),
+        }
+    }
+
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Plain(_) => "reading",
+            Self::Gzip(_) => "unpacking",
+        }
+    }
+}
+
+fn next(source: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(PIECE as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+    use protocol::door::piece;
+
+    use super::*;
+
+    #[test]
+    fn pieces_of_plain_and_packed_files_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..PIECE + 100).map(|place| (place % 251) as u8).collect();
+        let (plain, packed) = (folder.path().join("a.csv"), folder.path().join("a.csv.gz"));
+        std::fs::write(&plain, &bytes).unwrap();
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&bytes).unwrap();
+        std::fs::write(&packed, encoder.finish().unwrap()).unwrap();
+        let (mut one, mut other) = (Stream::new(&plain), Stream::new(&packed));
+        for number in [0, 1, 2, 0, 1, 0] {
+            let want = piece(&bytes, number);
+            assert_eq!(read(&plain, number).unwrap(), want);
+            assert_eq!(one.read(number).unwrap(), want);
+            assert_eq!(other.read(number).unwrap(), want);
+        }
+    }
+}
