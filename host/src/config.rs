@@ -45,9 +45,18 @@ pub struct Config {
     pub retention: Retention,
 }
 
+/// A hospital's patients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Where they are.
+    pub place: Place,
+    /// The zone of the hospital's clocks: times that files keep in UTC become what these clocks showed.
+    pub zone: Option<String>,
+}
+
 /// Where a hospital's patients are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Data {
+pub enum Place {
     /// A folder as [`crate::dataset`] describes it.
     Set {
         /// The root.
@@ -166,28 +175,38 @@ impl Data {
     /// The data set in a folder, of a MEDS tool or as `host import` and `host synth` write it.
     #[must_use]
     pub fn in_folder(folder: &Path) -> Self {
-        Self::Set {
-            folder: folder.to_owned(),
-            task: None,
+        Self {
+            place: Place::Set {
+                folder: folder.to_owned(),
+                task: None,
+            },
+            zone: None,
         }
     }
 
     /// With the labels of a task.
     #[must_use]
     pub fn with_task(mut self, chosen: Option<String>) -> Self {
-        if let Self::Set { task, .. } = &mut self {
+        if let Place::Set { task, .. } = &mut self.place {
             *task = chosen;
         }
+        self
+    }
+
+    /// With the zone of the hospital's clocks.
+    #[must_use]
+    pub fn with_zone(mut self, zone: Option<String>) -> Self {
+        self.zone = zone;
         self
     }
 
     /// The folder that the patients are in: of their events, where files are named one by one.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        match self {
-            Self::Set { folder, .. } => folder,
-            Self::Files { events, .. } if events.is_dir() => events,
-            Self::Files { events, .. } => events.parent().unwrap_or(Path::new("")),
+        match &self.place {
+            Place::Set { folder, .. } => folder,
+            Place::Files { events, .. } if events.is_dir() => events,
+            Place::Files { events, .. } => events.parent().unwrap_or(Path::new("")),
         }
     }
 
@@ -197,9 +216,9 @@ impl Data {
     ///
     /// As [`DataSet::find`].
     pub fn find(&self) -> Result<DataSet, DataSetError> {
-        match self {
-            Self::Set { folder, task } => DataSet::find(folder, task.as_deref()),
-            Self::Files {
+        match &self.place {
+            Place::Set { folder, task } => DataSet::find(folder, task.as_deref()),
+            Place::Files {
                 events,
                 labels,
                 splits,
@@ -217,15 +236,19 @@ impl Data {
 
 fn data_lines(data: &Data) -> String {
     let file = |path: &Path| quoted(&path.to_string_lossy());
-    match data {
-        Data::Set { folder, task } => {
+    let zone = data.zone.as_ref().map_or_else(
+        || "# Where files keep times in UTC: the zone of the hospital's clocks.\n# zone = \"Europe/Berlin\"".to_owned(),
+        |zone| format!("zone = {}", quoted(zone)),
+    );
+    let place = match &data.place {
+        Place::Set { folder, task } => {
             let task = task.as_ref().map_or_else(
                 || "# Where labels/ holds several tasks.\n# task = \"…\"".to_owned(),
                 |task| format!("task = {}", quoted(task)),
             );
             format!("folder = {}\n{task}", file(folder))
         }
-        Data::Files {
+        Place::Files {
             events,
             labels,
             splits,
@@ -239,7 +262,8 @@ fn data_lines(data: &Data) -> String {
                 file(labels)
             )
         }
-    }
+    };
+    format!("{place}\n{zone}")
 }
 
 fn quoted(text: &str) -> String {
@@ -307,6 +331,7 @@ struct File {
 struct Files {
     folder: Option<PathBuf>,
     task: Option<String>,
+    zone: Option<String>,
     events: Option<PathBuf>,
     labels: Option<PathBuf>,
     splits: Option<PathBuf>,
@@ -314,12 +339,12 @@ struct Files {
 
 impl Files {
     fn resolve(self, place: impl Fn(PathBuf) -> PathBuf) -> Result<Data, (&'static str, String)> {
-        match (self.folder, self.events, self.labels) {
-            (Some(folder), None, None) if self.splits.is_none() => Ok(Data::Set {
+        let place = match (self.folder, self.events, self.labels) {
+            (Some(folder), None, None) if self.splits.is_none() => Ok(Place::Set {
                 folder: place(folder),
                 task: self.task,
             }),
-            (None, Some(events), Some(labels)) if self.task.is_none() => Ok(Data::Files {
+            (None, Some(events), Some(labels)) if self.task.is_none() => Ok(Place::Files {
                 events: place(events),
                 labels: place(labels),
                 splits: self.splits.map(place),
@@ -330,7 +355,11 @@ impl Files {
                  events = \"…\" and labels = \"…\" (and splits = \"…\", where there are some)"
                     .to_owned(),
             )),
-        }
+        };
+        Ok(Data {
+            place: place?,
+            zone: self.zone,
+        })
     }
 }
 
@@ -510,7 +539,7 @@ mod tests {
         let path = folder.path().join("host.toml");
         std::fs::write(&path, text).unwrap();
         let mut config = Config::read(&path)?;
-        let Data::Set { folder: data, .. } = &mut config.data else {
+        let Place::Set { folder: data, .. } = &mut config.data.place else {
             panic!("a template names a folder");
         };
         for place in [&mut config.identity, &mut config.state, data] {
@@ -547,6 +576,7 @@ mod tests {
             "ca",
             "certificate",
             "task",
+            "zone",
             "[retention",
             "journals",
             "states",
@@ -561,7 +591,9 @@ mod tests {
         let task = Some("…".to_owned());
         assert_eq!(
             config.data,
-            Data::in_folder(Path::new("data")).with_task(task)
+            Data::in_folder(Path::new("data"))
+                .with_task(task)
+                .with_zone(Some("Europe/Berlin".to_owned()))
         );
         assert!(config.trust.ca.is_some());
         assert_eq!(config.trust.certificates, [Digest([0; 32])]);

@@ -178,6 +178,7 @@ fn sources(data: &Data) -> Result<(Vec<Source>, Vec<PathBuf>), PatientsError> {
             name: file.name,
             role: file.role,
             bytes: durable::length(path)?,
+            zone: file.zone,
         })
     };
     let sources: Result<_, PatientsError> = files.into_iter().zip(&paths).map(source).collect();
@@ -198,6 +199,7 @@ pub fn files(data: &Data) -> Result<(Vec<PatientFile>, Vec<PathBuf>), PatientsEr
         let named = PatientFile {
             name: file.name,
             role: file.role,
+            zone: data.zone.clone(),
         };
         (named, file.path)
     };

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how fast, measured side by side in one run. Figures are of this machine at this moment.
 
+mod import;
 mod peers;
 mod secagg;
 mod training;
@@ -27,7 +28,7 @@ pub(crate) struct Arguments {
     /// Python with PyTorch, Opacus and Flower, to measure beside them [default: they are left out]
     #[arg(long, value_name = "PYTHON")]
     peers: Option<PathBuf>,
-    /// Also rounds of secure aggregation with 1,000 sites, and with 10 million weights: half an hour
+    /// Also rounds of secure aggregation with 1,000 sites, and with 10 million weights: half an hour; and a table of 5 GB
     #[arg(long)]
     full: bool,
     /// File that every printed figure is written to
@@ -42,12 +43,14 @@ enum Topic {
     Training,
     /// Rounds of secure aggregation, beside Flower's; writes docs/results/secure-aggregation.*
     Secagg,
+    /// Tables that become events, beside polars and MEDS-extract
+    Import,
     /// The noise of a sum over that which its study promises
     Noise,
 }
 
 impl Topic {
-    const ALL: [Self; 3] = [Self::Training, Self::Secagg, Self::Noise];
+    const ALL: [Self; 4] = [Self::Training, Self::Secagg, Self::Import, Self::Noise];
 }
 
 /// Runs the benchmarks and prints their figures.
@@ -74,6 +77,7 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
                     &mut figures,
                 )?
             }
+            Topic::Import => import::run(arguments.full, &mut figures)?,
             Topic::Noise => noise(&mut figures)?,
         }
     }

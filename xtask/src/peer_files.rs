@@ -7,8 +7,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::shell::{has, root, run, say, target};
 
-/// What is installed: writers of Parquet, and MEDS's own schemas.
-const PACKAGES: [&str; 4] = [
+/// What is installed: writers of Parquet, MEDS's own schemas, and the tool that makes MEDS of tables.
+const PACKAGES: [&str; 5] = [
+    "MEDS-extract==0.7.1",
     "meds==0.4.1",
     "numpy==2.4.6",
     "polars==1.44.2",
@@ -50,7 +51,7 @@ impl PeerFiles {
 }
 
 /// A Python of our own, with the packages; nothing where the machine has none.
-fn python() -> Result<Option<PathBuf>> {
+pub(crate) fn python() -> Result<Option<PathBuf>> {
     if !has("python3") {
         say("python3 is not installed: files of pyarrow and polars are not compared here");
         return Ok(None);

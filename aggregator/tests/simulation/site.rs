@@ -205,6 +205,7 @@ impl<'a> Site<'a> {
         let file = |name: &str, role| PatientFile {
             name: name.to_owned(),
             role,
+            zone: None,
         };
         participant::Site {
             study: kit.study.clone(),

@@ -1,11 +1,15 @@
 //! Why a hospital's files cannot be used.
 
 use crate::bad_row::BadRow;
+use crate::zone::WANT;
 
 /// Why a hospital's files cannot be used. People at the site can act on each.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CohortError {
+    /// The zone that the site states is none.
+    #[error("`{0}` is no zone: {WANT}")]
+    NoZone(String),
     /// The bytes are no Parquet file, or a broken one.
     #[error("{file} is no readable Parquet file: {problem}")]
     Unreadable {
@@ -26,8 +30,9 @@ pub enum CohortError {
     },
     /// Times of UTC and times without a zone cannot be compared.
     #[error(
-        "{zoned} has times of UTC, and {naive} has times without a zone, so that they cannot be compared: write all times \
-         of the data set without a zone, as MEDS does, in polars with \
+        "{zoned} has times of UTC, and {naive} has times without a zone, so that they cannot be compared: say which \
+         zone the hospital's clocks are in (zone = \"Europe/Berlin\" under [data] in host.toml, or --zone), and times of UTC \
+         become what these showed; or write all times of the data set without a zone, as MEDS does, in polars with \
          .dt.convert_time_zone(\"Europe/Berlin\").dt.replace_time_zone(None) and the hospital's own zone"
     )]
     MixedClocks {

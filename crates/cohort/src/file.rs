@@ -21,6 +21,7 @@ impl File {
             name: self.name.clone(),
             role: self.role,
             bytes: self.bytes.len() as u64,
+            zone: None,
         }
     }
 }

@@ -32,6 +32,7 @@ mod prepare;
 mod slots;
 pub mod split;
 mod values;
+mod zone;
 
 pub use bad_row::{BadRow, Problem, Quoted};
 pub use check::{Checking, check};

@@ -151,41 +151,38 @@ impl Values {
         if labels.is_empty() {
             return Err(Unused::NoLabel);
         }
-        let value = match (target.encoding, event.value) {
-            (Encoding::Presence, _) => 1.0,
-            // A code without a number says nothing about a value.
-            (Encoding::Value, None) => return Err(Unused::NoNumber),
-            (Encoding::Value, Some(value)) if value.is_finite() => value,
-            (Encoding::Value, Some(_)) => return Err(Unused::NotFinite),
-        };
-        let plausible = match target.encoding {
-            Encoding::Presence => value,
-            Encoding::Value => value.clamp(target.low, target.high),
-        };
-        let mut used = Used {
-            value,
-            at_prediction: false,
-            clipped: plausible < value || value < plausible,
-        };
+        let given = Given::of(target.encoding, event)?;
+        let mut used = None;
         let mut unused = Unused::Late;
         for label in labels {
-            match self.age(event.time, labelled[label].time) {
-                Ok(age) => match self.put(label, target.place, event.time, age, plausible) {
-                    Some(bin) => {
-                        used.at_prediction |= matches!(age, Age::Micros(0));
-                        self.uses.push((label, bin));
-                    }
-                    None => unused = Unused::NoTime,
-                },
+            let age = match given {
+                Given::Number(_) => self.age(event.time, labelled[label].time),
+                Given::Years(since) => years_age(since, labelled[label].time),
+            };
+            let age = match age {
+                Ok(age) => age,
                 // Labels are sorted by time: an event that is after some and before the history of the others is early.
-                Err(why) => unused = why,
-            }
+                Err(why) => {
+                    unused = why;
+                    continue;
+                }
+            };
+            let value = given.value(age);
+            let plausible = target.plausible(value);
+            let Some(bin) = self.put(label, target.place, event.time, age, plausible) else {
+                unused = Unused::NoTime;
+                continue;
+            };
+            let used = used.get_or_insert(Used {
+                value,
+                at_prediction: false,
+                clipped: false,
+            });
+            used.at_prediction |= matches!(age, Age::Micros(0));
+            used.clipped |= plausible < value || value < plausible;
+            self.uses.push((label, bin));
         }
-        if self.uses.is_empty() {
-            Err(unused)
-        } else {
-            Ok(used)
-        }
+        used.ok_or(unused)
     }
 
     /// Gives a value to the label at `label`; gives the bin, or nothing where a series is to take what has no time.
@@ -339,6 +336,60 @@ enum Age {
     Micros(i64),
     /// It holds at any time.
     Timeless,
+}
+
+/// What an event gives a feature.
+#[derive(Clone, Copy)]
+enum Given {
+    Number(f64),
+    /// The years since this time.
+    Years(Timestamp),
+}
+
+impl Given {
+    fn of(encoding: Encoding, event: &EventRow<'_>) -> Result<Self, Unused> {
+        match (encoding, event.value) {
+            (Encoding::YearsSince, _) => event.time.map(Self::Years).ok_or(Unused::NoTime),
+            (Encoding::Presence, _) => Ok(Self::Number(1.0)),
+            // A code without a number says nothing about a value.
+            (Encoding::Value, None) => Err(Unused::NoNumber),
+            (Encoding::Value, Some(value)) if value.is_finite() => Ok(Self::Number(value)),
+            (Encoding::Value, Some(_)) => Err(Unused::NotFinite),
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a microsecond in a hundred years is nothing"
+    )]
+    fn value(self, age: Age) -> f64 {
+        match (self, age) {
+            (Self::Number(value), _) => value,
+            (Self::Years(_), Age::Micros(micros)) => micros as f64 / YEAR,
+            (Self::Years(_), Age::Timeless) => 0.0,
+        }
+    }
+}
+
+/// Microseconds of a year of 365.25 days.
+const YEAR: f64 = 365.25 * 86_400.0 * 1e6;
+
+/// How long before the prediction time something began, however long ago it was.
+fn years_age(since: Timestamp, prediction: Timestamp) -> Result<Age, Unused> {
+    match prediction.0.saturating_sub(since.0) {
+        age if age < 0 => Err(Unused::Late),
+        age => Ok(Age::Micros(age)),
+    }
+}
+
+impl Target {
+    /// The nearest value that the study takes for one.
+    fn plausible(&self, value: f64) -> f64 {
+        match self.encoding {
+            Encoding::Presence => value,
+            Encoding::Value | Encoding::YearsSince => value.clamp(self.low, self.high),
+        }
+    }
 }
 
 /// What becomes of events by their code, and the number of static features.

@@ -4,11 +4,12 @@
 
 mod support;
 
-use cohort::prepare;
-use protocol::door::{BadRows, Report, Role};
+use cohort::meds::Timestamp;
+use cohort::{Preparation, Wants, prepare};
+use protocol::door::{BadRows, Report, Role, Source};
 use protocol::id::Digest;
 use protocol::study::{Cohort, Encoding, Shape, Span};
-use support::{Cell, File, cell, event, feature, file, modality, study, table};
+use support::{Cell, File, cell, event, feature, file, labels, modality, study, table};
 
 const LABELS: &str = "subject_id:i64 prediction_time:us integer_value:i64 categorical_value:text";
 
@@ -366,4 +367,53 @@ fn a_column_that_is_there_twice_is_refused() {
         outcome(&[labels, events], BadRows::Drop).unwrap_err(),
         "e.parquet, column numeric_value: two columns have this name; write one of them"
     );
+}
+
+#[test]
+fn times_of_utc_are_what_the_clocks_of_a_stated_zone_showed() {
+    let hour = 3_600 * Timestamp::SECOND;
+    // A discharge at midnight in winter, Berlin's time; 23:30 UTC is half an hour after it.
+    let midnight = 19_724 * Timestamp::DAY;
+    let zoned = |time: i64| {
+        table(
+            "zoned",
+            Role::Events,
+            "subject_id:i64 time:utc code:text numeric_value:f64",
+            &[vec![
+                cell::int(1),
+                cell::int(time / 1_000),
+                cell::text("HR"),
+                cell::float(60.0),
+            ]],
+        )
+    };
+    let used = |time: i64, zone: &str| {
+        let files = [zoned(time), labels(&[(1, midnight, 0)])];
+        let sources = files.iter().map(|file| Source {
+            zone: Some(zone.to_owned()),
+            ..file.source()
+        });
+        let sources: Vec<Source> = sources.collect();
+        let (cohort, study) = (cohort(), Digest::of(b"study"));
+        let mut preparation =
+            Preparation::<u32>::new(&cohort, &study, &sources, BadRows::Stop).unwrap();
+        let mut given = None;
+        loop {
+            match preparation.next(given) {
+                Ok(Wants::Piece(piece)) => given = Some(File::piece(&files, piece)),
+                Ok(Wants::Nothing((_, report))) => return Ok(report.used),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    };
+    for (before, zone, count) in [
+        (hour, "Europe/Berlin", 1),
+        (hour / 2, "Europe/Berlin", 0),
+        (hour / 2, "+00:30", 1),
+        (0, "UTC", 1),
+    ] {
+        assert_eq!(used(midnight - before, zone), Ok(count), "{before} {zone}");
+    }
+    let error = used(midnight, "Berlin").unwrap_err();
+    assert!(error.contains("`Berlin` is no zone: want"), "{error}");
 }

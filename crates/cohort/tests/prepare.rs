@@ -109,6 +109,56 @@ fn events_at_the_prediction_time_are_used_and_later_ones_are_not() {
 }
 
 #[test]
+fn years_since_an_event_are_told_at_each_prediction_time_however_long_ago_it_was() {
+    let year = 36_525 * Timestamp::DAY / 100;
+    let cohort = study(
+        28,
+        vec![modality(
+            "person",
+            Shape::Static,
+            vec![feature("MEDS_BIRTH", Encoding::YearsSince, 0.0, 90.0)],
+        )],
+    );
+    let cohort = Cohort {
+        labels_per_patient: 2,
+        ..cohort
+    };
+    let files = [
+        file(
+            "events",
+            Role::Events,
+            &[
+                event(1, Some(PREDICTION - 40 * year), "MEDS_BIRTH", None),
+                event(2, Some(PREDICTION - 100 * year), "MEDS_BIRTH", None),
+                event(3, Some(PREDICTION + 1), "MEDS_BIRTH", None),
+                event(4, None, "MEDS_BIRTH", None),
+            ],
+        ),
+        labels(&[
+            (1, PREDICTION, 0),
+            (1, PREDICTION + year / 2, 0),
+            (2, PREDICTION, 0),
+            (3, PREDICTION, 0),
+            (4, PREDICTION, 0),
+        ]),
+    ];
+    let (patients, report) =
+        prepare(&cohort, &Digest::of(b"study"), &files, BadRows::Stop).unwrap();
+    let values: Vec<f32> = (0..5).map(|row| patients.values(row)[0]).collect();
+    assert_eq!(values, [40.0, 40.5, 90.0, 0.0, 0.0]);
+    let coverage = &report.features[0];
+    assert_eq!(
+        (
+            coverage.used,
+            coverage.clipped,
+            coverage.late,
+            coverage.without_time
+        ),
+        (2, 1, 1, 1)
+    );
+}
+
+#[test]
 fn each_moment_of_the_history_is_in_exactly_one_bin() {
     let week = 7 * Timestamp::DAY;
     for (age, bin) in [

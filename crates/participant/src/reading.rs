@@ -27,6 +27,8 @@ pub struct PatientFile {
     pub name: String,
     /// What it holds.
     pub role: Role,
+    /// The zone of the hospital's clocks, where the site states it ([`Source::zone`]).
+    pub zone: Option<String>,
 }
 
 /// The model's inputs of a hospital's patients: patient data, which stays at the site.
@@ -141,7 +143,7 @@ impl Reading {
         self
     }
 
-    /// The digest of the files, with their names, kinds and order, and of what is done with rows that cannot be used; there
+    /// The digest of the files, with their names, kinds, zones and order, and of what is done with rows that cannot be used; there
     /// once all files have been read. It follows from the files' bytes, not from what is in them.
     #[must_use]
     pub fn data(&self) -> Option<Digest> {
@@ -237,6 +239,7 @@ impl Reading {
             name: file.name.clone(),
             role: file.role,
             bytes: hashed.bytes,
+            zone: file.zone.clone(),
         });
         let request = Request::Prepare(Prepare {
             study: self.study.clone().into(),
@@ -305,6 +308,7 @@ impl Reading {
         for (file, hashed) in self.files.iter().zip(hashed) {
             text.extend(codec::encode(&file.role));
             text.extend(Digest::of(file.name.as_bytes()).0);
+            text.extend(codec::encode(&file.zone));
             text.extend(hashed.digest().0);
         }
         Digest::of(&text)
@@ -391,6 +395,7 @@ mod tests {
             let file = |name: &str, role| PatientFile {
                 name: name.to_owned(),
                 role,
+                zone: None,
             };
             let files = vec![file("events", Role::Events), file("labels", Role::Labels)];
             Reading::new(b"study", Digest::of(b"module"), files, BadRows::Stop)

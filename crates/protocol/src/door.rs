@@ -218,6 +218,10 @@ pub struct Source {
     /// How many bytes it has.
     #[n(2)]
     pub bytes: u64,
+    /// The zone of the hospital's clocks: `Europe/Berlin`, `+01:00` or `UTC`. Times that the file keeps in UTC become what these
+    /// clocks showed; without it they stay in UTC.
+    #[n(3)]
+    pub zone: Option<String>,
 }
 
 /// A part of a file that is made.

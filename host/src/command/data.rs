@@ -75,7 +75,7 @@ impl Check {
             let checked = patients::check(
                 &wanted.sandbox,
                 &wanted.text,
-                &source.data(),
+                source.data(),
                 bad_rows,
                 self.explain,
             )

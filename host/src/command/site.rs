@@ -151,6 +151,10 @@ pub(super) struct Patients {
     /// Which labels, where a data set has several tasks [default: task of host.toml, with the site's data]
     #[arg(long, value_name = "TASK", requires = "folders")]
     task: Option<String>,
+    /// The zone of the hospital's clocks, such as Europe/Berlin: times that the files keep in UTC become what these clocks showed
+    /// [default: zone of host.toml, with the site's data]
+    #[arg(long, value_name = "ZONE", requires = "folders")]
+    zone: Option<String>,
     /// Leave out rows that cannot be used, and count them [default: on-bad-rows of host.toml, or stop]
     #[arg(long)]
     drop_bad_rows: bool,
@@ -207,10 +211,10 @@ impl Patients {
 
     /// Where patients are: the folders that are named, else the site's data.
     pub(super) fn sources(&self, config: Option<&Config>) -> Result<Vec<Source>> {
-        let named = self
-            .folders
-            .iter()
-            .map(|folder| Source::Folder(folder.clone(), self.task.clone()));
+        let named = self.folders.iter().map(|folder| {
+            let data = Data::in_folder(folder).with_task(self.task.clone());
+            Source::Folder(data.with_zone(self.zone.clone()))
+        });
         match (self.folders.is_empty(), config) {
             (false, _) => Ok(named.collect()),
             (true, Some(config)) => Ok(vec![Source::Site(config.data.clone())]),
@@ -251,23 +255,22 @@ pub(super) fn verdict(accept_doubts: bool) -> Verdict {
 pub(super) enum Source {
     /// The site's own data.
     Site(Data),
-    /// A folder, and which of its tasks.
-    Folder(PathBuf, Option<String>),
+    /// A folder that is named.
+    Folder(Data),
 }
 
 impl Source {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Site(_) => "this site's data".to_owned(),
-            Self::Folder(folder, _) => folder.display().to_string(),
+            Self::Folder(data) => data.folder().display().to_string(),
         }
     }
 
     /// The files.
-    pub(super) fn data(&self) -> Data {
+    pub(super) fn data(&self) -> &Data {
         match self {
-            Self::Site(data) => data.clone(),
-            Self::Folder(folder, task) => Data::in_folder(folder).with_task(task.clone()),
+            Self::Site(data) | Self::Folder(data) => data,
         }
     }
 
@@ -285,7 +288,7 @@ impl Source {
                 let disk = Disk::new(&config.state, &config.state);
                 Ok(patients::get(sandbox, text, data, bad_rows, &disk)?.cohort)
             }
-            _ => patients::prepare(sandbox, text, &self.data(), bad_rows, outcomes),
+            _ => patients::prepare(sandbox, text, self.data(), bad_rows, outcomes),
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn of_feature(found: Found<'_>, report: &Report) -> Vec<String> {
     }
     let mut findings = Vec::new();
     let share = f64::from(coverage.labels) / f64::from(labels.max(1));
-    if share < FEW && found.feature.encoding == Encoding::Value {
+    if share < FEW && found.feature.encoding != Encoding::Presence {
         findings.push(format!(
             "{} % of the labels have no value ({} of {labels} have one): the model sees it as missing",
             percent(u64::from(labels - coverage.labels), u64::from(labels)),

@@ -58,8 +58,14 @@ fn inline(feature: &Feature, mean: f64, sd: f64) -> String {
     table.insert("code", feature.code.as_str().into());
     table.insert("name", feature.name.as_str().into());
     table.insert("unit", feature.unit.as_str().into());
-    if feature.encoding == Encoding::Presence {
-        table.insert("encoding", "presence".into());
+    match feature.encoding {
+        Encoding::Value => {}
+        Encoding::Presence => {
+            table.insert("encoding", "presence".into());
+        }
+        Encoding::YearsSince => {
+            table.insert("encoding", "years-since".into());
+        }
     }
     for (name, value) in [
         ("low", feature.low),

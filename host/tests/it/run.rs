@@ -524,6 +524,7 @@ impl World {
         let files = vec![PatientFile {
             name: "events".to_owned(),
             role: Role::Events,
+            zone: None,
         }];
         let driver = Driver {
             aggregator: &aggregator,

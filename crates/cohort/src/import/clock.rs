@@ -6,44 +6,13 @@
 
 use jiff::civil;
 use jiff::fmt::strtime;
-use jiff::tz::TimeZone;
 
 use super::ImportError;
 use super::cell::Digits;
 use super::map::{TimeFormat, Unit};
 use crate::bad_row::{Problem, Quoted};
-use crate::meds::{DateOrder, Named, OfDay, Timestamp, Written, fixed_zone};
-
-/// A zone that a map states.
-#[derive(Clone, Debug)]
-pub(super) enum Zone {
-    /// So many seconds east of UTC, always.
-    Fixed(i64),
-    /// By name, in the zones of IANA.
-    Named(TimeZone),
-}
-
-impl Zone {
-    /// The zone of a name such as `Europe/Berlin`, `+01:00` or `UTC`.
-    pub(super) fn of(name: &str) -> Option<Self> {
-        match fixed_zone(name) {
-            Some(east) => Some(Self::Fixed(east)),
-            None => TimeZone::get(name).ok().map(Self::Named),
-        }
-    }
-
-    /// What clocks of the zone showed at an instant.
-    fn shown(&self, instant: Timestamp) -> Option<Timestamp> {
-        let east = match self {
-            Self::Fixed(east) => *east,
-            Self::Named(zone) => {
-                let instant = jiff::Timestamp::from_microsecond(instant.0).ok()?;
-                i64::from(zone.to_offset(instant).seconds())
-            }
-        };
-        Some(instant.plus(east * Timestamp::SECOND))
-    }
-}
+use crate::meds::{DateOrder, Named, OfDay, Timestamp, Written};
+use crate::zone::{WANT, Zone};
 
 /// Whose clock a file's times are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +41,7 @@ impl Clock {
         let zone = zone.map(|name| {
             Zone::of(name).ok_or(ImportError::Setting {
                 setting: "zone",
-                problem: "want a zone's name such as \"Europe/Berlin\", an offset such as \"+01:00\", or \"UTC\"",
+                problem: WANT,
             })
         });
         Ok(Self {

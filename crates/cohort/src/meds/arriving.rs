@@ -17,12 +17,14 @@ use protocol::door::{PIECE, Source};
 use super::file_bytes::Gathering;
 use super::parquet_file::ParquetFile;
 use crate::error::CohortError;
+use crate::zone::Zone;
 
 /// A file on its way.
 #[derive(Debug)]
 pub(crate) struct Arriving {
     name: String,
     length: u64,
+    zone: Option<Zone>,
     stage: Stage,
     /// The piece that came last: row groups often meet inside of one.
     last: Option<(u64, Bytes)>,
@@ -72,6 +74,7 @@ impl Arriving {
         Ok(Self {
             name: source.name.clone(),
             length: source.bytes,
+            zone: source.zone.as_deref().map(zone).transpose()?,
             stage: Stage::Footer(Box::new(decoder), Gathering::new(Vec::new())),
             last: None,
         })
@@ -174,7 +177,8 @@ impl Arriving {
         match decoder.try_decode().map_err(failed)? {
             DecodeResult::NeedsData(ranges) => Ok(Stage::Footer(decoder, Gathering::new(ranges))),
             DecodeResult::Data(metadata) => {
-                let parquet = ParquetFile::new(&self.name, self.length, metadata)?;
+                let parquet =
+                    ParquetFile::new(&self.name, self.length, self.zone.clone(), metadata)?;
                 Ok(Stage::Open(Box::new(parquet)))
             }
             DecodeResult::Finished => Ok(Stage::Over),
@@ -191,6 +195,10 @@ fn group(groups: Box<Groups>) -> Stage {
     let ranges = ranges.map(|column| groups.parquet.range(groups.group, *column));
     let gathering = Gathering::new(ranges.collect());
     Stage::Group(groups, gathering)
+}
+
+fn zone(name: &str) -> Result<Zone, CohortError> {
+    Zone::of(name).ok_or_else(|| CohortError::NoZone(name.to_owned()))
 }
 
 fn unreadable(file: &str, error: &ParquetError) -> CohortError {

@@ -12,6 +12,7 @@ use super::parquet_file::Nullable;
 use super::time::Timestamp;
 use super::whole::{self, Decimal};
 use crate::bad_row::Problem;
+use crate::zone::Zone;
 
 /// Rows that are decoded at a time: bounds the memory, whatever a file's footer says.
 pub(super) const BATCH: usize = 8_192;
@@ -202,6 +203,8 @@ pub(super) enum Times {
     Nothing,
     Days(Stored),
     Moments(Stored, Unit),
+    /// Moments of UTC, to be read off the clocks of a zone.
+    Instants(Stored, Unit, Zone),
 }
 
 impl Times {
@@ -216,11 +219,13 @@ impl Times {
             Self::Days(Stored::Int32(column)) => {
                 column.read(out, |days| timestamp(days.into(), Timestamp::DAY))
             }
-            Self::Moments(Stored::Int64(column), unit) => match unit {
-                Unit::Milli => column.read(out, |time| timestamp(time, 1_000)),
-                Unit::Micro => column.read(out, |time| Ok(Timestamp(time))),
-                Unit::Nano => column.read(out, |time| Ok(Timestamp(time.div_euclid(1_000)))),
-            },
+            Self::Moments(Stored::Int64(column), unit) => {
+                column.read(out, |time| moment(time, *unit))
+            }
+            Self::Instants(Stored::Int64(column), unit, zone) => column.read(out, |time| {
+                let shown = zone.shown(moment(time, *unit)?);
+                shown.ok_or_else(|| Box::new(Problem::TimeRange))
+            }),
             _ => Err(other_type()),
         }
     }
@@ -265,6 +270,14 @@ impl Booleans {
             Self::Nothing => nothing(out, rows),
             Self::Bits(column) => column.read(out, |value| value),
         }
+    }
+}
+
+fn moment(time: i64, unit: Unit) -> Result<Timestamp, Box<Problem>> {
+    match unit {
+        Unit::Milli => timestamp(time, 1_000),
+        Unit::Micro => Ok(Timestamp(time)),
+        Unit::Nano => Ok(Timestamp(time.div_euclid(1_000))),
     }
 }
 

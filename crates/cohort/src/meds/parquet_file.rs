@@ -17,6 +17,7 @@ use super::file_bytes::FileBytes;
 use super::kind::{self, Kind};
 use super::pages::CheckedPages;
 use crate::error::{CohortError, ColumnProblem};
+use crate::zone::Zone;
 
 /// Columns that a message names.
 const MOST_NAMED: usize = 12;
@@ -25,6 +26,8 @@ const MOST_NAMED: usize = 12;
 #[derive(Debug)]
 pub(crate) struct ParquetFile {
     pub(super) name: String,
+    /// The zone that its times of UTC are shown in.
+    zone: Option<Zone>,
     metadata: ParquetMetaData,
     bytes: Arc<FileBytes>,
 }
@@ -34,6 +37,7 @@ impl ParquetFile {
     pub(super) fn new(
         name: &str,
         length: u64,
+        zone: Option<Zone>,
         metadata: ParquetMetaData,
     ) -> Result<Self, CohortError> {
         check_extents(&metadata, length).map_err(|problem| CohortError::Unreadable {
@@ -42,6 +46,7 @@ impl ParquetFile {
         })?;
         Ok(Self {
             name: name.to_owned(),
+            zone,
             metadata,
             bytes: Arc::default(),
         })
@@ -173,9 +178,13 @@ impl ParquetFile {
         let times = match self.kind(place) {
             Some(Kind::Nothing) => Some(Times::Nothing),
             Some(Kind::Date) => self.stored(group, place)?.map(Times::Days),
-            Some(Kind::Moment { unit, .. }) => self
-                .stored(group, place)?
-                .map(|stored| Times::Moments(stored, unit)),
+            Some(Kind::Moment { unit, clock }) => {
+                let stored = self.stored(group, place)?;
+                stored.map(|stored| match (clock, &self.zone) {
+                    (Clock::Utc, Some(zone)) => Times::Instants(stored, unit, zone.clone()),
+                    _ => Times::Moments(stored, unit),
+                })
+            }
             _ => None,
         };
         times.ok_or_else(|| {
@@ -187,9 +196,10 @@ impl ParquetFile {
         })
     }
 
-    /// The clock of a column of times; nothing where it holds none.
+    /// The clock of a column of times, as they are read; nothing where it holds none.
     pub(super) fn clock(&self, place: usize) -> Option<Clock> {
         match self.kind(place)? {
+            Kind::Moment { .. } if self.zone.is_some() => Some(Clock::Local),
             Kind::Moment { clock, .. } => Some(clock),
             // A day begins where the hospital is.
             Kind::Date => Some(Clock::Local),

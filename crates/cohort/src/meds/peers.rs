@@ -112,6 +112,7 @@ fn read_rows(
         name: name.to_owned(),
         role: Role::Events,
         bytes: bytes.len() as u64,
+        zone: None,
     })?;
     let is_label = matches!(use_of, "boolean" | "integer");
     let (mut labels, mut events) = (None, None);

@@ -254,6 +254,7 @@ pub(super) fn fingerprint(cohort: &Cohort) -> Digest {
             put(match feature.encoding {
                 Encoding::Value => b"value",
                 Encoding::Presence => b"presence",
+                Encoding::YearsSince => b"years-since",
             });
         }
     }

@@ -150,4 +150,7 @@ pub enum Encoding {
     Value,
     /// 1 where an event with the code exists, else 0; never missing.
     Presence,
+    /// Years of 365.25 days from the event to the prediction time, however long ago it was: with `MEDS_BIRTH`, the age. Of static
+    /// modalities alone.
+    YearsSince,
 }

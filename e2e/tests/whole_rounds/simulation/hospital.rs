@@ -163,6 +163,7 @@ fn site(kit: &TestStudy, id: SiteId, files: &[File]) -> participant::Site {
     let file = |file: &File| PatientFile {
         name: file.name.clone(),
         role: file.role,
+        zone: None,
     };
     participant::Site {
         study: kit.study.clone(),

@@ -1,7 +1,7 @@
 //! What makes a cohort one that can be read.
 
 use super::{StudyError, require, unique};
-use crate::study::{Cohort, Shape, Span};
+use crate::study::{Cohort, Encoding, Feature, Shape, Span};
 
 /// The longest history: ten years.
 const LONGEST: Span = Span::days(3_660);
@@ -54,6 +54,12 @@ pub(super) fn check(cohort: &Cohort) -> Result<(), StudyError> {
                     modality.features.len()
                 )
             },
+        )?;
+        let since = |feature: &Feature| feature.encoding == Encoding::YearsSince;
+        require(
+            modality.shape == Shape::Static || !modality.features.iter().any(since),
+            "cohort.modality.feature.encoding",
+            || format!("{name}: years-since is for modalities with shape = \"static\""),
         )?;
         if let Shape::Series {
             bin,
