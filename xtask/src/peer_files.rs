@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 use crate::shell::{has, root, run, say, target};
 
 /// What is installed: writers of Parquet, MEDS's own schemas, and the tool that makes MEDS of tables.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "MEDS-extract==0.7.1",
+    "blake3==1.0.11",
     "meds==0.4.1",
     "numpy==2.4.6",
     "polars==1.44.2",
@@ -40,6 +41,9 @@ impl PeerFiles {
             folder.join("cases.jsonl").is_file(),
             "peers/files.py wrote no cases.jsonl"
         );
+        let mut same = Command::new(&python);
+        same.arg(root().join("crates/cohort/peers/same_patients.py"));
+        run(same.arg(folder.join("same-patients")))?;
         Ok(Some(Self { folder, python }))
     }
 

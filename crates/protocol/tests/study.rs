@@ -377,6 +377,10 @@ fn a_cohort_that_does_not_fit_together_is_refused() {
     assert_eq!(replaced("train = 0.7", "train = 0.0"), "cohort.split");
     assert_eq!(replaced("tuning = 0.1", "tuning = 0.4"), "cohort.split");
     assert_eq!(replaced("sd = 12", "sd = 0"), "cohort.modality.feature");
+    assert_eq!(
+        replaced("sd = 12", "sd = 12, encoding = \"years-since\""),
+        "cohort.modality.feature.encoding"
+    );
     assert_eq!(replaced("low = 20", "low = 250"), "cohort.modality.feature");
     assert_eq!(
         replaced("\"low\", \"medium\", \"high\"", "\"low\""),
