@@ -11,8 +11,11 @@ must be refused), or "refused" where no row can be read. Values come from Python
 import datetime as dt
 import decimal
 import json
+import os
 import random
+import shutil
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -266,6 +269,28 @@ def check(folder):
         table = pq.read_table(folder / f"written-{name}.parquet")
         schema.validate(table)
         print(f"{name}: {table.num_rows} rows are as MEDS {meds.__version__} wants them")
+    run_stage(folder)
+
+
+def run_stage(folder):
+    """A stage of MEDS-transforms that keeps patients with two measurements: all of what was written."""
+    place = folder / "meds-transforms"
+    shutil.rmtree(place, ignore_errors=True)
+    data = place / "in" / "data" / "train"
+    data.mkdir(parents=True)
+    shutil.copy(folder / "written-events.parquet", data / "0.parquet")
+    pipeline = place / "pipeline.yaml"
+    stage = "filter_subjects:\n      min_measurements_per_subject: 2"
+    pipeline.write_text(
+        f"input_dir: {place}/in\noutput_dir: {place}/out\ndescription: two measurements\nstages:\n  - {stage}\n"
+    )
+    bin = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
+    subprocess.run([bin / "MEDS_transform-pipeline", pipeline], env=environment, check=True)
+    got = pl.read_parquet(place / "out" / "data" / "train" / "0.parquet")
+    want = pl.read_parquet(data / "0.parquet")
+    assert got.equals(want), f"MEDS-transforms gives {got} for {want}"
+    print(f"events: {got.height} rows went through a stage of MEDS-transforms")
 
 
 if __name__ == "__main__":
