@@ -273,16 +273,16 @@ def check(folder):
 
 
 def run_stage(folder):
-    """A stage of MEDS-transforms that keeps patients with two measurements: all of what was written."""
+    """A stage of MEDS-transforms that keeps patients with a measurement: all of what was written."""
     place = folder / "meds-transforms"
     shutil.rmtree(place, ignore_errors=True)
     data = place / "in" / "data" / "train"
     data.mkdir(parents=True)
     shutil.copy(folder / "written-events.parquet", data / "0.parquet")
     pipeline = place / "pipeline.yaml"
-    stage = "filter_subjects:\n      min_measurements_per_subject: 2"
+    stage = "filter_subjects:\n      min_measurements_per_subject: 1"
     pipeline.write_text(
-        f"input_dir: {place}/in\noutput_dir: {place}/out\ndescription: two measurements\nstages:\n  - {stage}\n"
+        f"input_dir: {place}/in\noutput_dir: {place}/out\ndescription: patients with a measurement\nstages:\n  - {stage}\n"
     )
     bin = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"}
