@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use indicatif::{ProgressBar, ProgressBarIter, ProgressStyle};
 use protocol::door::{PIECE, Piece};
 
 use crate::durable::FileError;
@@ -45,22 +46,40 @@ pub struct Stream {
     path: PathBuf,
     /// The number of the next piece, and what it is read from.
     open: Option<(u64, Source)>,
+    /// How often it was opened.
+    readings: u32,
+    /// How far the reading is, for a person at a terminal.
+    bar: ProgressBar,
 }
 
 #[derive(Debug)]
 enum Source {
-    Plain(File),
-    Gzip(Box<MultiGzDecoder<File>>),
+    Plain(Counted),
+    Gzip(Box<MultiGzDecoder<Counted>>),
 }
+
+/// A file whose bytes are shown as they are read.
+type Counted = ProgressBarIter<File>;
 
 impl Stream {
     /// A file that is opened when it is read.
     #[must_use]
     pub fn new(path: &Path) -> Self {
+        let template = "{msg} [{bar:32}] {bytes} of {total_bytes}  {elapsed}";
+        // A template that cannot be read shows the plain bar.
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self {
             path: path.to_owned(),
             open: None,
+            readings: 0,
+            bar: ProgressBar::no_length().with_style(style.progress_chars("=> ")),
         }
+    }
+
+    /// Takes the progress away.
+    pub fn done(&self) {
+        self.bar.finish_and_clear();
     }
 
     /// Reads a piece: shorter at the file's end alone. Those after the first follow each other.
@@ -69,18 +88,16 @@ impl Stream {
     ///
     /// A file that cannot be read or unpacked.
     pub fn read(&mut self, number: u64) -> Result<Vec<u8>, FileError> {
-        let (path, open) = (&self.path, self.open.take());
-        let (mut place, mut source) = match open {
+        let (mut place, mut source) = match self.open.take() {
             Some(open) if open.0 <= number => open,
-            _ => (
-                0,
-                Source::open(path).map_err(FileError::at("reading", path))?,
-            ),
+            _ => {
+                let source = self.begin();
+                (0, source.map_err(FileError::at("reading", &self.path))?)
+            }
         };
         loop {
-            let bytes = source
-                .next()
-                .map_err(FileError::at(source.action(), path))?;
+            let bytes = source.next();
+            let bytes = bytes.map_err(FileError::at(source.action(), &self.path))?;
             place += 1;
             if place > number {
                 self.open = Some((place, source));
@@ -90,19 +107,32 @@ impl Stream {
     }
 }
 
-impl Source {
-    fn open(path: &Path) -> std::io::Result<Self> {
-        let mut file = File::open(path)?;
+impl Stream {
+    /// Opens the file at its beginning.
+    fn begin(&mut self) -> std::io::Result<Source> {
+        let mut file = File::open(&self.path)?;
         let mut mark = Vec::new();
         file.by_ref().take(2).read_to_end(&mut mark)?;
         file.seek(SeekFrom::Start(0))?;
+        self.readings += 1;
+        let again = match self.readings {
+            1 => String::new(),
+            readings => format!(", for the {readings}. time"),
+        };
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        self.bar.set_message(format!("reading {name}{again}"));
+        self.bar.set_length(file.metadata()?.len());
+        self.bar.set_position(0);
+        let file = self.bar.wrap_read(file);
         Ok(if mark == GZIP {
-            Self::Gzip(Box::new(MultiGzDecoder::new(file)))
+            Source::Gzip(Box::new(MultiGzDecoder::new(file)))
         } else {
-            Self::Plain(file)
+            Source::Plain(file)
         })
     }
+}
 
+impl Source {
     fn next(&mut self) -> std::io::Result<Vec<u8>> {
         match self {
             Self::Plain(file) => next(file),

@@ -175,7 +175,10 @@ impl Csv {
                     incoming.add(&part)?;
                     Request::Kept
                 }
-                Response::Imported(imported) => return Ok(imported),
+                Response::Imported(imported) => {
+                    csv.done();
+                    return Ok(imported);
+                }
                 _ => return Err(SandboxError::OtherAnswer.into()),
             };
             response = instance.ask(&request)?;
