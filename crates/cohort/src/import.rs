@@ -21,6 +21,7 @@ mod long;
 mod map;
 mod records;
 mod scan;
+mod swallowed;
 mod table;
 mod take;
 mod text;
