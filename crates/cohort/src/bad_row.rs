@@ -50,6 +50,9 @@ pub enum Problem {
     /// A time is beyond what is counted in microseconds.
     #[error("the time is beyond the years -290308 to 294247")]
     TimeRange,
+    /// A time that no patient had: what is in the file, and what to do.
+    #[error("{0} is beyond the years 1800 to 2300{1}")]
+    FarTime(Quoted, String),
     /// Text that may be a number with a decimal comma.
     #[error(
         "{0} is not a number; if the table has decimal commas, set csv.decimal = \",\" in the map"
@@ -127,7 +130,7 @@ impl Problem {
             Self::NotNumber(_) | Self::DecimalComma(_) => "not a number",
             Self::NotInteger(_) | Self::NotId(_) => "not a whole number",
             Self::IntegerRange(_) | Self::DecimalRange(_) => "beyond the range of numbers",
-            Self::TimeRange => "beyond the range of times",
+            Self::TimeRange | Self::FarTime(..) => "beyond the range of times",
             Self::NotTime(..) => "not a time",
             Self::NotText | Self::NotEncoded => "not UTF-8",
             Self::Nul => "a NUL byte",

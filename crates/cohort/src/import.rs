@@ -11,6 +11,7 @@
 //! other codes and levels); a long table has one row an event. What
 //! a map can say is in [`Map`]; the maps that come with Wardround are in `maps/`.
 
+mod advice;
 mod batch;
 mod cell;
 mod clock;

@@ -434,13 +434,13 @@ impl Map {
             "prediction",
             "want one for labels and for a wide table",
         )?;
-        let is_time = |text: &str| text.parse::<Timestamp>().is_ok();
+        let is_time = |text: &str| text.parse().is_ok_and(Timestamp::is_plausible);
         match &self.prediction {
             None | Some(Prediction::Column(_)) => {}
             Some(Prediction::At(time)) => require(
                 is_time(time),
                 "prediction.at",
-                "want an ISO 8601 date, or date and time",
+                "want an ISO 8601 date, or date and time, of the years 1800 to 2300",
             )?,
             Some(Prediction::Sequence(sequence)) => require(
                 is_time(&sequence.from) && sequence.every_days > 0 && self.first_by.is_none(),
@@ -595,7 +595,7 @@ impl Csv {
 impl Offset {
     fn check(&self, setting: &'static str) -> Result<(), ImportError> {
         let since = match (&self.since, &self.since_column) {
-            (Some(time), None) => time.parse::<Timestamp>().is_ok(),
+            (Some(time), None) => time.parse().is_ok_and(Timestamp::is_plausible),
             (None, Some(_)) => true,
             _ => false,
         };

@@ -400,7 +400,14 @@ impl Since {
             From::Column(place) => row.time(place, clock)?.ok_or((place, Problem::Missing))?,
         };
         #[expect(clippy::cast_possible_truncation, reason = "below 2^53, and rounded")]
-        Ok(Some(from.plus(micros as i64)))
+        let time = from.plus(micros as i64);
+        if time.is_plausible() {
+            return Ok(Some(time));
+        }
+        let quoted = Quoted::new(cell.as_bytes());
+        let help =
+            format!(": counted from {from} it is {time}; see that offset.unit is what it counts");
+        Err((self.column, Problem::FarTime(quoted, help)))
     }
 }
 
