@@ -60,7 +60,7 @@ pub enum ImportError {
     },
     /// One cell is listed twice, perhaps in two ways.
     #[error(
-        "the map's {setting} lists `{cell}` twice: whole numbers are the same with and without decimals"
+        "the map's {setting} lists `{cell}` twice: two ways to write one number are the same cell"
     )]
     Twice {
         /// The setting's name.

@@ -191,6 +191,37 @@ fn one_rule_compares_cells_everywhere() {
 }
 
 #[test]
+fn one_number_is_one_cell_and_codes_are_texts() {
+    let map = r#"
+        subject = { column = "pid" }
+        prediction = { at = "2024-01-02" }
+        label = { column = "y", class = { levels = { "0.50" = 1, "1" = 0 } } }
+        csv = { missing = ["", "999", "-9.5"] }
+        column = [
+            { name = "hb", missing = ["1e3"], numbers = { "2" = 75 } },
+            { name = "dx", as = "level", verbatim = true, levels = [{ level = "yes", is = ["038", "250.00"] }, { level = "no" }] },
+            { name = "ward", as = "level", levels = [{ level = "one", is = ["1.50"] }, { level = "other" }] },
+        ]
+        filter = [{ column = "site", not = ["38"] }, { column = "hb", not = ["5"] }, { column = "icd", verbatim = true, not = ["250"] }]
+    "#;
+    let csv = "pid,y,hb,dx,ward,site,icd\n\
+               1,.5,9.99e2,038,1.5,038,250.00\n2,0.5,0999,38,1.500,1,1\n3,5e-1,-9.50,250.00,1.51,1,1\n\
+               4,1.0,1000,250,01.5,1,1\n5,1,02.0,250.0,15e-1,1,1\n6,1,1,A,A,38.0,1\n7,1,0005,A,A,1,1\n8,1,1,A,A,1,250\n";
+    let imported = imported(map, csv, BadRows::Stop).unwrap();
+    let of = |code: &str| -> Vec<i64> {
+        let events = events(&imported).into_iter();
+        let found = events.filter(|event| event.2 == code);
+        found.map(|event| event.0).collect()
+    };
+    assert_eq!(imported.kept, 5, "three rows are passed over");
+    assert_eq!(of("hb"), [5], "the others are missing");
+    assert_eq!(of("dx//yes"), [1, 3], "codes are texts");
+    assert_eq!(of("ward//one"), [1, 2, 5], "zeros in front make a code");
+    let classes: Vec<_> = labels(&imported).iter().map(|label| label.2).collect();
+    assert_eq!(classes, [1, 1, 1, 0, 0]);
+}
+
+#[test]
 fn a_number_at_the_limit_is_not_above_it() {
     for tenths in 1..=200 {
         let limit = format!("{}.{}", tenths / 10, tenths % 10);

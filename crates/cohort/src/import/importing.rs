@@ -167,7 +167,7 @@ impl Importing {
         mut scan: Scan,
         piece: &[u8],
     ) -> Result<Stage, ImportError> {
-        let filters = Filters::of(&self.map.filters, &table)?;
+        let filters = Filters::of(&self.map, &table)?;
         let ids = self.ids(&table)?;
         let mut triage = Triage::new(protocol::door::BadRows::Drop);
         scan.piece(&table, piece, &mut triage, |row, _| {

@@ -1,5 +1,6 @@
 //! Long tables: one row an event.
 
+use super::cell::Alike;
 use super::clock::Clock;
 use super::id::Ids;
 use super::map::{EventColumns, Map, Subject};
@@ -167,7 +168,7 @@ impl Plan {
         code.push_str(row.required(self.code)?);
         let value = self.value(row)?;
         if let (None, Some(text)) = (value, self.text)
-            && let Some(text) = row.cell(text)?
+            && let Some(text) = row.cell_of(text, self.alike(text))?
         {
             code.push_str("//");
             code.push_str(text);
@@ -180,12 +181,21 @@ impl Plan {
         }))
     }
 
+    /// When two cells of the column of texts are the same: its numbers are those of the column of values.
+    fn alike(&self, text: usize) -> Alike {
+        if self.value == Some(text) {
+            Alike::Number
+        } else {
+            Alike::Code
+        }
+    }
+
     /// The number of a row. A cell that is not a number is a bad one, unless the column holds texts too.
     fn value(&self, row: &Row<'_>) -> Result<Option<f32>, BadCell> {
         let Some(place) = self.value else {
             return Ok(None);
         };
-        let Some(cell) = row.cell(place)? else {
+        let Some(cell) = row.cell_of(place, Alike::Number)? else {
             return Ok(None);
         };
         if self.text == self.value && row.digits.number(cell).is_none() {
