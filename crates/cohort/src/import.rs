@@ -15,6 +15,7 @@ mod advice;
 mod batch;
 mod cell;
 mod clock;
+mod holes;
 mod id;
 mod importing;
 mod level;
@@ -276,6 +277,8 @@ struct Output {
     turn: Turn,
     /// Rows that passed the filters and could be used.
     kept: u64,
+    /// Cells of these rows that are missing or may mean it.
+    holes: holes::Holes,
     /// Rows that a filter passed over.
     passed: Vec<Counted>,
     /// The first few cells that each filter passed over.
@@ -303,6 +306,7 @@ impl Output {
             splits: Splits::default(),
             turn,
             kept: 0,
+            holes: holes::Holes::default(),
             passed: Vec::new(),
             seen: Vec::new(),
             later: 0,
@@ -332,6 +336,8 @@ impl Output {
         self.unused = table.others(&filters.columns().chain(columns).collect());
         let (kept, notes) = clock.finish(&table.name)?;
         self.notes.extend(notes);
+        self.notes
+            .extend(self.holes.notes(&table.columns, self.kept));
         Ok(match kept {
             clock::Kept::Utc => meds::Clock::Utc,
             clock::Kept::Local => meds::Clock::Local,

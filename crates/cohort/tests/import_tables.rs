@@ -222,6 +222,56 @@ fn one_number_is_one_cell_and_codes_are_texts() {
 }
 
 #[test]
+fn missing_cells_are_counted_and_cells_that_may_be_are_told() {
+    let csv = "pid,when,y,hb,dx\n1,2024-01-02,0,,A\n2,2024-01-02,0,NA,?\n3,2024-01-02,0,-9.0,None\n4,2024-01-02,0,7,\n\
+               5,soon,0,NA,NA\n";
+    let wide = imported(&map(""), csv, BadRows::Drop).unwrap();
+    assert_eq!(
+        wide.notes,
+        [
+            "column hb: 3 of 4 cells are missing (1 empty, 1 `NA`, 1 `-9.0`)",
+            "column dx: 1 of 4 cells are missing (1 empty)",
+            "column dx: 2 of 4 cells are kept that often mean missing (1 `?`, 1 `None`): where they do, add them to \
+             csv.missing or to the column's missing",
+        ]
+    );
+    let listed = MAP.replace(
+        "as = \"level\"",
+        "as = \"level\", levels = [{ level = \"not asked\", is = [\"?\", \"None\"] }, { level = \"other\" }]",
+    );
+    let listed = format!("{listed}\n[csv]\nmissing = [\"\", \"NA\", \"-9\"]\n");
+    let told = imported(&listed, csv, BadRows::Drop).unwrap().notes.clone();
+    assert!(
+        !told.iter().any(|note| note.contains("often mean")),
+        "{told:?}"
+    );
+
+    let long = r#"
+        subject = { column = "pid" }
+        event = { time = "when", code = "code", value = "result", text = "result" }
+    "#;
+    let csv = "pid,when,code,result\n1,2024-01-02,CRP,7.5\n2,,CRP,\n3,2024-01-02,NA,none\n";
+    assert_eq!(
+        imported(long, csv, BadRows::Stop).unwrap().notes,
+        [
+            "column when: 1 of 3 cells are missing (1 empty)",
+            "column result: 1 of 3 cells are missing (1 empty)",
+            "column code: 1 of 3 cells are kept that often mean missing (1 `NA`): where they do, add them to csv.missing \
+             or to the column's missing",
+            "column result: 1 of 3 cells are kept that often mean missing (1 `none`): where they do, add them to \
+             csv.missing or to the column's missing",
+        ]
+    );
+    let number = long.replace(", text = \"result\"", "");
+    let error = imported(&number, csv, BadRows::Stop).unwrap_err();
+    assert_eq!(
+        error,
+        "t.csv, row 3, column result: `none` is not a number; where it means missing, add it in the map: \
+         csv.missing = [\"\", \"none\"]"
+    );
+}
+
+#[test]
 fn a_number_at_the_limit_is_not_above_it() {
     for tenths in 1..=200 {
         let limit = format!("{}.{}", tenths / 10, tenths % 10);
@@ -392,6 +442,23 @@ fn minutes_since_admission_become_times() {
             .unwrap_err()
             .contains("`time` or `offset`")
     );
+}
+
+#[test]
+fn utf_8_read_as_another_encoding_is_told() {
+    let csv = "pid,when,y,hb,dx\n1,2024-01-02,0,7,größer\n";
+    let latin = imported(&map("encoding = \"windows-1252\""), csv, BadRows::Stop).unwrap();
+    assert!(
+        latin.notes[0].contains("take csv.encoding out"),
+        "{:?}",
+        latin.notes
+    );
+    let utf_8 = imported(&map(""), csv, BadRows::Stop).unwrap();
+    assert!(utf_8.notes.is_empty());
+    let names = MAP.replace("\"hb\"", "\"größe\"");
+    let names = format!("{names}\n[csv]\nencoding = \"latin1\"\n");
+    let error = refused(&names, csv.replace("hb", "größe"));
+    assert!(error.contains("UTF-8 that is read as latin1"), "{error}");
 }
 
 #[test]

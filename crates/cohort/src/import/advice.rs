@@ -1,6 +1,7 @@
-//! What a text may be that is no time as the map says, or one that no patient had, and what to do.
+//! What a cell may be that is no number or no time as the map says, or a time that no patient had; and what to do.
 
 use super::cell::{Digits, PLAIN};
+use super::holes;
 use super::map::{TimeFormat, Unit};
 use crate::meds::{DateOrder, Timestamp};
 
@@ -18,6 +19,71 @@ const EPOCHS: [(i64, &str); 4] = [
     (1_000_000, "microseconds"),
     (1_000_000_000, "nanoseconds"),
 ];
+
+/// Of a text that is no number; empty where nothing is known.
+pub(super) fn number(cell: &str, digits: Digits) -> String {
+    if cell.is_empty() {
+        return ": the cell is empty, and csv.missing in the map does not list \"\"".to_owned();
+    }
+    if holes::may_be_one(cell) {
+        return format!(
+            "; where it means missing, add it in the map: csv.missing = [\"\", \"{}\"]",
+            cell.escape_default()
+        );
+    }
+    let fits = |(decimal, thousands): &(char, Option<char>)| {
+        let way = Digits {
+            decimal: *decimal,
+            thousands: *thousands,
+        };
+        way != digits
+            && thousands.is_none_or(|sign| cell.contains(sign))
+            && way.number(cell).is_some()
+    };
+    let fitting = WAYS.iter().filter(|way| fits(way));
+    let fitting: Vec<String> = fitting.map(|way| described(*way, digits)).collect();
+    match fitting.as_slice() {
+        [] => String::new(),
+        ways => format!(
+            "; if the table has {} in the map",
+            ways.join(", or if it has ")
+        ),
+    }
+}
+
+/// Decimals and groups of three digits, as they are written in the world.
+const WAYS: [(char, Option<char>); 11] = [
+    ('.', None),
+    (',', None),
+    ('.', Some(',')),
+    (',', Some('.')),
+    ('.', Some(' ')),
+    (',', Some(' ')),
+    ('.', Some('\'')),
+    ('.', Some('\u{2019}')),
+    (',', Some('\u{a0}')),
+    (',', Some('\u{202f}')),
+    ('.', Some('\u{a0}')),
+];
+
+fn described((decimal, thousands): (char, Option<char>), digits: Digits) -> String {
+    let name = if decimal == ',' {
+        "decimal commas"
+    } else {
+        "decimal points"
+    };
+    let sign = match thousands {
+        Some(sign @ ('\u{a0}' | '\u{202f}')) => format!("\\u{:04X}", u32::from(sign)),
+        sign => sign.map(String::from).unwrap_or_default(),
+    };
+    match (decimal == digits.decimal, thousands) {
+        (_, None) => format!("{name}, set csv.decimal = \"{decimal}\""),
+        (true, Some(_)) => format!("groups of three digits, set csv.thousands = \"{sign}\""),
+        (false, Some(_)) => format!(
+            "{name} and groups of three digits, set csv.decimal = \"{decimal}\" and csv.thousands = \"{sign}\""
+        ),
+    }
+}
 
 /// Of a text that is no such time.
 pub(super) fn unread(format: &TimeFormat, cell: &str, digits: Digits) -> String {
@@ -209,5 +275,74 @@ fn example(format: &TimeFormat) -> String {
         }
         TimeFormat::Epoch(_) => "time-format = \"epoch-milliseconds\": 1706688300000".to_owned(),
         TimeFormat::Pattern(pattern) => format!("time-format = \"{pattern}\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_is_no_number_says_how_it_may_be_read() {
+        let german = Digits {
+            decimal: ',',
+            thousands: None,
+        };
+        for (cell, digits, hint) in [
+            (
+                "7,4",
+                PLAIN,
+                "; if the table has decimal commas, set csv.decimal = \",\" in the map",
+            ),
+            (
+                "1.234,5",
+                PLAIN,
+                "; if the table has decimal commas and groups of three digits, set csv.decimal = \",\" and csv.thousands = \".\" in the map",
+            ),
+            (
+                "1,234.5",
+                PLAIN,
+                "; if the table has groups of three digits, set csv.thousands = \",\" in the map",
+            ),
+            (
+                "1,234",
+                PLAIN,
+                "; if the table has decimal commas, set csv.decimal = \",\", or if it has groups of three digits, set csv.thousands = \",\" in the map",
+            ),
+            (
+                "1'234.5",
+                PLAIN,
+                "; if the table has groups of three digits, set csv.thousands = \"'\" in the map",
+            ),
+            (
+                "1.234,5",
+                german,
+                "; if the table has groups of three digits, set csv.thousands = \".\" in the map",
+            ),
+            (
+                "7.4",
+                german,
+                "; if the table has decimal points, set csv.decimal = \".\" in the map",
+            ),
+            (
+                "1\u{a0}234,5",
+                german,
+                "; if the table has groups of three digits, set csv.thousands = \"\\u00A0\" in the map",
+            ),
+            (
+                "N/A",
+                PLAIN,
+                "; where it means missing, add it in the map: csv.missing = [\"\", \"N/A\"]",
+            ),
+            (
+                "",
+                PLAIN,
+                ": the cell is empty, and csv.missing in the map does not list \"\"",
+            ),
+            ("positive", PLAIN, ""),
+            ("12,34,5", PLAIN, ""),
+        ] {
+            assert_eq!(number(cell, digits), hint, "{cell}");
+        }
     }
 }

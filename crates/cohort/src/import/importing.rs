@@ -225,6 +225,7 @@ impl Importing {
         let clock = output.finish(&taking.table, &hands.filters, columns, &hands.clock)?;
         let read: Read = take.scan.read;
         output.account(&self.request.name, read, triage)?;
+        output.notes.extend(take.scan.note());
         let mut small = Vec::new();
         let mut part = |role, bytes: Vec<u8>| {
             small.push(Part {

@@ -48,6 +48,11 @@ impl Levels {
         self.rules.is_empty()
     }
 
+    /// Whether a rule lists a cell by itself.
+    pub(super) fn names(&self, cell: &str) -> bool {
+        self.rules.iter().any(|(_, listed)| listed.contains(cell))
+    }
+
     /// The level of the first rule that fits.
     pub(super) fn of_cell(&self, cell: &str) -> Option<&str> {
         let fits = |(rule, listed): &&(LevelRule, Listed<()>)| {

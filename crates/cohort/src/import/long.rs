@@ -6,7 +6,7 @@ use super::id::Ids;
 use super::map::{EventColumns, Map, Subject};
 use super::table::{BadCell, Passes, Row, Since, Table, value};
 use super::take::Hands;
-use super::{ImportError, one_patient};
+use super::{ImportError, Output, one_patient};
 use crate::bad_row::Triage;
 use crate::meds::Timestamp;
 
@@ -84,6 +84,7 @@ impl Long {
                     ..
                 } = event;
                 output.kept += 1;
+                self.plan.count(row, value, output);
                 let events = &mut output.events;
                 let pushed = events.push(subject, time, &self.code, value);
                 pushed.map_err(|_| one_patient(&table.name))
@@ -179,6 +180,30 @@ impl Plan {
             time,
             value,
         }))
+    }
+
+    /// Counts what is missing of a row that is kept: the code never is.
+    fn count(&self, row: &Row<'_>, number: Option<f32>, output: &mut Output) {
+        let time = match &self.time {
+            When::Column(place) => (*place, Alike::Code),
+            When::Since(since) => (since.place(), Alike::Number),
+        };
+        let value = self.value.map(|place| (place, Alike::Number));
+        let text = self.text.filter(|place| self.value != Some(*place));
+        let text = text.map(|place| (place, Alike::Code));
+        for (place, alike) in [Some(time), value, text].into_iter().flatten() {
+            if let Ok(None) = row.cell_of(place, alike) {
+                output
+                    .holes
+                    .missing(place, row.text(place).unwrap_or_default());
+            }
+        }
+        let used = self.text.filter(|_| number.is_none());
+        for place in [Some(self.code), used].into_iter().flatten() {
+            if let Ok(Some(cell)) = row.cell(place) {
+                output.holes.kept(place, cell);
+            }
+        }
     }
 
     /// When two cells of the column of texts are the same: its numbers are those of the column of values.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::ImportError;
+use super::advice;
 use super::cell::{Alike, Digits, Listed};
 use super::clock::Clock;
 use super::map::{Csv, Filter, Map, Offset, Unit};
@@ -207,6 +208,13 @@ impl Table {
         {
             return ". The header is not UTF-8: set csv.encoding in the map, for example \"windows-1252\"".to_owned();
         }
+        if let Some(encoding) = &self.encoding
+            && self.columns.iter().any(|column| column.contains('Ã'))
+        {
+            return format!(
+                ". The header may be UTF-8 that is read as {encoding}: take csv.encoding out of the map"
+            );
+        }
         if let [only] = self.columns.as_slice()
             && let Some(delimiter) = [';', '\t', '|', ',']
                 .into_iter()
@@ -314,26 +322,21 @@ impl Row<'_> {
     /// A whole number, which may be written with decimals of 0.
     pub(super) fn integer(&self, column: usize) -> Result<i64, BadCell> {
         let cell = self.required(column)?;
-        let wrong = || (column, Problem::NotInteger(Quoted::new(cell.as_bytes())));
+        let quoted = || Quoted::new(cell.as_bytes());
         let whole = self.digits.whole(cell);
-        whole.and_then(|whole| whole.parse().ok()).ok_or_else(wrong)
+        let whole = whole.ok_or_else(|| (column, Problem::NotInteger(quoted())))?;
+        whole
+            .parse()
+            .map_err(|_| (column, Problem::IntegerRange(quoted())))
     }
 
     /// A number.
     pub(super) fn number(&self, cell: &str, column: usize) -> Result<f64, BadCell> {
         let number = self.digits.number(cell);
         number.ok_or_else(|| {
+            let help = advice::number(cell, self.digits);
             let quoted = Quoted::new(cell.as_bytes());
-            let comma = Digits {
-                decimal: ',',
-                thousands: None,
-            };
-            match comma.number(cell) {
-                Some(_) if self.digits.decimal == '.' && cell.contains(',') => {
-                    (column, Problem::DecimalComma(quoted))
-                }
-                _ => (column, Problem::NotNumber(quoted)),
-            }
+            (column, Problem::UnfitNumber(quoted, help))
         })
     }
 

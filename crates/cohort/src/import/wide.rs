@@ -78,7 +78,10 @@ impl Wide {
             Err(bad) => Err(bad),
         };
         match first {
-            Ok(first) => plan.write_row(&table.name, cells, first, &mut hands.output),
+            Ok(first) => {
+                cells.count(row, &mut hands.output);
+                plan.write_row(&table.name, cells, first, &mut hands.output)
+            }
             Err(bad) => Ok(table.refuse(triage, row, bad)?),
         }
     }
@@ -258,6 +261,9 @@ struct Cells {
     /// Codes and values; the codes are kept as memory for the next row.
     events: Vec<(String, Option<f32>)>,
     used: usize,
+    /// The columns whose cells are missing, and those of levels that are not.
+    missing: Vec<usize>,
+    levels: Vec<usize>,
 }
 
 impl Plan {
@@ -358,11 +364,21 @@ impl Plan {
             .map(|(levels, column)| split_of(levels, row, *column))
             .transpose()?;
         cells.used = 0;
+        cells.missing.clear();
+        cells.levels.clear();
         for placed in &self.columns {
-            if let Some(cell) = row.cell_of(placed.place, placed.column.alike())?
-                && !placed.missing.contains(cell)
+            let note = match row.cell_of(placed.place, placed.column.alike())? {
+                Some(cell) if !placed.missing.contains(cell) => {
+                    cells.add(placed, row, cell)?;
+                    let is_level = placed.column.kind == As::Level && !placed.levels.names(cell);
+                    is_level.then_some(&mut cells.levels)
+                }
+                _ => Some(&mut cells.missing),
+            };
+            if let Some(note) = note
+                && !note.contains(&placed.place)
             {
-                cells.add(placed, row, cell)?;
+                note.push(placed.place);
             }
         }
         Ok(Kept::Yes)
@@ -444,6 +460,17 @@ impl Placed {
 }
 
 impl Cells {
+    /// Counts what is missing of a row that is kept.
+    fn count(&self, row: &Row<'_>, output: &mut Output) {
+        let text = |place: &usize| row.text(*place).unwrap_or_default();
+        for place in &self.missing {
+            output.holes.missing(*place, text(place));
+        }
+        for place in &self.levels {
+            output.holes.kept(*place, text(place));
+        }
+    }
+
     fn add(&mut self, placed: &Placed, row: &Row<'_>, cell: &str) -> Result<(), BadCell> {
         let (level, value) = match placed.column.kind {
             As::Level => (Some(placed.level(cell)?), None),
