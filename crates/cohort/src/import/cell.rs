@@ -168,7 +168,7 @@ pub(super) struct Listed<T> {
     near: HashSet<u64>,
 }
 
-impl<T> Listed<T> {
+impl<T: Clone> Listed<T> {
     /// The cells of a setting.
     ///
     /// # Errors
@@ -210,13 +210,14 @@ impl<T> Listed<T> {
             let figure = way.figure(cell, self.alike)?;
             Some((figure, way.number(cell)?))
         });
-        match figures.next() {
+        let before = match figures.next() {
             Some((figure, number)) if self.alike != Alike::Text => {
                 self.near.insert(bits(number));
-                self.numbers.insert(figure, value)
+                self.numbers.insert(figure, value.clone())
             }
-            _ => self.texts.insert(cell.to_owned(), value),
-        }
+            _ => None,
+        };
+        self.texts.insert(cell.to_owned(), value).or(before)
     }
 
     /// What a cell stands for, where it is listed.
@@ -228,6 +229,7 @@ impl<T> Listed<T> {
         {
             return self.numbers.get(&figure);
         }
+        // A cell may be no number of the table's way, but be listed as it is written.
         self.texts.get(cell)
     }
 
@@ -395,5 +397,6 @@ mod tests {
         let listed = of([("-9.0", 2.0), (" NA ", 3.0)], GERMAN, Alike::Number).unwrap();
         assert_eq!(listed.get("-9,00"), Some(&2.0));
         assert_eq!((listed.get("NA"), listed.get("9")), (Some(&3.0), None));
+        assert_eq!(listed.get("-9.0"), Some(&2.0), "as it is written");
     }
 }
