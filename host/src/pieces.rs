@@ -1,7 +1,7 @@
 //! A site's files, piece by piece.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -136,7 +136,7 @@ impl Source {
     fn next(&mut self) -> std::io::Result<Vec<u8>> {
         match self {
             Self::Plain(file) => next(file),
-            Self::Gzip(packed) => next(packed),
+            Self::Gzip(packed) => next(packed).map_err(damaged),
         }
     }
 
@@ -146,6 +146,21 @@ impl Source {
             Self::Gzip(_) => "unpacking",
         }
     }
+}
+
+/// What is wrong with a packed file, and what to do.
+fn damaged(error: std::io::Error) -> std::io::Error {
+    let what = match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            "the packed file ends too early, as one that was not copied whole: copy it again"
+                .to_owned()
+        }
+        ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+            format!("the packed file is damaged ({error}): copy it again, or pack the table again")
+        }
+        _ => return error,
+    };
+    std::io::Error::new(error.kind(), what)
 }
 
 fn next(source: &mut impl Read) -> std::io::Result<Vec<u8>> {
@@ -178,6 +193,31 @@ mod tests {
             assert_eq!(read(&plain, number).unwrap(), want);
             assert_eq!(one.read(number).unwrap(), want);
             assert_eq!(other.read(number).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn packed_files_that_are_cut_or_damaged_say_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(b"pid,hb\n1,7\n2,8\n").unwrap();
+        let whole = encoder.finish().unwrap();
+        let mut damaged = whole.clone();
+        damaged[12] ^= 0x55;
+        for (bytes, hint) in [
+            (&whole[..whole.len() - 3], "was not copied whole"),
+            (&whole[..8], "was not copied whole"),
+            (&damaged[..], "is damaged"),
+        ] {
+            let path = folder.path().join("a.csv.gz");
+            std::fs::write(&path, bytes).unwrap();
+            let error = Stream::new(&path).read(0).unwrap_err();
+            let told = error.to_string();
+            let causes = std::error::Error::source(&error).map(ToString::to_string);
+            assert!(
+                told.contains(hint) || causes.is_some_and(|cause| cause.contains(hint)),
+                "{told}"
+            );
         }
     }
 }

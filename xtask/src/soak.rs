@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::module;
+use crate::peer_files;
 use crate::shell::{cargo, run, say, target};
 
 /// Options of `cargo xtask soak`.
@@ -35,10 +36,12 @@ enum Check {
     Simulation,
     /// Random lies of an aggregator to a real host
     Lying,
+    /// Odd CSV files of fresh seeds, imported and compared with what pandas reads of them
+    Tables,
 }
 
 impl Check {
-    const ALL: [Self; 3] = [Self::Threats, Self::Simulation, Self::Lying];
+    const ALL: [Self; 4] = [Self::Threats, Self::Simulation, Self::Lying, Self::Tables];
 }
 
 /// Runs the checks; the first that fails ends it, and is told with its seed and what was done.
@@ -60,6 +63,7 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
                 run(cargo().args(PROGRAMS))?;
                 until_the_time_is_over("lying_aggregator", "random", seed, minutes)?;
             }
+            Check::Tables => tables_until_the_time_is_over(seed, minutes)?,
         }
     }
     say("all checks passed");
@@ -83,6 +87,27 @@ const PROGRAMS: [&str; 8] = [
 fn share(time: Duration, checks: usize) -> u64 {
     let checks = u64::try_from(checks).unwrap_or(u64::MAX);
     (time.as_secs() / 60 / checks).max(1)
+}
+
+/// Tables of a seed.
+const TABLES: u64 = 2_000;
+
+/// Imports tables of a seed, and of the ones after it while there is time.
+fn tables_until_the_time_is_over(seed: u64, minutes: u64) -> Result<()> {
+    let start = Instant::now();
+    for seed in seed.. {
+        say(&format!("tables of seed {seed}"));
+        let Some((variable, folder)) = peer_files::tables_of(seed, TABLES)? else {
+            break;
+        };
+        let mut test = cargo();
+        test.args(["test", "--locked", "--workspace", "--test", "import_peers"]);
+        run(test.env(variable, folder))?;
+        if start.elapsed() > Duration::from_secs(60 * minutes) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Runs the test target's test of fresh seeds, which is in its module `module`.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::fuzz;
 use crate::module::{self, Sealed};
-use crate::peer_files::{self, PeerFiles};
+use crate::peer_files::PeerFiles;
 use crate::shell::{cargo, output, run, say, show, target};
 use crate::sources;
 
@@ -22,11 +22,11 @@ pub(crate) fn run_command() -> Result<()> {
     step("participant for the web", module::build_participant)?;
     let tests = ["test", "--locked", "--workspace", "--no-fail-fast"];
     step("programs", || run(cargo().args(tests).arg("--no-run")))?;
-    let peers = step("files of pyarrow and polars", PeerFiles::write)?;
+    let peers = step("files of pyarrow, polars and pandas", PeerFiles::write)?;
     step("tests", || {
         let mut command = cargo();
         if let Some(peers) = &peers {
-            command.env(peer_files::VARIABLE, &peers.folder);
+            peers.tell(&mut command);
         }
         run(command.args(tests))
     })?;

@@ -131,7 +131,8 @@ def want(use, name, array):
         scale = {"date32": (DAY, 1), "date64": (1000, 1)}.get(name)
         scale = scale or {"s": (10**6, 1), "ms": (1000, 1), "us": (1, 1), "ns": (1, 1000)}[kind.unit]
         micros = [None if value is None else value * scale[0] // scale[1] for value in raw]
-        return ["null" if at is None else str(at) if -(2**63) <= at < 2**63 else "bad" for at in micros]
+        first, end = (int(dt.datetime(year, 1, 1, tzinfo=dt.timezone.utc).timestamp()) * 10**6 for year in (1800, 2301))
+        return ["null" if at is None else str(at) if first <= at < end else "bad" for at in micros]
     return "refused"
 
 

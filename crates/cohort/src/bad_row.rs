@@ -50,11 +50,22 @@ pub enum Problem {
     /// A time is beyond what is counted in microseconds.
     #[error("the time is beyond the years -290308 to 294247")]
     TimeRange,
-    /// Text that may be a number with a decimal comma.
+    /// A time that no patient had: what is in the file, and what to do.
+    #[error("{0} is beyond the years 1800 to 2300{1}")]
+    FarTime(Quoted, String),
+    /// A cell cannot be read as a number: what it may be, and what to do.
+    #[error("{0} is not a number{1}")]
+    UnfitNumber(Quoted, String),
+    /// An id that is a whole number beyond 64 bits.
     #[error(
-        "{0} is not a number; if the table has decimal commas, set csv.decimal = \",\" in the map"
+        "{0} is a whole number beyond 64 bits: for ids as long as that, set subject = {{ column = …, as = \"text\" }} in the map"
     )]
-    DecimalComma(Quoted),
+    LongId(Quoted),
+    /// An id of which a program has left the beginning alone.
+    #[error(
+        "{0} is a rounded number, as spreadsheets write long ids: other patients may have the same. Export the ids again as text"
+    )]
+    RoundedId(Quoted),
     /// An id that is no whole number.
     #[error(
         "{0} is not a whole number; for ids of text, set subject = {{ column = …, as = \"text\" }} in the map"
@@ -124,10 +135,13 @@ impl Problem {
         match self {
             Self::Missing => "the value is missing",
             Self::NotFinite(_) => "not a finite number",
-            Self::NotNumber(_) | Self::DecimalComma(_) => "not a number",
+            Self::NotNumber(_) | Self::UnfitNumber(..) => "not a number",
             Self::NotInteger(_) | Self::NotId(_) => "not a whole number",
-            Self::IntegerRange(_) | Self::DecimalRange(_) => "beyond the range of numbers",
-            Self::TimeRange => "beyond the range of times",
+            Self::RoundedId(_) => "a rounded id",
+            Self::LongId(_) | Self::IntegerRange(_) | Self::DecimalRange(_) => {
+                "beyond the range of numbers"
+            }
+            Self::TimeRange | Self::FarTime(..) => "beyond the range of times",
             Self::NotTime(..) => "not a time",
             Self::NotText | Self::NotEncoded => "not UTF-8",
             Self::Nul => "a NUL byte",

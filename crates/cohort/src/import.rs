@@ -11,9 +11,11 @@
 //! other codes and levels); a long table has one row an event. What
 //! a map can say is in [`Map`]; the maps that come with Wardround are in `maps/`.
 
+mod advice;
 mod batch;
 mod cell;
 mod clock;
+mod holes;
 mod id;
 mod importing;
 mod level;
@@ -21,6 +23,7 @@ mod long;
 mod map;
 mod records;
 mod scan;
+mod swallowed;
 mod table;
 mod take;
 mod text;
@@ -58,7 +61,7 @@ pub enum ImportError {
     },
     /// One cell is listed twice, perhaps in two ways.
     #[error(
-        "the map's {setting} lists `{cell}` twice: whole numbers are the same with and without decimals"
+        "the map's {setting} lists `{cell}` twice: two ways to write one number are the same cell"
     )]
     Twice {
         /// The setting's name.
@@ -274,6 +277,8 @@ struct Output {
     turn: Turn,
     /// Rows that passed the filters and could be used.
     kept: u64,
+    /// Cells of these rows that are missing or may mean it.
+    holes: holes::Holes,
     /// Rows that a filter passed over.
     passed: Vec<Counted>,
     /// The first few cells that each filter passed over.
@@ -301,6 +306,7 @@ impl Output {
             splits: Splits::default(),
             turn,
             kept: 0,
+            holes: holes::Holes::default(),
             passed: Vec::new(),
             seen: Vec::new(),
             later: 0,
@@ -330,6 +336,8 @@ impl Output {
         self.unused = table.others(&filters.columns().chain(columns).collect());
         let (kept, notes) = clock.finish(&table.name)?;
         self.notes.extend(notes);
+        self.notes
+            .extend(self.holes.notes(&table.columns, self.kept));
         Ok(match kept {
             clock::Kept::Utc => meds::Clock::Utc,
             clock::Kept::Local => meds::Clock::Local,

@@ -131,7 +131,7 @@ fn bad_rows_are_named() {
         (
             "4,10.01.2020,NO,train,1,1,1,1",
             "column discharged: `10.01.2020` is not a time as the map says times are written (time-format = \"iso\": \
-             2024-01-31, 2024-01-31 9:05, 2024-01-31T09:05:00+01:00). it fits \"day-month-year\" and \
+             2024-01-31, 2024-01-31 9:05, 2024-01-31T09:05:00+01:00). It fits \"day-month-year\" and \
              \"month-day-year\": only the hospital knows which; set time-format to it",
         ),
         (
@@ -436,7 +436,9 @@ fn maps_that_do_not_fit_are_refused() {
         ),
         (
             "subject = \"row-number\"\nprediction = { at = \"soon\" }\ncolumn = [{ name = \"BP\" }]",
-            Some("the map's prediction.at: want an ISO 8601 date, or date and time"),
+            Some(
+                "the map's prediction.at: want an ISO 8601 date, or date and time, of the years 1800 to 2300",
+            ),
         ),
         (
             "subject = \"row-number\"\nevent = { time = \"t\", code = \"c\" }\nfilter = [{ is = [\"1\"] }]",

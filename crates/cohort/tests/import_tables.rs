@@ -191,6 +191,87 @@ fn one_rule_compares_cells_everywhere() {
 }
 
 #[test]
+fn one_number_is_one_cell_and_codes_are_texts() {
+    let map = r#"
+        subject = { column = "pid" }
+        prediction = { at = "2024-01-02" }
+        label = { column = "y", class = { levels = { "0.50" = 1, "1" = 0 } } }
+        csv = { missing = ["", "999", "-9.5"] }
+        column = [
+            { name = "hb", missing = ["1e3"], numbers = { "2" = 75 } },
+            { name = "dx", as = "level", verbatim = true, levels = [{ level = "yes", is = ["038", "250.00"] }, { level = "no" }] },
+            { name = "ward", as = "level", levels = [{ level = "one", is = ["1.50"] }, { level = "other" }] },
+        ]
+        filter = [{ column = "site", not = ["38"] }, { column = "hb", not = ["5"] }, { column = "icd", verbatim = true, not = ["250"] }]
+    "#;
+    let csv = "pid,y,hb,dx,ward,site,icd\n\
+               1,.5,9.99e2,038,1.5,038,250.00\n2,0.5,0999,38,1.500,1,1\n3,5e-1,-9.50,250.00,1.51,1,1\n\
+               4,1.0,1000,250,01.5,1,1\n5,1,02.0,250.0,15e-1,1,1\n6,1,1,A,A,38.0,1\n7,1,0005,A,A,1,1\n8,1,1,A,A,1,250\n";
+    let imported = imported(map, csv, BadRows::Stop).unwrap();
+    let of = |code: &str| -> Vec<i64> {
+        let events = events(&imported).into_iter();
+        let found = events.filter(|event| event.2 == code);
+        found.map(|event| event.0).collect()
+    };
+    assert_eq!(imported.kept, 5, "three rows are passed over");
+    assert_eq!(of("hb"), [5], "the others are missing");
+    assert_eq!(of("dx//yes"), [1, 3], "codes are texts");
+    assert_eq!(of("ward//one"), [1, 2, 5], "zeros in front make a code");
+    let classes: Vec<_> = labels(&imported).iter().map(|label| label.2).collect();
+    assert_eq!(classes, [1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn missing_cells_are_counted_and_cells_that_may_be_are_told() {
+    let csv = "pid,when,y,hb,dx\n1,2024-01-02,0,,A\n2,2024-01-02,0,NA,?\n3,2024-01-02,0,-9.0,None\n4,2024-01-02,0,7,\n\
+               5,soon,0,NA,NA\n";
+    let wide = imported(&map(""), csv, BadRows::Drop).unwrap();
+    assert_eq!(
+        wide.notes,
+        [
+            "column hb: 3 of 4 cells are missing (1 empty, 1 `NA`, 1 `-9.0`)",
+            "column dx: 1 of 4 cells are missing (1 empty)",
+            "column dx: 2 of 4 cells are kept that often mean missing (1 `?`, 1 `None`): where they do, add them to \
+             csv.missing or to the column's missing",
+        ]
+    );
+    let listed = MAP.replace(
+        "as = \"level\"",
+        "as = \"level\", levels = [{ level = \"not asked\", is = [\"?\", \"None\"] }, { level = \"other\" }]",
+    );
+    let listed = format!("{listed}\n[csv]\nmissing = [\"\", \"NA\", \"-9\"]\n");
+    let told = imported(&listed, csv, BadRows::Drop).unwrap().notes.clone();
+    assert!(
+        !told.iter().any(|note| note.contains("often mean")),
+        "{told:?}"
+    );
+
+    let long = r#"
+        subject = { column = "pid" }
+        event = { time = "when", code = "code", value = "result", text = "result" }
+    "#;
+    let csv = "pid,when,code,result\n1,2024-01-02,CRP,7.5\n2,,CRP,\n3,2024-01-02,NA,none\n";
+    assert_eq!(
+        imported(long, csv, BadRows::Stop).unwrap().notes,
+        [
+            "column when: 1 of 3 cells are missing (1 empty)",
+            "column result: 1 of 3 cells are missing (1 empty)",
+            "column code: 1 of 3 cells are kept that often mean missing (1 `NA`): where they do, add them to csv.missing \
+             or to the column's missing",
+            "column result: 1 of 3 cells are kept that often mean missing (1 `none`): where they do, add them to \
+             csv.missing or to the column's missing",
+        ]
+    );
+    let number = long.replace(", text = \"result\"", "");
+    let error = imported(&number, csv, BadRows::Stop).unwrap_err();
+    assert_eq!(
+        error,
+        "t.csv, row 3, column result: `none` is not a number; where it means missing, add it in the map: \
+         csv.missing = [\"\", \"none\"]"
+    );
+}
+
+#[test]
 fn a_number_at_the_limit_is_not_above_it() {
     for tenths in 1..=200 {
         let limit = format!("{}.{}", tenths / 10, tenths % 10);
@@ -361,6 +442,23 @@ fn minutes_since_admission_become_times() {
             .unwrap_err()
             .contains("`time` or `offset`")
     );
+}
+
+#[test]
+fn utf_8_read_as_another_encoding_is_told() {
+    let csv = "pid,when,y,hb,dx\n1,2024-01-02,0,7,größer\n";
+    let latin = imported(&map("encoding = \"windows-1252\""), csv, BadRows::Stop).unwrap();
+    assert!(
+        latin.notes[0].contains("take csv.encoding out"),
+        "{:?}",
+        latin.notes
+    );
+    let utf_8 = imported(&map(""), csv, BadRows::Stop).unwrap();
+    assert!(utf_8.notes.is_empty());
+    let names = MAP.replace("\"hb\"", "\"größe\"");
+    let names = format!("{names}\n[csv]\nencoding = \"latin1\"\n");
+    let error = refused(&names, csv.replace("hb", "größe"));
+    assert!(error.contains("UTF-8 that is read as latin1"), "{error}");
 }
 
 #[test]

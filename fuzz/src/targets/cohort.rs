@@ -157,7 +157,7 @@ pub(super) fn files() -> [File; 3] {
 }
 
 /// Maps, each with the beginning of a table that it is for.
-const MAPS: [(&str, &str); 4] = [
+const MAPS: [(&str, &str); 6] = [
     (
         include_str!("../../../maps/heart-disease.toml"),
         "file_row,num,split,age,sex,trestbps,chol,fbs,thalach,exang,oldpeak,cp,restecg\n\
@@ -180,5 +180,14 @@ const MAPS: [(&str, &str); 4] = [
         include_str!("../../../maps/diabetes130.toml"),
         "encounter_id,patient_nbr,race,gender,age,weight,readmitted\n\
          2278392,8222157,Caucasian,Female,[0-10),?,NO\n",
+    ),
+    (
+        include_str!("../../seeds/wide-german.toml"),
+        "Auszug\nNr;wann;Hb;Diagnose;Ziel;Teil;Station\n\
+         7;31.01.2024 09:05;1.234,50;'a;b\nc';ja;1;038\n8;01.02.2024 10:00;-9,5;k. A.;0,0;2;38\n",
+    ),
+    (
+        include_str!("../../seeds/long-minutes.toml"),
+        "P-1|1706688300000|-30.5|Na|+1.4e2|\nP-2|1706688300000||Culture||positive\n",
     ),
 ];

@@ -2,11 +2,12 @@
 //!
 //! Whether a cell is a number, a code or an id is what the map says, not how the cell looks. Wherever a map lists cells
 //! (`missing`, `numbers`, `levels`, classes, splits, filters) two cells are the same where their texts are, without the
-//! space around them, or where both are the same whole number: `-9`, `-9.0`, `-9.00`; `1`, `+1`, `1.`. Leading zeros
-//! count: `012` is not `12`, for both may be codes.
+//! space around them, or where both are the same number: `-9.5`, `-9.50`, `-95e-1`; `1`, `+1`, `1.`. Zeros in front make a
+//! code of it, for `012` and `12` may be two, but in a column that the map reads as numbers: there `0999` is 999. In a
+//! column of codes (`verbatim = true`) only texts count.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::ImportError;
 
@@ -35,7 +36,7 @@ impl Digits {
         number.filter(|number| begins && number.is_finite())
     }
 
-    /// What is compared of a cell: a whole number without sign and decimals that say nothing, any other text as it is.
+    /// What is compared of an id: a whole number without sign and decimals that say nothing, any other text as it is.
     pub(super) fn key(self, cell: &str) -> Cow<'_, str> {
         self.whole(cell).unwrap_or(Cow::Borrowed(cell))
     }
@@ -64,6 +65,34 @@ impl Digits {
         Some(match plain {
             Cow::Borrowed(plain) => Cow::Borrowed(&plain[start..start + length]),
             Cow::Owned(ref plain) => Cow::Owned(plain[start..start + length].to_owned()),
+        })
+    }
+
+    /// The number in a cell, exactly, if it holds one that is compared as such.
+    fn figure(self, cell: &str, alike: Alike) -> Option<Figure> {
+        self.number(cell)?;
+        let plain = self.plain(cell)?;
+        let (mantissa, exponent) = match plain.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
+            None => (plain.as_ref(), 0_i64),
+        };
+        let negative = mantissa.starts_with('-');
+        let unsigned = mantissa.strip_prefix(['+', '-']).unwrap_or(mantissa);
+        let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        if alike == Alike::Code && whole.len() > 1 && whole.starts_with('0') {
+            return None;
+        }
+        let all = [whole, decimals].concat();
+        let digits = all.trim_start_matches('0').trim_end_matches('0');
+        if digits.is_empty() {
+            return Some(Figure::default());
+        }
+        let zeros = all.len() - all.trim_end_matches('0').len();
+        let places = i64::try_from(zeros).ok()? - i64::try_from(decimals.len()).ok()?;
+        Some(Figure {
+            negative,
+            digits: digits.to_owned(),
+            exponent: exponent.checked_add(places)?,
         })
     }
 
@@ -109,14 +138,37 @@ fn ungrouped(whole: &str, separator: char) -> Option<String> {
     Some(plain)
 }
 
+/// When two cells are the same, besides those of one text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alike {
+    /// Both are one number.
+    Number,
+    /// Both are one number without zeros in front.
+    Code,
+    /// Never.
+    Text,
+}
+
+/// A number as it is written: its digits, without zeros at either end, times a power of ten. Zero has no digits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Figure {
+    negative: bool,
+    digits: String,
+    exponent: i64,
+}
+
 /// The cells that a map lists, with what each stands for.
 #[derive(Clone, Debug)]
 pub(super) struct Listed<T> {
     digits: Digits,
-    entries: HashMap<String, T>,
+    alike: Alike,
+    texts: HashMap<String, T>,
+    numbers: HashMap<Figure, T>,
+    /// The doubles nearest to `numbers`: most cells are none of them, and need not be taken apart.
+    near: HashSet<u64>,
 }
 
-impl<T> Listed<T> {
+impl<T: Clone> Listed<T> {
     /// The cells of a setting.
     ///
     /// # Errors
@@ -126,32 +178,59 @@ impl<T> Listed<T> {
         setting: &'static str,
         entries: impl IntoIterator<Item = (&'a str, T)>,
         digits: Digits,
+        alike: Alike,
     ) -> Result<Self, ImportError> {
-        let mut listed = HashMap::new();
+        let mut listed = Self::empty(digits, alike);
         for (cell, value) in entries {
-            let cell = cell.trim();
-            // A map may write numbers as programs do, whatever the table's way.
-            let key = digits.whole(cell).or_else(|| PLAIN.whole(cell));
-            let key = key.unwrap_or(Cow::Borrowed(cell)).into_owned();
-            if listed.insert(key, value).is_some() {
+            if listed.insert(cell.trim(), value).is_some() {
                 return Err(ImportError::Twice {
                     setting,
-                    cell: cell.to_owned(),
+                    cell: cell.trim().to_owned(),
                 });
             }
         }
-        Ok(Self {
+        Ok(listed)
+    }
+
+    fn empty(digits: Digits, alike: Alike) -> Self {
+        Self {
             digits,
-            entries: listed,
-        })
+            alike,
+            texts: HashMap::new(),
+            numbers: HashMap::new(),
+            near: HashSet::new(),
+        }
+    }
+
+    /// Adds a cell, and gives back what it stood for before.
+    fn insert(&mut self, cell: &str, value: T) -> Option<T> {
+        // A map may write numbers as programs do, whatever the table's way.
+        let ways = [self.digits, PLAIN];
+        let mut figures = ways.iter().filter_map(|way| {
+            let figure = way.figure(cell, self.alike)?;
+            Some((figure, way.number(cell)?))
+        });
+        let before = match figures.next() {
+            Some((figure, number)) if self.alike != Alike::Text => {
+                self.near.insert(bits(number));
+                self.numbers.insert(figure, value.clone())
+            }
+            _ => None,
+        };
+        self.texts.insert(cell.to_owned(), value).or(before)
     }
 
     /// What a cell stands for, where it is listed.
     pub(super) fn get(&self, cell: &str) -> Option<&T> {
-        if self.entries.is_empty() {
-            return None;
+        let is_near = |number| self.near.contains(&bits(number));
+        if !self.near.is_empty()
+            && self.digits.number(cell).is_some_and(is_near)
+            && let Some(figure) = self.digits.figure(cell, self.alike)
+        {
+            return self.numbers.get(&figure);
         }
-        self.entries.get(self.digits.key(cell).as_ref())
+        // A cell may be no number of the table's way, but be listed as it is written.
+        self.texts.get(cell)
     }
 
     pub(super) fn contains(&self, cell: &str) -> bool {
@@ -159,23 +238,28 @@ impl<T> Listed<T> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.texts.is_empty() && self.numbers.is_empty()
     }
 }
 
 impl Listed<()> {
     /// Cells without a value; one may be listed in two ways.
-    pub(super) fn cells<'a>(cells: impl IntoIterator<Item = &'a String>, digits: Digits) -> Self {
-        let keys = cells.into_iter().map(|cell| {
-            let cell = cell.trim();
-            let key = digits.whole(cell).or_else(|| PLAIN.whole(cell));
-            (key.unwrap_or(Cow::Borrowed(cell)).into_owned(), ())
-        });
-        Self {
-            digits,
-            entries: keys.collect(),
+    pub(super) fn cells<'a>(
+        cells: impl IntoIterator<Item = &'a String>,
+        digits: Digits,
+        alike: Alike,
+    ) -> Self {
+        let mut listed = Self::empty(digits, alike);
+        for cell in cells {
+            listed.insert(cell.trim(), ());
         }
+        listed
     }
+}
+
+/// The bits of a number, those of 0 for both zeros.
+fn bits(number: f64) -> u64 {
+    (number + 0.0).to_bits()
 }
 
 #[cfg(test)]
@@ -259,11 +343,60 @@ mod tests {
     }
 
     #[test]
+    fn cells_of_one_number_are_the_same_as_the_map_reads_them() {
+        let same = |one: &str, other: &str, digits, alike| {
+            let list = [one.to_owned()];
+            Listed::cells(&list, digits, alike).contains(other)
+        };
+        for (one, other, number, code) in [
+            ("-9.5", "-9.50", true, true),
+            ("999", "999.0", true, true),
+            ("999", "9.99e2", true, true),
+            ("999", "+999.", true, true),
+            ("0.5", ".50", true, true),
+            ("0", "-0.0", true, true),
+            ("1000000", "1E6", true, true),
+            ("999", "0999", true, false),
+            ("0999", "999", true, false),
+            ("0999", "0999", true, true),
+            ("-9", "9", false, false),
+            ("-9.5", "-9.51", false, false),
+            ("0.1", "0.10000000000000000001", false, false),
+            ("9007199254740993", "9007199254740992", false, false),
+            ("250", "250.00", true, true),
+            ("V10", "V10.0", false, false),
+            ("1e400", "1e401", false, false),
+            ("NA", "NA", true, true),
+            ("", "0", false, false),
+        ] {
+            assert_eq!(
+                same(one, other, PLAIN, Alike::Number),
+                number,
+                "{one} {other}"
+            );
+            assert_eq!(same(one, other, PLAIN, Alike::Code), code, "{one} {other}");
+            assert_eq!(
+                same(one, other, PLAIN, Alike::Text),
+                one == other,
+                "{one} {other}"
+            );
+        }
+        for (one, other) in [("-9.5", "-9,50"), ("-9,5", "-9,50"), ("1.234,5", "1234,50")] {
+            assert!(same(one, other, GERMAN, Alike::Code), "{one} {other}");
+        }
+    }
+
+    #[test]
     fn a_cell_that_is_listed_twice_is_refused() {
-        let twice = Listed::of("numbers", [("1", 2.0), ("1.0", 3.0)], PLAIN);
-        assert!(matches!(twice, Err(ImportError::Twice { .. })));
-        let listed = Listed::of("numbers", [("-9.0", 2.0), (" NA ", 3.0)], GERMAN).unwrap();
+        let of = |cells: [(&'static str, f64); 2], digits, alike| {
+            Listed::of("numbers", cells, digits, alike)
+        };
+        let twice = |alike| of([("1", 2.0), ("1.0", 3.0)], PLAIN, alike);
+        assert!(matches!(twice(Alike::Code), Err(ImportError::Twice { .. })));
+        assert!(twice(Alike::Text).is_ok());
+        let listed = of([("-9.0", 2.0), (" NA ", 3.0)], GERMAN, Alike::Number).unwrap();
         assert_eq!(listed.get("-9,00"), Some(&2.0));
         assert_eq!((listed.get("NA"), listed.get("9")), (Some(&3.0), None));
+        assert_eq!(listed.get("-9.0"), Some(&2.0), "as it is written");
     }
 }

@@ -8,10 +8,11 @@ use jiff::civil;
 use jiff::fmt::strtime;
 
 use super::ImportError;
+use super::advice;
 use super::cell::Digits;
-use super::map::{TimeFormat, Unit};
+use super::map::TimeFormat;
 use crate::bad_row::{Problem, Quoted};
-use crate::meds::{DateOrder, Named, OfDay, Timestamp, Written};
+use crate::meds::{Named, OfDay, Timestamp, Written};
 use crate::zone::{WANT, Zone};
 
 /// Whose clock a file's times are on.
@@ -34,6 +35,7 @@ pub(super) struct Clock {
     /// Times, and dates alone among them.
     times: u64,
     dates: u64,
+    latest: Timestamp,
 }
 
 impl Clock {
@@ -51,6 +53,7 @@ impl Clock {
             naive: None,
             times: 0,
             dates: 0,
+            latest: Timestamp(i64::MIN),
         })
     }
 
@@ -61,9 +64,12 @@ impl Clock {
         digits: Digits,
         row: u64,
     ) -> Result<Timestamp, Problem> {
-        let written = written(&self.format, cell, digits).ok_or_else(|| {
-            Problem::NotTime(Quoted::new(cell.as_bytes()), self.format.help(cell))
+        let quoted = || Quoted::new(cell.as_bytes());
+        let written = written(&self.format, cell, digits).map_err(|fault| match fault {
+            Fault::Unread => Problem::NotTime(quoted(), advice::unread(&self.format, cell, digits)),
+            Fault::Far => Problem::FarTime(quoted(), advice::far(&self.format, cell, digits)),
         })?;
+        self.latest = self.latest.max(written.time);
         self.times += 1;
         self.dates += u64::from(written.of_day == OfDay::Midnight);
         match (written.zone, &self.zone) {
@@ -77,7 +83,7 @@ impl Clock {
             }
             (Named::Zone, Some(zone)) => zone
                 .shown(written.time)
-                .ok_or_else(|| Problem::NotTime(Quoted::new(cell.as_bytes()), String::new())),
+                .ok_or_else(|| Problem::NotTime(quoted(), String::new())),
         }
     }
 
@@ -93,6 +99,9 @@ impl Clock {
                 "{} of {} times are dates alone, read as midnight",
                 self.dates, self.times
             ));
+        }
+        if self.times > 0 {
+            notes.extend(advice::early(&self.format, self.latest));
         }
         match (self.zoned, self.naive) {
             (Some(zoned), Some(naive)) => Err(ImportError::MixedZones {
@@ -113,20 +122,33 @@ impl Clock {
     }
 }
 
+/// Why a cell holds no time that is used.
+enum Fault {
+    Unread,
+    /// It is beyond the years of patients.
+    Far,
+}
+
 /// The time in a cell.
-fn written(format: &TimeFormat, cell: &str, digits: Digits) -> Option<Written> {
-    match format {
-        TimeFormat::Order(order) => Timestamp::read(cell, *order).ok(),
+fn written(format: &TimeFormat, cell: &str, digits: Digits) -> Result<Written, Fault> {
+    let written = match format {
+        TimeFormat::Order(order) => Timestamp::read(cell, *order).map_err(|_| Fault::Unread)?,
         TimeFormat::Epoch(unit) => {
-            let units: i64 = digits.whole(cell)?.parse().ok()?;
-            Some(Written {
-                time: Timestamp(units.checked_mul(unit.micros())?),
+            let whole = digits.whole(cell).ok_or(Fault::Unread)?;
+            let units: i64 = whole.parse().map_err(|_| Fault::Far)?;
+            Written {
+                time: Timestamp(units.checked_mul(unit.micros()).ok_or(Fault::Far)?),
                 // Both count from an instant.
                 zone: Named::Zone,
                 of_day: OfDay::Given,
-            })
+            }
         }
-        TimeFormat::Pattern(pattern) => by_pattern(pattern, cell),
+        TimeFormat::Pattern(pattern) => by_pattern(pattern, cell).ok_or(Fault::Unread)?,
+    };
+    if written.time.is_plausible() {
+        Ok(written)
+    } else {
+        Err(Fault::Far)
     }
 }
 
@@ -158,59 +180,6 @@ fn by_pattern(pattern: &str, cell: &str) -> Option<Written> {
         None => (local, Named::Nothing),
     };
     Some(Written { time, zone, of_day })
-}
-
-impl TimeFormat {
-    /// What is wrong with a text that is no such time, and what to do.
-    fn help(&self, cell: &str) -> String {
-        let fits = |order| Timestamp::read(cell, order).is_ok();
-        let named = [
-            (DateOrder::YearMonthDay, "iso"),
-            (DateOrder::DayMonthYear, "day-month-year"),
-            (DateOrder::MonthDayYear, "month-day-year"),
-            (DateOrder::Compact, "compact"),
-        ];
-        let fitting = named
-            .iter()
-            .filter(|(order, _)| *self != Self::Order(*order) && fits(*order));
-        let fitting: Vec<String> = fitting.map(|(_, name)| format!("\"{name}\"")).collect();
-        let next = match fitting.as_slice() {
-            [] => "set time-format to \"iso\", \"day-month-year\", \"month-day-year\", \"compact\", \"epoch-seconds\", \
-                   \"epoch-milliseconds\" or a pattern such as \"%d.%m.%y %H:%M\""
-                .to_owned(),
-            [one] => format!("it fits {one}: if the whole column does, set time-format = {one}"),
-            several => format!(
-                "it fits {}: only the hospital knows which; set time-format to it",
-                several.join(" and ")
-            ),
-        };
-        format!(
-            " as the map says times are written ({}). {next}",
-            self.example()
-        )
-    }
-
-    /// Its name with what it looks like.
-    fn example(&self) -> String {
-        match self {
-            Self::Order(DateOrder::YearMonthDay) => {
-                "time-format = \"iso\": 2024-01-31, 2024-01-31 9:05, 2024-01-31T09:05:00+01:00"
-                    .to_owned()
-            }
-            Self::Order(DateOrder::DayMonthYear) => {
-                "time-format = \"day-month-year\": 31.01.2024, 31/1/2024 9:05".to_owned()
-            }
-            Self::Order(DateOrder::MonthDayYear) => {
-                "time-format = \"month-day-year\": 01/31/2024, 1/31/2024 9:05 AM".to_owned()
-            }
-            Self::Order(DateOrder::Compact) => {
-                "time-format = \"compact\": 20240131, 20240131090500".to_owned()
-            }
-            Self::Epoch(Unit::Seconds) => "time-format = \"epoch-seconds\": 1706688300".to_owned(),
-            Self::Epoch(_) => "time-format = \"epoch-milliseconds\": 1706688300000".to_owned(),
-            Self::Pattern(pattern) => format!("time-format = \"{pattern}\""),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -290,10 +259,52 @@ mod tests {
     }
 
     #[test]
+    fn times_that_no_patient_had_are_refused() {
+        let one = |format, cell| read(format, None, &[cell]);
+        for (format, cell) in [
+            ("iso", "1800-01-01"),
+            ("iso", "2210-12-31 23:59"),
+            ("iso", "2300-12-31"),
+            ("epoch-seconds", "-2208988800"),
+            ("epoch-milliseconds", "1706688300000"),
+        ] {
+            assert!(one(format, cell).is_ok(), "{cell}");
+        }
+        for (format, cell, hint) in [
+            ("iso", "0001-01-01", "csv.missing"),
+            ("iso", "1799-12-31", "years 1800 to 2300"),
+            ("iso", "2301-01-01", "years 1800 to 2300"),
+            ("day-month-year", "31.12.9999", "csv.missing"),
+            ("%d.%m.%Y", "31.12.24", "%y"),
+            (
+                "epoch-seconds",
+                "1706688300000",
+                "2024-01-31T08:05:00: set time-format = \"epoch-milliseconds\"",
+            ),
+            ("epoch-seconds", "1706688300000000", "divide it by 1,000 "),
+            ("epoch-milliseconds", "1706688300000000000", "by 1,000,000"),
+            ("epoch-seconds", "-361551600000", "1958-07-18"),
+            ("epoch-seconds", "99999999999999999999", "csv.missing"),
+        ] {
+            let error = one(format, cell).unwrap_err();
+            assert!(error.contains(hint), "{cell}: {error}");
+        }
+        let notes = |format: &str, cell: &str| {
+            let format = TimeFormat::try_from(format.to_owned()).unwrap();
+            let mut clock = Clock::new(&format, Some("UTC")).unwrap();
+            clock.read(cell, PLAIN, 1).unwrap();
+            clock.finish("t.csv").unwrap().1.join(" ")
+        };
+        assert!(notes("epoch-milliseconds", "1706688300").contains("counts seconds"));
+        assert!(notes("epoch-seconds", "20240131").contains("dates such as 20240131"));
+        assert_eq!(notes("epoch-seconds", "1706688300"), "");
+    }
+
+    #[test]
     fn a_time_in_another_form_says_which() {
         let one = |format, cell| read(format, None, &[cell]).unwrap_err();
         let clear = one("iso", "31/01/2024");
-        assert!(clear.contains("it fits \"day-month-year\":"), "{clear}");
+        assert!(clear.contains("It fits \"day-month-year\":"), "{clear}");
         let doubtful = one("iso", "01/02/2024");
         assert!(
             doubtful.contains("\"day-month-year\" and \"month-day-year\""),
@@ -304,5 +315,35 @@ mod tests {
             unknown.contains("31.01.2024") && unknown.contains("epoch-seconds"),
             "{unknown}"
         );
+        for (format, cell, hint) in [
+            ("iso", "45322", "day number of Excel (2024-01-31)"),
+            (
+                "day-month-year",
+                "45322.5",
+                "day number of Excel (2024-01-31)",
+            ),
+            ("iso", "2024-01", "no day"),
+            ("month-day-year", "01/2024", "no day"),
+            ("iso", "2024", "no day"),
+            ("iso", "2024-01-31 24:00", "00:00 of the next day"),
+            (
+                "day-month-year",
+                "31.01.2024 24:00:00",
+                "00:00 of the next day",
+            ),
+            ("iso", "1706688300", "\"epoch-seconds\""),
+            ("iso", "1706688300000", "\"epoch-milliseconds\""),
+            (
+                "iso",
+                "1706688300000000",
+                "microseconds since 1970 (2024-01-31T08:05:00)",
+            ),
+            ("iso", "202401310905", "\"compact\""),
+            ("epoch-seconds", "2024-01-31", "\"iso\""),
+            ("iso", "unknown", "csv.missing"),
+        ] {
+            let error = one(format, cell);
+            assert!(error.contains(hint), "{cell}: {error}");
+        }
     }
 }

@@ -51,10 +51,15 @@ impl Ids {
 
     /// The number of an id.
     pub(super) fn number(&self, cell: &str) -> Result<i64, Problem> {
+        let quoted = || Quoted::new(cell.as_bytes());
+        if is_rounded(cell) {
+            return Err(Problem::RoundedId(quoted()));
+        }
         let key = self.digits.key(cell);
         let Some(hash) = &self.hash else {
-            let number = self.digits.whole(cell).and_then(|whole| whole.parse().ok());
-            return number.ok_or_else(|| Problem::NotId(Quoted::new(cell.as_bytes())));
+            let whole = self.digits.whole(cell);
+            let whole = whole.ok_or_else(|| Problem::NotId(quoted()))?;
+            return whole.parse().map_err(|_| Problem::LongId(quoted()));
         };
         let digest = hash.clone().update(key.as_bytes()).finalize();
         let bits = digest.as_bytes().iter().take(8);
@@ -126,6 +131,17 @@ pub(super) fn table(texts: &[(i64, String)]) -> Vec<u8> {
     table.into_bytes()
 }
 
+/// Whether a cell is `1.23457E+11`, as spreadsheets write what has more digits than they show.
+fn is_rounded(cell: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    cell.to_ascii_uppercase()
+        .split_once("E+")
+        .is_some_and(|(mantissa, exponent)| {
+            let (whole, decimals) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, "0"));
+            whole.len() == 1 && digits(whole) && digits(decimals) && digits(exponent)
+        })
+}
+
 /// Whether a whole number has zeros before it.
 fn padded(whole: &str) -> bool {
     let digits = whole.strip_prefix('-').unwrap_or(whole);
@@ -148,6 +164,29 @@ mod tests {
         assert_eq!(ids(1).number("12.0"), ids(1).number("12"));
         assert_ne!(ids(1).number("0012"), ids(1).number("12"));
         assert!(Ids::new(IdKind::Text, None, PLAIN).is_err());
+    }
+
+    #[test]
+    fn ids_that_are_no_numbers_say_why() {
+        let numbers = Ids::new(IdKind::Number, None, PLAIN).unwrap();
+        let texts = Ids::new(IdKind::Text, Some(&Seed::new([7; 32])), PLAIN).unwrap();
+        for (cell, hint) in [
+            ("9223372036854775808", "beyond 64 bits"),
+            ("P-1", "not a whole number; for ids of text"),
+            ("1.5", "not a whole number"),
+            ("1.23457E+11", "a rounded number"),
+            ("1,2e+20", "a rounded number"),
+        ] {
+            let error = numbers.number(cell).unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+        assert!(
+            texts.number("1.23457E+11").is_err(),
+            "two patients may share it"
+        );
+        for cell in ["9223372036854775808", "P-1", "1E5", "E+1", "AE+12"] {
+            assert!(texts.number(cell).is_ok(), "{cell}");
+        }
     }
 
     #[test]

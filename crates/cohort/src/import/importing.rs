@@ -167,7 +167,7 @@ impl Importing {
         mut scan: Scan,
         piece: &[u8],
     ) -> Result<Stage, ImportError> {
-        let filters = Filters::of(&self.map.filters, &table)?;
+        let filters = Filters::of(&self.map, &table)?;
         let ids = self.ids(&table)?;
         let mut triage = Triage::new(protocol::door::BadRows::Drop);
         scan.piece(&table, piece, &mut triage, |row, _| {
@@ -225,6 +225,7 @@ impl Importing {
         let clock = output.finish(&taking.table, &hands.filters, columns, &hands.clock)?;
         let read: Read = take.scan.read;
         output.account(&self.request.name, read, triage)?;
+        output.notes.extend(take.scan.note());
         let mut small = Vec::new();
         let mut part = |role, bytes: Vec<u8>| {
             small.push(Part {

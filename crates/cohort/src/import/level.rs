@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::cell::{Digits, Listed};
+use super::cell::{Alike, Digits, Listed};
 
 /// Gives cells a level: fits where any of its conditions does, and always where it has none.
 ///
@@ -36,8 +36,8 @@ pub(super) struct Levels {
 }
 
 impl Levels {
-    pub(super) fn of(rules: &[LevelRule], digits: Digits) -> Self {
-        let listed = |rule: &LevelRule| (rule.clone(), Listed::cells(&rule.is, digits));
+    pub(super) fn of(rules: &[LevelRule], digits: Digits, alike: Alike) -> Self {
+        let listed = |rule: &LevelRule| (rule.clone(), Listed::cells(&rule.is, digits, alike));
         Self {
             digits,
             rules: rules.iter().map(listed).collect(),
@@ -46,6 +46,11 @@ impl Levels {
 
     pub(super) fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Whether a rule lists a cell by itself.
+    pub(super) fn names(&self, cell: &str) -> bool {
+        self.rules.iter().any(|(_, listed)| listed.contains(cell))
     }
 
     /// The level of the first rule that fits.
@@ -71,7 +76,7 @@ impl Levels {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cell::PLAIN;
+    use super::super::cell::{Alike, PLAIN};
     use super::*;
 
     #[test]
@@ -88,7 +93,7 @@ mod tests {
             ..rule.clone()
         };
         let fits = |rule: &LevelRule, cell| {
-            Levels::of(std::slice::from_ref(rule), PLAIN)
+            Levels::of(std::slice::from_ref(rule), PLAIN, Alike::Code)
                 .of_cell(cell)
                 .is_some()
         };

@@ -1,11 +1,12 @@
 //! Long tables: one row an event.
 
+use super::cell::Alike;
 use super::clock::Clock;
 use super::id::Ids;
 use super::map::{EventColumns, Map, Subject};
 use super::table::{BadCell, Passes, Row, Since, Table, value};
 use super::take::Hands;
-use super::{ImportError, one_patient};
+use super::{ImportError, Output, one_patient};
 use crate::bad_row::Triage;
 use crate::meds::Timestamp;
 
@@ -83,6 +84,7 @@ impl Long {
                     ..
                 } = event;
                 output.kept += 1;
+                self.plan.count(row, value, output);
                 let events = &mut output.events;
                 let pushed = events.push(subject, time, &self.code, value);
                 pushed.map_err(|_| one_patient(&table.name))
@@ -167,7 +169,7 @@ impl Plan {
         code.push_str(row.required(self.code)?);
         let value = self.value(row)?;
         if let (None, Some(text)) = (value, self.text)
-            && let Some(text) = row.cell(text)?
+            && let Some(text) = row.cell_of(text, self.alike(text))?
         {
             code.push_str("//");
             code.push_str(text);
@@ -180,12 +182,45 @@ impl Plan {
         }))
     }
 
+    /// Counts what is missing of a row that is kept: the code never is.
+    fn count(&self, row: &Row<'_>, number: Option<f32>, output: &mut Output) {
+        let time = match &self.time {
+            When::Column(place) => (*place, Alike::Code),
+            When::Since(since) => (since.place(), Alike::Number),
+        };
+        let value = self.value.map(|place| (place, Alike::Number));
+        let text = self.text.filter(|place| self.value != Some(*place));
+        let text = text.map(|place| (place, Alike::Code));
+        for (place, alike) in [Some(time), value, text].into_iter().flatten() {
+            if let Ok(None) = row.cell_of(place, alike) {
+                output
+                    .holes
+                    .missing(place, row.text(place).unwrap_or_default());
+            }
+        }
+        let used = self.text.filter(|_| number.is_none());
+        for place in [Some(self.code), used].into_iter().flatten() {
+            if let Ok(Some(cell)) = row.cell(place) {
+                output.holes.kept(place, cell);
+            }
+        }
+    }
+
+    /// When two cells of the column of texts are the same: its numbers are those of the column of values.
+    fn alike(&self, text: usize) -> Alike {
+        if self.value == Some(text) {
+            Alike::Number
+        } else {
+            Alike::Code
+        }
+    }
+
     /// The number of a row. A cell that is not a number is a bad one, unless the column holds texts too.
     fn value(&self, row: &Row<'_>) -> Result<Option<f32>, BadCell> {
         let Some(place) = self.value else {
             return Ok(None);
         };
-        let Some(cell) = row.cell(place)? else {
+        let Some(cell) = row.cell_of(place, Alike::Number)? else {
             return Ok(None);
         };
         if self.text == self.value && row.digits.number(cell).is_none() {

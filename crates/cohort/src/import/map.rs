@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::cell::Digits;
+use super::cell::{Alike, Digits};
 use super::records::{Dialect, Lines};
 use super::{ImportError, LevelRule};
 use crate::meds::{DateOrder, Timestamp};
@@ -351,12 +351,23 @@ pub struct Column {
     pub transform: Transform,
     /// Whether a level is the cell as it is written. Where nothing is said, it is, but for a column that holds whole
     /// numbers alone, none with more than one decimal, as `1.0`: their `.0` is left out, for programs write it where a
-    /// column has holes.
+    /// column has holes. Where it is true, the column holds codes, of which only those of the same text are the same.
     pub verbatim: Option<bool>,
     /// The level of a cell is that of the first rule that fits, and a cell that none fits is bad; without rules, the
     /// cell itself.
     #[serde(default)]
     pub levels: Vec<LevelRule>,
+}
+
+impl Column {
+    /// When two cells of it are the same.
+    pub(super) fn alike(&self) -> Alike {
+        match (self.kind, self.verbatim) {
+            (As::Number, _) => Alike::Number,
+            (As::Level, Some(true)) => Alike::Text,
+            (As::Level, None | Some(false)) => Alike::Code,
+        }
+    }
 }
 
 /// What a cell becomes.
@@ -401,6 +412,8 @@ pub struct Filter {
     pub is: Vec<String>,
     /// Its cell is none of these.
     pub not: Vec<String>,
+    /// The column holds codes: only cells of the same text are the same.
+    pub verbatim: bool,
     /// None of these columns is missing.
     pub complete: Vec<String>,
 }
@@ -419,6 +432,25 @@ impl Map {
         Ok(map)
     }
 
+    /// When two cells of a column are the same, by all that the map says of it.
+    pub(super) fn alike(&self, column: &str) -> Alike {
+        let columns = self.columns.iter().filter(|given| given.name == column);
+        let given: Vec<Alike> = columns.map(Column::alike).collect();
+        let event = self.event.as_ref();
+        let is_number = given.contains(&Alike::Number)
+            || event.is_some_and(|event| event.value.as_deref() == Some(column))
+            || self.label.as_ref().is_some_and(|label| {
+                label.column == column && !matches!(label.class, ClassRule::Levels(_))
+            });
+        if given.contains(&Alike::Text) {
+            Alike::Text
+        } else if is_number {
+            Alike::Number
+        } else {
+            Alike::Code
+        }
+    }
+
     fn check(&self) -> Result<(), ImportError> {
         let require = |holds, setting, problem| {
             if holds {
@@ -434,13 +466,13 @@ impl Map {
             "prediction",
             "want one for labels and for a wide table",
         )?;
-        let is_time = |text: &str| text.parse::<Timestamp>().is_ok();
+        let is_time = |text: &str| text.parse().is_ok_and(Timestamp::is_plausible);
         match &self.prediction {
             None | Some(Prediction::Column(_)) => {}
             Some(Prediction::At(time)) => require(
                 is_time(time),
                 "prediction.at",
-                "want an ISO 8601 date, or date and time",
+                "want an ISO 8601 date, or date and time, of the years 1800 to 2300",
             )?,
             Some(Prediction::Sequence(sequence)) => require(
                 is_time(&sequence.from) && sequence.every_days > 0 && self.first_by.is_none(),
@@ -496,9 +528,13 @@ impl Map {
                 "want it for numbers alone",
             )?;
             require(
-                column.verbatim.is_none() || (column.kind == As::Level && column.levels.is_empty()),
+                match column.verbatim {
+                    None => true,
+                    Some(true) => column.kind == As::Level,
+                    Some(false) => column.kind == As::Level && column.levels.is_empty(),
+                },
                 "column.verbatim",
-                "want it for `as = \"level\"` without `levels`",
+                "want it for `as = \"level\"`, and false only without `levels`",
             )?;
             require(
                 column.numbers.is_empty() || column.kind == As::Number,
@@ -595,7 +631,7 @@ impl Csv {
 impl Offset {
     fn check(&self, setting: &'static str) -> Result<(), ImportError> {
         let since = match (&self.since, &self.since_column) {
-            (Some(time), None) => time.parse::<Timestamp>().is_ok(),
+            (Some(time), None) => time.parse().is_ok_and(Timestamp::is_plausible),
             (None, Some(_)) => true,
             _ => false,
         };

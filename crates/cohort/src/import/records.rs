@@ -4,6 +4,8 @@
 //! vanish in the cell where a stray quote opened. Here a file whose records cannot be known for sure is refused, and
 //! the row where the quote opens is named. A quote inside a cell that does not begin with one is text (`5" nodule`).
 
+use super::swallowed;
+
 /// How cells are separated and quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dialect {
@@ -203,16 +205,18 @@ impl<'a> Records<'a> {
             match self.rest {
                 [] => {
                     self.no_further()?;
-                    return Ok(Found::Record);
+                    break;
                 }
                 [b'\r' | b'\n', ..] => {
                     self.end_of_line()?;
-                    return Ok(Found::Record);
+                    break;
                 }
                 // The delimiter: a cell ends nowhere else.
                 [_, tail @ ..] => self.rest = tail,
             }
         }
+        self.judge(record)?;
+        Ok(Found::Record)
     }
 
     /// Halts at the end of what is at hand, unless the file ends there.
@@ -265,48 +269,29 @@ impl<'a> Records<'a> {
             self.rest = &self.rest[1..];
         }
         let cell = &record.bytes[begin..];
-        // The end of a line is \n, \r\n, or, in old files, \r.
-        let old = cell
-            .windows(2)
-            .filter(|pair| pair[0] == b'\r' && pair[1] != b'\n');
-        let new = cell.iter().filter(|byte| **byte == b'\n');
-        let breaks = (old.count() + new.count()) as u64;
+        let breaks = swallowed::breaks(cell);
         record.breaks += breaks;
         let spaces = |byte: &u8| matches!(byte, b' ' | b'\t') && *byte != self.dialect.delimiter;
         let after = self.rest.iter().take_while(|byte| spaces(byte)).count();
-        let lines = breaks + 1;
         match self.rest.get(after) {
             None => self.no_further()?,
             Some(b'\r' | b'\n') => {}
             Some(byte) if *byte == self.dialect.delimiter => {}
-            Some(_) => return Err(Broken::TextAfterQuote { lines }.into()),
+            Some(_) => return Err(Broken::TextAfterQuote { lines: breaks + 1 }.into()),
         }
         self.rest = &self.rest[after..];
-        if self.dialect.lines == Lines::OfText && self.looks_like_rows(cell, record.len()) {
-            return Err(Broken::LooksLikeRows { lines }.into());
-        }
         Ok(())
     }
 
-    /// Whether the lines of a quoted cell, the column `place` of its row, have as many delimiters as rows of the table:
-    /// a whole line those of a row, or, where there is none, the last line those of a row up to this column.
-    fn looks_like_rows(&self, cell: &[u8], place: usize) -> bool {
-        let delimiters = |line: &[u8]| {
-            let delimiter = self.dialect.delimiter;
-            line.iter().filter(|byte| **byte == delimiter).count()
-        };
-        let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
-        let mut lines: Vec<&[u8]> = cell.split(ends).skip(1).collect();
-        let Some(last) = lines.pop() else {
-            return false;
-        };
-        lines.retain(|line| !line.trim_ascii().is_empty());
-        if lines.is_empty() {
-            // A sentence with a few commas is no row.
-            return place >= ROWLIKE && delimiters(last) == place;
+    /// Refuses a record of which a quoted cell may have swallowed rows.
+    fn judge(&self, record: &Record) -> Result<(), Broken> {
+        if record.breaks == 0 || self.dialect.lines == Lines::Any {
+            return Ok(());
         }
-        let is_row = |line: &&[u8]| delimiters(line) + 1 == self.columns;
-        self.columns > 1 && lines.iter().any(is_row)
+        match swallowed::lines(record, self.columns, self.dialect.delimiter) {
+            None => Ok(()),
+            Some(lines) => Err(Broken::LooksLikeRows { lines }),
+        }
     }
 
     fn end_of_line(&mut self) -> Result<(), Halt> {
@@ -321,9 +306,6 @@ impl<'a> Records<'a> {
         Ok(())
     }
 }
-
-/// Columns that a line needs to look like a row.
-const ROWLIKE: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -355,7 +337,7 @@ mod tests {
             ("a,b\r\n1,2\r\n", vec![vec!["a", "b"], vec!["1", "2"]]),
             ("a\r1\r", vec![vec!["a"], vec!["1"]]),
             ("\n\na,\n,\n\n", vec![vec!["a", ""], vec!["", ""]]),
-            ("\"a,\"\"b\n\",2", vec![vec!["a,\"b\n", "2"]]),
+            ("\"a,\"\"b\n\",2,3", vec![vec!["a,\"b\n", "2", "3"]]),
             ("\"\",\"a\"  ,\"b\" \n", vec![vec!["", "a", "b"]]),
             ("5\" nodule,a\"\"b", vec![vec!["5\" nodule", "a\"\"b"]]),
         ] {

@@ -58,6 +58,11 @@ impl Scan {
         }
     }
 
+    /// What a person should know of the file's encoding.
+    pub(super) fn note(&self) -> Option<String> {
+        self.text.as_ref()?.note()
+    }
+
     /// The hash of the bytes that were read.
     pub(super) fn hash(&self) -> blake3::Hash {
         self.hash.finalize()

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::ImportError;
-use super::cell::{Digits, Listed};
+use super::advice;
+use super::cell::{Alike, Digits, Listed};
 use super::clock::Clock;
-use super::map::{Csv, Filter, Offset, Unit};
+use super::map::{Csv, Filter, Map, Offset, Unit};
 use super::records::{Broken, Dialect, Found, Goes, Record, Records};
 use super::text::Text;
 use crate::bad_row::{BadRow, Problem, Quoted, Triage};
@@ -19,7 +20,7 @@ pub(super) struct Table {
     pub(super) digits: Digits,
     pub(super) dialect: Dialect,
     pub(super) columns: Vec<String>,
-    pub(super) missing: Listed<()>,
+    pub(super) missing: Missing,
     /// Bytes of its text before the first row.
     pub(super) start: usize,
     header: Header,
@@ -27,6 +28,15 @@ pub(super) struct Table {
     head: Vec<u8>,
     /// Lines before these.
     skipped: usize,
+}
+
+/// The cells that mean missing in all columns.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// In columns of numbers.
+    numbers: Listed<()>,
+    /// In others.
+    codes: Listed<()>,
 }
 
 /// Where the names of the columns are.
@@ -41,7 +51,7 @@ pub(super) struct Row<'a> {
     /// From 1, without the header line.
     pub(super) number: u64,
     pub(super) record: &'a Record,
-    pub(super) missing: &'a Listed<()>,
+    pub(super) missing: &'a Missing,
     pub(super) digits: Digits,
 }
 
@@ -80,7 +90,10 @@ impl Table {
             digits: layout.digits(),
             dialect,
             columns: Vec::new(),
-            missing: Listed::cells(&layout.missing, layout.digits()),
+            missing: Missing {
+                numbers: Listed::cells(&layout.missing, layout.digits(), Alike::Number),
+                codes: Listed::cells(&layout.missing, layout.digits(), Alike::Code),
+            },
             start,
             header: Header::InMap,
             head: head[..head.len().min(HEAD)].to_owned(),
@@ -195,6 +208,13 @@ impl Table {
         {
             return ". The header is not UTF-8: set csv.encoding in the map, for example \"windows-1252\"".to_owned();
         }
+        if let Some(encoding) = &self.encoding
+            && self.columns.iter().any(|column| column.contains('Ã'))
+        {
+            return format!(
+                ". The header may be UTF-8 that is read as {encoding}: take csv.encoding out of the map"
+            );
+        }
         if let [only] = self.columns.as_slice()
             && let Some(delimiter) = [';', '\t', '|', ',']
                 .into_iter()
@@ -274,11 +294,24 @@ fn separator_line(bytes: &[u8]) -> Option<(u8, usize)> {
 impl Row<'_> {
     /// The cell of a column without the space around it; nothing where it is missing.
     pub(super) fn cell(&self, column: usize) -> Result<Option<&str>, BadCell> {
+        self.cell_of(column, Alike::Code)
+    }
+
+    /// The cell of a column whose cells are compared so.
+    pub(super) fn cell_of(&self, column: usize, alike: Alike) -> Result<Option<&str>, BadCell> {
+        let cell = self.text(column)?;
+        let missing = match alike {
+            Alike::Number => &self.missing.numbers,
+            Alike::Code | Alike::Text => &self.missing.codes,
+        };
+        Ok((!missing.contains(cell)).then_some(cell))
+    }
+
+    /// The cell of a column without the space around it, whatever it means.
+    pub(super) fn text(&self, column: usize) -> Result<&str, BadCell> {
         let cell = self.record.get(column).unwrap_or_default();
-        let cell = std::str::from_utf8(cell)
-            .map_err(|_| (column, Problem::NotEncoded))?
-            .trim();
-        Ok((!self.missing.contains(cell)).then_some(cell))
+        let cell = std::str::from_utf8(cell).map_err(|_| (column, Problem::NotEncoded))?;
+        Ok(cell.trim())
     }
 
     /// A cell that must be there.
@@ -289,26 +322,21 @@ impl Row<'_> {
     /// A whole number, which may be written with decimals of 0.
     pub(super) fn integer(&self, column: usize) -> Result<i64, BadCell> {
         let cell = self.required(column)?;
-        let wrong = || (column, Problem::NotInteger(Quoted::new(cell.as_bytes())));
+        let quoted = || Quoted::new(cell.as_bytes());
         let whole = self.digits.whole(cell);
-        whole.and_then(|whole| whole.parse().ok()).ok_or_else(wrong)
+        let whole = whole.ok_or_else(|| (column, Problem::NotInteger(quoted())))?;
+        whole
+            .parse()
+            .map_err(|_| (column, Problem::IntegerRange(quoted())))
     }
 
     /// A number.
     pub(super) fn number(&self, cell: &str, column: usize) -> Result<f64, BadCell> {
         let number = self.digits.number(cell);
         number.ok_or_else(|| {
+            let help = advice::number(cell, self.digits);
             let quoted = Quoted::new(cell.as_bytes());
-            let comma = Digits {
-                decimal: ',',
-                thousands: None,
-            };
-            match comma.number(cell) {
-                Some(_) if self.digits.decimal == '.' && cell.contains(',') => {
-                    (column, Problem::DecimalComma(quoted))
-                }
-                _ => (column, Problem::NotNumber(quoted)),
-            }
+            (column, Problem::UnfitNumber(quoted, help))
         })
     }
 
@@ -386,7 +414,7 @@ impl Since {
         row: &Row<'_>,
         clock: &mut Clock,
     ) -> Result<Option<Timestamp>, BadCell> {
-        let Some(cell) = row.cell(self.column)? else {
+        let Some(cell) = row.cell_of(self.column, Alike::Number)? else {
             return Ok(None);
         };
         let number = row.number(cell, self.column)?;
@@ -400,7 +428,14 @@ impl Since {
             From::Column(place) => row.time(place, clock)?.ok_or((place, Problem::Missing))?,
         };
         #[expect(clippy::cast_possible_truncation, reason = "below 2^53, and rounded")]
-        Ok(Some(from.plus(micros as i64)))
+        let time = from.plus(micros as i64);
+        if time.is_plausible() {
+            return Ok(Some(time));
+        }
+        let quoted = Quoted::new(cell.as_bytes());
+        let help =
+            format!(": counted from {from} it is {time}; see that offset.unit is what it counts");
+        Err((self.column, Problem::FarTime(quoted, help)))
     }
 }
 
@@ -425,7 +460,7 @@ pub(super) struct Filters {
 struct Placed {
     name: String,
     column: Option<usize>,
-    complete: Vec<usize>,
+    complete: Vec<(usize, Alike)>,
     is: Listed<()>,
     not: Listed<()>,
     passed: u64,
@@ -445,27 +480,34 @@ pub(super) enum Passes {
 }
 
 impl Filters {
-    pub(super) fn of(filters: &[Filter], table: &Table) -> Result<Self, ImportError> {
+    pub(super) fn of(map: &Map, table: &Table) -> Result<Self, ImportError> {
         let place = |filter: &Filter| {
             let column = filter.column.as_ref().map(|name| table.column(name));
-            let complete = filter.complete.iter().map(|name| table.column(name));
+            let complete = filter.complete.iter();
+            let complete = complete.map(|name| Ok((table.column(name)?, map.alike(name))));
+            let alike = match &filter.column {
+                Some(name) if !filter.verbatim => map.alike(name),
+                _ => Alike::Text,
+            };
             Ok(Placed {
                 name: filter.to_string(),
                 column: column.transpose()?,
-                complete: complete.collect::<Result<_, _>>()?,
-                is: Listed::cells(&filter.is, table.digits),
-                not: Listed::cells(&filter.not, table.digits),
+                complete: complete.collect::<Result<_, ImportError>>()?,
+                is: Listed::cells(&filter.is, table.digits, alike),
+                not: Listed::cells(&filter.not, table.digits, alike),
                 passed: 0,
                 seen: Vec::new(),
             })
         };
-        let filters: Result<_, ImportError> = filters.iter().map(place).collect();
+        let filters: Result<_, ImportError> = map.filters.iter().map(place).collect();
         Ok(Self { filters: filters? })
     }
 
     pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
-        let of_filter =
-            |placed: &'_ Placed| placed.column.into_iter().chain(placed.complete.clone());
+        let of_filter = |placed: &'_ Placed| {
+            let complete: Vec<usize> = placed.complete.iter().map(|(place, _)| *place).collect();
+            placed.column.into_iter().chain(complete)
+        };
         self.filters.iter().flat_map(of_filter)
     }
 
@@ -479,8 +521,8 @@ impl Filters {
                     return Ok(Passes::Not(place));
                 }
             }
-            for column in &placed.complete {
-                if row.cell(*column)?.is_none() {
+            for (column, alike) in &placed.complete {
+                if row.cell_of(*column, *alike)?.is_none() {
                     return Ok(Passes::Not(place));
                 }
             }

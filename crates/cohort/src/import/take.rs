@@ -41,7 +41,7 @@ impl Take {
     ) -> Result<Self, ImportError> {
         let hands = Hands {
             ids,
-            filters: Filters::of(&map.filters, table)?,
+            filters: Filters::of(map, table)?,
             clock: Clock::new(&map.time_format, map.zone.as_deref())?,
             output,
         };

@@ -12,6 +12,32 @@ pub(super) struct Text {
     decoder: Option<Decoder>,
     /// Bytes of the mark that are still to be left out.
     mark: usize,
+    /// Whether the bytes are UTF-8 after all, where they are read one byte a character.
+    twin: Option<Twin>,
+}
+
+/// A look at bytes as UTF-8.
+#[derive(Default)]
+struct Twin {
+    /// The beginning of a character that goes on in the next bytes.
+    begun: Vec<u8>,
+    beyond_ascii: bool,
+    broken: bool,
+}
+
+impl Twin {
+    fn push(&mut self, bytes: &[u8]) {
+        self.beyond_ascii |= !bytes.is_ascii();
+        if self.broken || !self.beyond_ascii {
+            return;
+        }
+        let mut all = std::mem::take(&mut self.begun);
+        all.extend_from_slice(bytes);
+        if let Err(error) = std::str::from_utf8(&all) {
+            self.broken = error.error_len().is_some();
+            self.begun = all[error.valid_up_to()..].to_owned();
+        }
+    }
 }
 
 impl Text {
@@ -60,6 +86,20 @@ impl Text {
             file: file.to_owned(),
             decoder,
             mark,
+            twin: encoding.is_single_byte().then(Twin::default),
+        })
+    }
+
+    /// At the end of the file, what a person should know of its encoding.
+    pub(super) fn note(&self) -> Option<String> {
+        let (twin, decoder) = (self.twin.as_ref()?, self.decoder.as_ref()?);
+        let is_utf8 = twin.beyond_ascii && !twin.broken && twin.begun.is_empty();
+        is_utf8.then(|| {
+            format!(
+                "the file was read as {}, as csv.encoding says, but all that is not ASCII in it is UTF-8 (`ä` becomes `Ã¤`): \
+                 take csv.encoding out of the map, unless the texts are right",
+                decoder.encoding().name()
+            )
         })
     }
 
@@ -75,6 +115,9 @@ impl Text {
         out: &mut Vec<u8>,
     ) -> Result<(), ImportError> {
         let bytes = &bytes[std::mem::take(&mut self.mark).min(bytes.len())..];
+        if let Some(twin) = &mut self.twin {
+            twin.push(bytes);
+        }
         let Some(decoder) = &mut self.decoder else {
             out.extend_from_slice(bytes);
             return Ok(());
@@ -112,7 +155,9 @@ fn other_kind(bytes: &[u8]) -> Option<&'static str> {
         text.get(..tag.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(tag))
     };
-    if begins(b"PK\x03\x04") {
+    if begins(b"\xff\xfe\0\0") || begins(b"\0\0\xfe\xff") || is_utf32(bytes) {
+        Some("it is UTF-32, which is not read: save it as UTF-8")
+    } else if begins(b"PK\x03\x04") {
         Some("it is a ZIP file, as Excel's .xlsx is: save the sheet as CSV, or unpack it")
     } else if begins(b"\xd0\xcf\x11\xe0") {
         Some("it is a file of an older Excel (.xls): save the sheet as CSV")
@@ -129,6 +174,14 @@ fn other_kind(bytes: &[u8]) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// UTF-32 without a byte order mark: of four bytes of the beginning, three are NUL.
+fn is_utf32(bytes: &[u8]) -> bool {
+    let mut fours = bytes[..bytes.len().min(64)].chunks_exact(4).peekable();
+    let little = |four: &[u8]| four[0] != 0 && four[1..] == [0; 3];
+    let big = |four: &[u8]| four[3] != 0 && four[..3] == [0; 3];
+    fours.peek().is_some() && (fours.clone().all(little) || fours.all(big))
 }
 
 /// UTF-16 without a byte order mark: every second byte of the beginning is NUL.
@@ -186,9 +239,37 @@ mod tests {
     }
 
     #[test]
+    fn utf_8_that_is_read_as_another_encoding_is_told() {
+        let note = |bytes: &[u8], encoding, cut: usize| {
+            let mut text = Text::of("t.csv", bytes, encoding).unwrap();
+            let mut out = Vec::new();
+            text.push(&bytes[..cut], Goes::On, &mut out).unwrap();
+            text.push(&bytes[cut..], Goes::NoFurther, &mut out).unwrap();
+            text.note().is_some()
+        };
+        for (bytes, encoding, told) in [
+            ("größe".as_bytes(), Some("windows-1252"), true),
+            ("größe".as_bytes(), Some("iso-8859-15"), true),
+            ("größe".as_bytes(), None, false),
+            (b"gr\xf6\xdfe", Some("windows-1252"), false),
+            (b"gr\xc3\xb6\xdfe", Some("windows-1252"), false),
+            (b"gr\xc3", Some("windows-1252"), false),
+            (b"size", Some("windows-1252"), false),
+        ] {
+            for cut in 0..=bytes.len() {
+                assert_eq!(note(bytes, encoding, cut), told, "{bytes:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_text_is_named() {
         for (bytes, encoding, message) in [
             (b"".as_slice(), None, "it is empty"),
+            (b"\xff\xfe\0\0a\0\0\0", None, "UTF-32"),
+            (b"\0\0\xfe\xff\0\0\0a", None, "UTF-32"),
+            (b"a\0\0\0,\0\0\0", None, "UTF-32"),
+            (b"\0\0\0a\0\0\0,", Some("utf-16be"), "UTF-32"),
             (b"PK\x03\x04", None, ".xlsx"),
             (b"<!DOCTYPE html><p>", None, "web page"),
             (b"a\0,\0b\0", None, "csv.encoding = \"utf-16le\""),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use protocol::door::Split;
 
-use super::cell::Listed;
+use super::cell::{Alike, Listed};
 use super::clock::Clock;
 use super::id::Ids;
 use super::level::Levels;
@@ -78,7 +78,10 @@ impl Wide {
             Err(bad) => Err(bad),
         };
         match first {
-            Ok(first) => plan.write_row(&table.name, cells, first, &mut hands.output),
+            Ok(first) => {
+                cells.count(row, &mut hands.output);
+                plan.write_row(&table.name, cells, first, &mut hands.output)
+            }
             Err(bad) => Ok(table.refuse(triage, row, bad)?),
         }
     }
@@ -124,7 +127,7 @@ impl Look {
     pub(super) fn row(&mut self, row: &Row<'_>, filters: &Filters, ids: &Ids) {
         for (placed, seen) in self.plan.columns.iter().zip(&mut self.seen) {
             if let Some(seen) = seen
-                && let Ok(Some(cell)) = row.cell(placed.place)
+                && let Ok(Some(cell)) = row.cell_of(placed.place, placed.column.alike())
                 && !placed.missing.contains(cell)
             {
                 seen.note(cell);
@@ -258,6 +261,9 @@ struct Cells {
     /// Codes and values; the codes are kept as memory for the next row.
     events: Vec<(String, Option<f32>)>,
     used: usize,
+    /// The columns whose cells are missing, and those of levels that are not.
+    missing: Vec<usize>,
+    levels: Vec<usize>,
 }
 
 impl Plan {
@@ -280,8 +286,8 @@ impl Plan {
             Some(Prediction::Sequence(sequence)) => Some(&sequence.by),
             _ => map.first_by.as_ref(),
         };
-        let label = map.label.as_ref().map(|label| Class::of(label, table));
-        let split = map.split.as_ref().map(|split| splits_of(split, table));
+        let label = map.label.as_ref().map(|label| Class::of(label, map, table));
+        let split = map.split.as_ref().map(|split| splits_of(split, map, table));
         let columns = map.columns.iter().map(|column| Placed::of(column, table));
         Ok(Self {
             first_alone: map.first_by.is_some(),
@@ -358,11 +364,21 @@ impl Plan {
             .map(|(levels, column)| split_of(levels, row, *column))
             .transpose()?;
         cells.used = 0;
+        cells.missing.clear();
+        cells.levels.clear();
         for placed in &self.columns {
-            if let Some(cell) = row.cell(placed.place)?
-                && !placed.missing.contains(cell)
+            let note = match row.cell_of(placed.place, placed.column.alike())? {
+                Some(cell) if !placed.missing.contains(cell) => {
+                    cells.add(placed, row, cell)?;
+                    let is_level = placed.column.kind == As::Level && !placed.levels.names(cell);
+                    is_level.then_some(&mut cells.levels)
+                }
+                _ => Some(&mut cells.missing),
+            };
+            if let Some(note) = note
+                && !note.contains(&placed.place)
             {
-                cells.add(placed, row, cell)?;
+                note.push(placed.place);
             }
         }
         Ok(Kept::Yes)
@@ -412,9 +428,9 @@ impl Placed {
         Ok(Self {
             column: column.clone(),
             place: table.column(&column.name)?,
-            missing: Listed::cells(&column.missing, digits),
-            numbers: Listed::of("column.numbers", numbers, digits)?,
-            levels: Levels::of(&column.levels, digits),
+            missing: Listed::cells(&column.missing, digits, column.alike()),
+            numbers: Listed::of("column.numbers", numbers, digits, Alike::Number)?,
+            levels: Levels::of(&column.levels, digits, column.alike()),
             written: match column.verbatim {
                 Some(false) => Written::Whole,
                 None | Some(true) => Written::AsIs,
@@ -444,6 +460,17 @@ impl Placed {
 }
 
 impl Cells {
+    /// Counts what is missing of a row that is kept.
+    fn count(&self, row: &Row<'_>, output: &mut Output) {
+        let text = |place: &usize| row.text(*place).unwrap_or_default();
+        for place in &self.missing {
+            output.holes.missing(*place, text(place));
+        }
+        for place in &self.levels {
+            output.holes.kept(*place, text(place));
+        }
+    }
+
     fn add(&mut self, placed: &Placed, row: &Row<'_>, cell: &str) -> Result<(), BadCell> {
         let (level, value) = match placed.column.kind {
             As::Level => (Some(placed.level(cell)?), None),
@@ -467,20 +494,31 @@ impl Cells {
 }
 
 impl Class {
-    fn of(label: &Label, table: &Table) -> Result<(Self, usize), ImportError> {
+    fn of(label: &Label, map: &Map, table: &Table) -> Result<(Self, usize), ImportError> {
+        let alike = map.alike(&label.column);
         let class = match &label.class {
             ClassRule::Integer => Self::Integer,
             ClassRule::Above(limit) => Self::Above(*limit),
             ClassRule::Levels(levels) => {
                 let levels = levels.iter().map(|(cell, class)| (cell.as_str(), *class));
-                Self::Levels(Listed::of("label.class.levels", levels, table.digits)?)
+                Self::Levels(Listed::of(
+                    "label.class.levels",
+                    levels,
+                    table.digits,
+                    alike,
+                )?)
             }
         };
         Ok((class, table.column(&label.column)?))
     }
 
     fn of_row(&self, row: &Row<'_>, column: usize) -> Result<u32, BadCell> {
-        let cell = row.required(column)?;
+        let alike = match self {
+            Self::Integer | Self::Above(_) => Alike::Number,
+            Self::Levels(_) => Alike::Code,
+        };
+        let cell = row.cell_of(column, alike)?;
+        let cell = cell.ok_or((column, Problem::Missing))?;
         match self {
             Self::Integer => u32::try_from(row.integer(column)?).map_err(|_| unknown(cell, column)),
             Self::Above(limit) => Ok(u32::from(row.number(cell, column)? > *limit)),
@@ -492,10 +530,19 @@ impl Class {
     }
 }
 
-fn splits_of(split: &SplitColumn, table: &Table) -> Result<(Listed<String>, usize), ImportError> {
+fn splits_of(
+    split: &SplitColumn,
+    map: &Map,
+    table: &Table,
+) -> Result<(Listed<String>, usize), ImportError> {
     let levels = split.levels.iter();
     let levels = levels.map(|(cell, name)| (cell.as_str(), name.clone()));
-    let levels = Listed::of("split.levels", levels, table.digits)?;
+    let levels = Listed::of(
+        "split.levels",
+        levels,
+        table.digits,
+        map.alike(&split.column),
+    )?;
     Ok((levels, table.column(&split.column)?))
 }
 

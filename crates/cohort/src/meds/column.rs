@@ -11,7 +11,7 @@ use super::kind::Unit;
 use super::parquet_file::Nullable;
 use super::time::Timestamp;
 use super::whole::{self, Decimal};
-use crate::bad_row::Problem;
+use crate::bad_row::{Problem, Quoted};
 use crate::zone::Zone;
 
 /// Rows that are decoded at a time: bounds the memory, whatever a file's footer says.
@@ -276,14 +276,22 @@ impl Booleans {
 fn moment(time: i64, unit: Unit) -> Result<Timestamp, Box<Problem>> {
     match unit {
         Unit::Milli => timestamp(time, 1_000),
-        Unit::Micro => Ok(Timestamp(time)),
-        Unit::Nano => Ok(Timestamp(time.div_euclid(1_000))),
+        Unit::Micro => timestamp(time, 1),
+        Unit::Nano => timestamp(time.div_euclid(1_000), 1),
     }
 }
 
 fn timestamp(count: i64, micros: i64) -> Result<Timestamp, Box<Problem>> {
     let time = count.checked_mul(micros).map(Timestamp);
-    time.ok_or_else(|| Box::new(Problem::TimeRange))
+    let time = time.ok_or_else(|| Box::new(Problem::TimeRange))?;
+    if time.is_plausible() {
+        return Ok(time);
+    }
+    Err(Box::new(Problem::FarTime(
+        Quoted::new(time.to_string().as_bytes()),
+        ": write null where it is not known, and see that the column's unit is that of its numbers"
+            .to_owned(),
+    )))
 }
 
 #[expect(

@@ -17,6 +17,18 @@ impl Timestamp {
     /// Microseconds in a day.
     pub const DAY: i64 = DAY;
 
+    /// Whether it is in the years 1800 to 2300. Real times are, and those of sets that move their dates: MIMIC's reach
+    /// 2210, and 1800 for births of patients above 89 ([MIMIC-III, `PATIENTS`]). What is beyond stands for an unknown time
+    /// (`9999-12-31`), or is counted in another unit.
+    ///
+    /// [MIMIC-III, `PATIENTS`]: https://mimic.mit.edu/docs/iii/tables/patients/
+    #[must_use]
+    pub fn is_plausible(self) -> bool {
+        const FIRST: i64 = days_from_epoch(1800, 1, 1) * DAY;
+        const END: i64 = days_from_epoch(2301, 1, 1) * DAY;
+        (FIRST..END).contains(&self.0)
+    }
+
     /// The time `micros` microseconds later; stays within the range of 64 bits.
     #[must_use]
     pub fn plus(self, micros: i64) -> Self {
@@ -324,7 +336,7 @@ fn days_of(year: i64, month: i64) -> i64 {
 
 /// Days from 1970-01-01 in the Gregorian calendar (Hinnant, "chrono-compatible low-level date algorithms",
 /// `days_from_civil`): years begin in March, in eras of 400 years.
-fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+const fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
