@@ -53,6 +53,15 @@ impl Topic {
     const ALL: [Self; 4] = [Self::Training, Self::Secagg, Self::Import, Self::Noise];
 }
 
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// Some ten minutes.
+    Usual,
+    /// Also rounds of 1,000 sites, and of 10 million weights with more than 5, and a table of 5 GB: an hour.
+    Full,
+}
+
 /// Runs the benchmarks and prints their figures.
 pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     let mut figures = Figures::new("bench");
@@ -60,24 +69,22 @@ pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {
     let topics = arguments
         .topic
         .map_or(Topic::ALL.to_vec(), |topic| vec![topic]);
+    let extent = if arguments.full {
+        Extent::Full
+    } else {
+        Extent::Usual
+    };
     for topic in topics {
         match topic {
             Topic::Training => {
                 training::run(&Peers::find(arguments.peers.as_deref()), &mut figures)?
             }
-            Topic::Secagg => {
-                let extent = if arguments.full {
-                    secagg::Extent::Full
-                } else {
-                    secagg::Extent::Usual
-                };
-                secagg::run(
-                    &Peers::find(arguments.peers.as_deref()),
-                    extent,
-                    &mut figures,
-                )?
-            }
-            Topic::Import => import::run(arguments.full, &mut figures)?,
+            Topic::Secagg => secagg::run(
+                &Peers::find(arguments.peers.as_deref()),
+                extent,
+                &mut figures,
+            )?,
+            Topic::Import => import::run(extent, &mut figures)?,
             Topic::Noise => noise(&mut figures)?,
         }
     }

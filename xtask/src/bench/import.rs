@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use testkit::Dice;
 
-use super::{Values, json_lines, line};
+use super::{Extent, Values, json_lines, line};
 use crate::figures::Figures;
 use crate::peer_files;
 use crate::shell::{output, root, say, show, target};
@@ -51,14 +51,17 @@ const CODES: [&str; 8] = [
 ];
 
 /// Measures and prints.
-pub(super) fn run(many: bool, figures: &mut Figures) -> Result<()> {
+pub(super) fn run(extent: Extent, figures: &mut Figures) -> Result<()> {
     let built = Built::now()?;
     let folder = target().join("import");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).context("removing the last run")?;
     }
     std::fs::create_dir_all(&folder).context("making a folder")?;
-    let rows = if many { MANY } else { ROWS };
+    let rows = match extent {
+        Extent::Usual => ROWS,
+        Extent::Full => MANY,
+    };
     let bench = Bench {
         host: built.programs.host,
         module: built.programs.module,
@@ -116,16 +119,15 @@ impl Bench {
 
     /// Imports the table, then looks at what was imported.
     fn ours(&self, figures: &mut Figures) -> Result<()> {
-        let bytes = std::fs::metadata(&self.table)?.len();
         let measured = self.import("table.csv", "map.toml")?;
-        self.record(figures, "import, ours", measured, json!({ "bytes": bytes }));
+        self.record(figures, "import, ours", &measured);
         self.import("labels.csv", "labels.toml")?;
         let mut check = self.host(&["data", "check", "--data", "data"]);
         check
             .arg("--study")
             .arg(root().join("studies/readmission.toml"));
         let measured = measured_run(&mut check)?;
-        self.record(figures, "read by a study, ours", measured, json!({}));
+        self.record(figures, "read by a study, ours", &measured);
         Ok(())
     }
 
@@ -142,24 +144,21 @@ impl Bench {
         command
     }
 
-    fn record(
-        &self,
-        figures: &mut Figures,
-        name: &str,
-        measured: Measured,
-        more: serde_json::Value,
-    ) {
-        let mut values = json!({
-            "rows": self.rows,
-            "rows_per_second": self.rows as f64 / measured.seconds,
-            "seconds": measured.seconds,
-            "memory_mib": measured.memory_mib,
-        });
-        if let (Some(values), Some(more)) = (values.as_object_mut(), more.as_object()) {
-            values.extend(more.clone());
-            show(&line(name, values));
-            figures.record(name, values.clone());
-        }
+    fn record(&self, figures: &mut Figures, name: &str, measured: &Measured) {
+        let values: Values = [
+            ("rows", json!(self.rows)),
+            (
+                "rows_per_second",
+                json!(self.rows as f64 / measured.seconds),
+            ),
+            ("seconds", json!(measured.seconds)),
+            ("memory_mib", json!(measured.memory_mib)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect();
+        show(&line(name, &values));
+        figures.record(name, values);
     }
 
     /// The same table by polars and by MEDS-extract.
@@ -197,7 +196,7 @@ impl Bench {
                 seconds: number("seconds").context("seconds")?,
                 memory_mib: number("memory_mib").context("memory_mib")?,
             };
-            self.record(figures, &format!("import, {way}"), measured, json!({}));
+            self.record(figures, &format!("import, {way}"), &measured);
         }
         Ok(())
     }

@@ -8,19 +8,10 @@ use anyhow::{Context, Result};
 
 use self::table::Table;
 use super::peers::Peers;
-use super::{Cores, Values, line, measure};
+use super::{Cores, Extent, Values, line, measure};
 use crate::figures::{self, Figures};
 use crate::module;
 use crate::shell::{root, say, show, target};
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// Some ten minutes.
-    Usual,
-    /// Also rounds of 1,000 sites, and of 10 million weights with more than 5: half an hour.
-    Full,
-}
 
 /// Measures, prints and writes.
 pub(super) fn run(peers: &Peers, extent: Extent, figures: &mut Figures) -> Result<()> {
