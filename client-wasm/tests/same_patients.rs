@@ -45,6 +45,7 @@ fn imported(folder: &Path, name: &str, map: &str) -> Vec<File> {
         name: name.to_owned(),
         bad_rows: BadRows::Stop,
         id_key: Some(Seed::new([7; 32])),
+        memory_mib: 1_024,
     };
     import(&request, &csv).unwrap().0
 }

@@ -162,7 +162,7 @@ pub enum ImportError {
     },
     /// One patient has more events than memory is to hold.
     #[error(
-        "{file} has more than {most} events of one patient: is the column of subjects the right one?"
+        "{file} has more than {most} events of one patient, which do not fit in memory: is the column of subjects the right one? If so, raise --memory-mib"
     )]
     OnePatient {
         /// The file's name.
@@ -192,10 +192,10 @@ pub enum ImportError {
     },
 }
 
-fn one_patient(file: &str) -> ImportError {
+fn one_patient(file: &str, most: usize) -> ImportError {
     ImportError::OnePatient {
         file: file.to_owned(),
-        most: batch::MOST_EVENTS,
+        most,
     }
 }
 

@@ -75,6 +75,7 @@ fn imported(map: &str, name: &str, csv: &[u8]) -> Made {
         name: name.to_owned(),
         bad_rows: BadRows::Stop,
         id_key: None,
+        memory_mib: 1_024,
     };
     let (files, told) = import(&request, csv).unwrap();
     assert_eq!(told.dropped, 0);

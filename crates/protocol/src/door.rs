@@ -524,6 +524,10 @@ pub struct Import {
     /// The site's key for ids of text, where the map has such.
     #[n(3)]
     pub id_key: Option<Seed>,
+    /// The memory that the module may use, in MiB: a table with more events than fit is read several times. The files that are
+    /// made do not depend on it.
+    #[n(4)]
+    pub memory_mib: u32,
 }
 
 /// Of [`Response::Imported`], once all parts of the files are kept. `rows` is the sum of `kept`, `passed`, `later` and `dropped`.

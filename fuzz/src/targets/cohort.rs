@@ -89,6 +89,7 @@ fn import(map: &[u8], table: &[u8]) {
             name: "table.csv".to_owned(),
             bad_rows,
             id_key: Some(Seed::new([7; 32])),
+            memory_mib: 1_024,
         };
         if let Ok((files, _)) = cohort::import::import(&request, table) {
             // Whatever was written can be read, though its codes need not be of the study.

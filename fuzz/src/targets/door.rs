@@ -220,6 +220,7 @@ fn others() -> Vec<Request> {
             name: "events.csv".to_owned(),
             bad_rows: BadRows::Drop,
             id_key: None,
+            memory_mib: 1_024,
         }),
     ]
 }

@@ -65,9 +65,10 @@ pub(crate) struct Csv {
 
 impl Csv {
     fn run(&self, out: &mut dyn Write) -> Result<()> {
+        let allowance = self.limits.allowance(None);
         let sandbox = Sandbox::load(
             &durable::read(&self.module)?,
-            self.limits.allowance(None),
+            allowance,
             &Compiled::of_user(),
         )?;
         let map = self.map()?;
@@ -90,6 +91,7 @@ impl Csv {
                 BadRows::Stop
             },
             id_key: key.as_ref().map(|key| key.seed().clone()),
+            memory_mib: allowance.memory_mib,
         });
         let mut incoming = Incoming::for_folder(&self.out)?;
         let imported = self.import(&sandbox, &request, &mut incoming)?;

@@ -6,8 +6,21 @@
 
 use crate::meds::{Events, Timestamp};
 
-/// Events of a batch; 24 bytes each, and half as much again while they are sorted.
-pub(super) const MOST_EVENTS: usize = 1 << 25;
+/// Bytes of memory that an event takes: 24, as much again while the list grows or is sorted.
+const BYTES: usize = 48;
+
+/// MiB that everything else takes.
+const OTHERS: usize = 256;
+
+/// The most events of a batch, and the least that a batch is worth.
+const EVENTS: std::ops::RangeInclusive<usize> = 1 << 20..=1 << 26;
+
+/// Events of a batch in so much memory.
+pub(super) fn events_in(memory_mib: u32) -> usize {
+    let mib = usize::try_from(memory_mib).unwrap_or(usize::MAX);
+    let bytes = mib.saturating_sub(OTHERS).min(4_096) << 20;
+    (bytes / BYTES).clamp(*EVENTS.start(), *EVENTS.end())
+}
 
 /// The events of the next patients.
 #[derive(Debug)]
@@ -22,9 +35,9 @@ pub(super) struct Batch {
     most: usize,
 }
 
-/// All events are of one patient, and more than memory is to hold.
+/// All events are of one patient, and more than this many.
 #[derive(Debug)]
-pub(super) struct OnePatient;
+pub(super) struct OnePatient(pub(super) usize);
 
 impl Batch {
     /// The first patients, with at most so many events.
@@ -67,7 +80,11 @@ impl Batch {
             return Ok(());
         }
         if self.events.len() - self.carried >= self.most {
-            self.up_to = Some(self.events.halve(self.carried).ok_or(OnePatient)?);
+            self.up_to = Some(
+                self.events
+                    .halve(self.carried)
+                    .ok_or(OnePatient(self.most))?,
+            );
             if !self.takes(subject) {
                 return Ok(());
             }
@@ -80,6 +97,13 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_fits_into_the_memory() {
+        assert_eq!(events_in(16), 1 << 20);
+        assert_eq!(events_in(1_024), 16_777_216);
+        assert_eq!(events_in(u32::MAX), 1 << 26);
+    }
 
     #[test]
     fn batches_take_all_patients_in_order() {

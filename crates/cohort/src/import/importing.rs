@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use protocol::door::{Import, Imported, Part, Role};
 
-use super::batch::{Batch, MOST_EVENTS};
+use super::batch::{Batch, events_in};
 use super::id::{self, Ids};
 use super::map::{IdKind, Map, Subject};
 use super::records::Goes;
@@ -88,8 +88,8 @@ impl Importing {
     pub fn new(request: Import) -> Result<Self, ImportError> {
         Ok(Self {
             map: Map::parse(&request.map)?,
+            most: events_in(request.memory_mib),
             request,
-            most: MOST_EVENTS,
             stage: Stage::Begun,
             parts: VecDeque::new(),
         })
@@ -372,6 +372,7 @@ mod tests {
             name: "t.csv".to_owned(),
             bad_rows: BadRows::Drop,
             id_key: Some(Seed::new([7; 32])),
+            memory_mib: 1_024,
         }
     }
 

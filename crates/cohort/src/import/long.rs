@@ -1,5 +1,6 @@
 //! Long tables: one row an event.
 
+use super::batch::OnePatient;
 use super::cell::Alike;
 use super::clock::Clock;
 use super::id::Ids;
@@ -87,7 +88,7 @@ impl Long {
                 self.plan.count(row, value, output);
                 let events = &mut output.events;
                 let pushed = events.push(subject, time, &self.code, value);
-                pushed.map_err(|_| one_patient(&table.name))
+                pushed.map_err(|OnePatient(most)| one_patient(&table.name, most))
             }
             Err(bad) => Ok(table.refuse(triage, row, bad)?),
         }

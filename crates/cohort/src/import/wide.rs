@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use protocol::door::Split;
 
+use super::batch::OnePatient;
 use super::cell::{Alike, Listed};
 use super::clock::Clock;
 use super::id::Ids;
@@ -398,7 +399,7 @@ impl Plan {
         let time = prediction.plus(-self.lead);
         for (code, value) in &cells.events[..cells.used] {
             let pushed = output.events.push(cells.subject, Some(time), code, *value);
-            pushed.map_err(|_| one_patient(file))?;
+            pushed.map_err(|OnePatient(most)| one_patient(file, most))?;
         }
         if let Some(class) = cells.class {
             output.labels.push(cells.subject, prediction, class);

@@ -33,6 +33,7 @@ pub(crate) fn imported(
         name: "t.csv".to_owned(),
         bad_rows,
         id_key: Some(Seed::new([7; 32])),
+        memory_mib: 1_024,
     };
     let (files, told) = import(&request, csv.as_ref()).map_err(|error| error.to_string())?;
     let passed: u64 = told.passed.iter().map(|counted| counted.rows).sum();
