@@ -89,7 +89,7 @@ impl Bench {
         say(&format!("writing a table of {} rows", self.rows));
         let mut table = BufWriter::new(File::create(&self.table)?);
         table.write_all(b"patient,when,what,result\n")?;
-        let patients = u32::try_from((self.rows / 400).max(1_000))?;
+        let patients = u32::try_from((self.rows / 1_000).max(1_000))?;
         let mut dice = Dice::new(1);
         let mut line = String::new();
         for _ in 0..self.rows {
