@@ -269,7 +269,7 @@ fn a_data_set_of_polars_is_read_as_it_was_written() {
         read.push(File {
             name: name.to_owned(),
             role,
-            bytes: bytes.into(),
+            bytes,
         });
     }
     let (_, report) = prepared(&heart(), &read);

@@ -131,7 +131,7 @@ fn every_prefix_of_a_file_is_refused() {
     {
         for length in 0..whole[place].bytes.len() {
             let mut files = whole.clone();
-            files[place].bytes = whole[place].bytes[..length].to_vec().into();
+            files[place].bytes = whole[place].bytes[..length].to_vec();
             let refused = prepare(&cohort(), &Digest::of(b"study"), &files, BadRows::Stop);
             assert!(refused.is_err(), "{length} bytes of {}", files[place].name);
         }
@@ -209,7 +209,7 @@ proptest! {
         for bytes in [bytes, framed] {
             for place in 0..3 {
                 let mut files = files();
-                files[place].bytes = bytes.clone().into();
+                files[place].bytes = bytes.clone();
                 read(&files);
             }
         }

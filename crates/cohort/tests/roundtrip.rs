@@ -90,7 +90,7 @@ fn files(events: &[Event], prediction: Timestamp) -> [File; 3] {
     let file = |name: &str, role, bytes: Vec<u8>| File {
         name: name.to_owned(),
         role,
-        bytes: bytes.into(),
+        bytes,
     };
     [
         file("events", Role::Events, rows.into_parquet()),

@@ -18,7 +18,7 @@ pub(crate) fn parquet(input: &[u8]) {
     };
     let mut files = files();
     for file in files.iter_mut().filter(|file| file.role == *role) {
-        file.bytes = bytes.to_vec().into();
+        file.bytes = bytes.to_vec();
     }
     for bad_rows in [BadRows::Stop, BadRows::Drop] {
         if let Ok((patients, _)) = prepared(&files, bad_rows) {

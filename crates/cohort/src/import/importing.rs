@@ -54,11 +54,18 @@ pub enum Makes {
 
 enum Stage {
     Begun,
-    Looking(Table, Box<Look>, Scan),
+    Looking(Box<Looking>),
     Taking(Box<Taking>),
     Writing(Box<Taking>),
     Made(Box<Imported>),
     Over,
+}
+
+/// The rows of a table while they are looked at.
+struct Looking {
+    table: Table,
+    look: Look,
+    scan: Scan,
 }
 
 /// The rows of a table while they are read for good.
@@ -123,14 +130,14 @@ impl Importing {
                     return Ok(Makes::Wants(0));
                 }
                 (Stage::Begun, Some(piece)) => self.open(piece)?,
-                (stage @ (Stage::Looking(..) | Stage::Taking(_)), None) => {
+                (stage @ (Stage::Looking(_) | Stage::Taking(_)), None) => {
                     let number = stage.pieces();
                     self.stage = stage;
                     return Ok(Makes::Wants(number));
                 }
-                (Stage::Looking(table, look, scan), Some(piece)) => {
+                (Stage::Looking(looking), Some(piece)) => {
                     given = None;
-                    self.look(table, look, scan, piece)?
+                    self.look(looking, piece)?
                 }
                 (Stage::Taking(taking), Some(piece)) => {
                     given = None;
@@ -154,30 +161,26 @@ impl Importing {
         match look {
             Some(look) => {
                 let scan = Scan::new(&table);
-                Ok(Stage::Looking(table, Box::new(look), scan))
+                Ok(Stage::Looking(Box::new(Looking { table, look, scan })))
             }
             None => self.begin(table, Looked::default()),
         }
     }
 
-    fn look(
-        &self,
-        table: Table,
-        mut look: Box<Look>,
-        mut scan: Scan,
-        piece: &[u8],
-    ) -> Result<Stage, ImportError> {
-        let filters = Filters::of(&self.map, &table)?;
-        let ids = self.ids(&table)?;
+    fn look(&self, mut looking: Box<Looking>, piece: &[u8]) -> Result<Stage, ImportError> {
+        let Looking { table, look, scan } = looking.as_mut();
+        let filters = Filters::of(&self.map, table)?;
+        let ids = self.ids(table)?;
         let mut triage = Triage::new(protocol::door::BadRows::Drop);
-        scan.piece(&table, piece, &mut triage, |row, _| {
+        scan.piece(table, piece, &mut triage, |row, _| {
             look.row(row, &filters, &ids);
             Ok(())
         })?;
-        match Scan::goes(piece) {
-            Goes::On => Ok(Stage::Looking(table, look, scan)),
-            Goes::NoFurther => self.begin(table, look.finish()),
+        if Scan::goes(piece) == Goes::On {
+            return Ok(Stage::Looking(looking));
         }
+        let Looking { table, look, .. } = *looking;
+        self.begin(table, look.finish())
     }
 
     /// Begins to read rows for good.
@@ -328,7 +331,7 @@ impl Stage {
     /// Pieces that were read.
     fn pieces(&self) -> u64 {
         match self {
-            Self::Looking(_, _, scan) => scan.pieces,
+            Self::Looking(looking) => looking.scan.pieces,
             Self::Taking(taking) => taking.take.scan.pieces,
             _ => 0,
         }
@@ -342,12 +345,15 @@ mod tests {
 
     use super::*;
 
+    /// The bytes of each file, by role.
+    type Files = Vec<(Role, Vec<u8>)>;
+
     /// The bytes of each file that is made, by role, and the pieces that were wanted.
     fn made(
         mut importing: Importing,
         csv: &[u8],
-    ) -> Result<(Vec<(Role, Vec<u8>)>, Imported, Vec<u64>), ImportError> {
-        let (mut files, mut wanted, mut given) = (Vec::<(Role, Vec<u8>)>::new(), vec![], None);
+    ) -> Result<(Files, Imported, Vec<u64>), ImportError> {
+        let (mut files, mut wanted, mut given) = (Files::new(), vec![], None);
         loop {
             match importing.next(given.take())? {
                 Makes::Wants(number) => {
@@ -396,7 +402,7 @@ mod tests {
         while table.len() < bytes {
             row += 1;
             let patient = row * 7_919 % 5_003;
-            let result = if row % 97 == 0 { "bad" } else { "1.5" };
+            let result = if row.is_multiple_of(97) { "bad" } else { "1.5" };
             table.push_str(&format!(
                 "{patient},2020-01-{:02} 10:00,\"c{}\",{result},{},1\n",
                 1 + row % 28,
