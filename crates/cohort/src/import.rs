@@ -5,7 +5,7 @@
 //! CSV ────────┴▶ rows ─▶ filters ─▶ first row a subject ─▶ events, labels, splits ─▶ Parquet
 //! ```
 //!
-//! The CSV comes in pieces, and is read more than once where its events do not fit in memory ([`batch`]).
+//! The CSV comes in pieces, and is read more than once where its events do not fit in memory.
 //!
 //! A wide table has one row a subject or stay, and its columns become codes (a column may be given more than once, with
 //! other codes and levels); a long table has one row an event. What
