@@ -221,9 +221,8 @@ def forms(cases, chance):
 
 
 def write(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     cases = Cases(folder)
     types(cases)
     forms(cases, random.Random(12))
